@@ -1,0 +1,92 @@
+//! Time and ids come from outside, so that tests can set both.
+
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngCore, SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+/// What time it is.
+pub trait Clock: Send + Sync + 'static {
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+/// A clock that stands still until it is moved.
+#[derive(Debug)]
+pub struct FixedClock(Mutex<Timestamp>);
+
+impl FixedClock {
+    pub fn new(now: Timestamp) -> Self {
+        Self(Mutex::new(now))
+    }
+    pub fn advance(&self, by: SignedDuration) {
+        let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *now = now.saturating_add(by).unwrap_or(*now);
+    }
+}
+
+impl Clock for FixedClock {
+    fn now(&self) -> Timestamp {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// Where new ids come from.
+pub trait IdSource: Send + Sync + 'static {
+    /// UUIDv4: no order.
+    fn random(&self) -> Uuid;
+    /// UUIDv7: ordered by time, also within one millisecond.
+    fn ordered(&self) -> Uuid;
+}
+
+/// Ids from the machine's random source.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RandomIds;
+
+impl IdSource for RandomIds {
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes random ids")]
+    fn random(&self) -> Uuid {
+        Uuid::new_v4()
+    }
+    #[expect(clippy::disallowed_methods, reason = "the one place that makes ordered ids")]
+    fn ordered(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+}
+
+/// Ids from a seed: the same seed gives the same ids in the same order.
+#[derive(Debug)]
+pub struct SeededIds(Mutex<(StdRng, u64)>);
+
+impl SeededIds {
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new((StdRng::seed_from_u64(seed), 0)))
+    }
+}
+
+impl IdSource for SeededIds {
+    fn random(&self) -> Uuid {
+        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut bytes = [0; 16];
+        state.0.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+    fn ordered(&self) -> Uuid {
+        let mut state = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut bytes = [0; 10];
+        state.0.fill_bytes(&mut bytes);
+        state.1 += 1;
+        uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + state.1, &bytes).into_uuid()
+    }
+}

@@ -1,0 +1,41 @@
+//! Plain types of EMCRM: what is valid, how it is parsed, how it is compared. No IO, no async.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `users`, `events`, `attendance`, `campaigns` | the resources: stored shape, draft (create/replace), patch |
+//! | `filters` | conditions that select users, and the folding that "exact" means |
+//! | `fields` | parsing of JSON bodies that collects every fault, not the first |
+//! | `ids`, `email_address`, `slug`, `date_time`, `rev` | values that cannot hold a wrong value |
+//! | `pages` | page requests and pages |
+//! | `actors` | who calls, and what a role may do |
+//! | `clock` | time and ids are injected, never taken |
+
+pub mod actors;
+pub mod attendance;
+pub mod campaigns;
+pub mod clock;
+pub mod date_time;
+pub mod email_address;
+pub mod events;
+pub mod fields;
+pub mod filters;
+pub mod ids;
+pub mod pages;
+pub mod rev;
+pub mod slug;
+pub mod users;
+
+pub use actors::{Actor, Role};
+pub use attendance::{Attendance, AttendanceDraft};
+pub use campaigns::{BodyFormat, Campaign, CampaignDraft, CampaignState, Delivery, DeliveryCounts, DeliveryState};
+pub use clock::{Clock, FixedClock, IdSource, RandomIds, SeededIds, SystemClock};
+pub use date_time::DateTime;
+pub use email_address::EmailAddress;
+pub use events::{Event, EventDraft, EventPatch};
+pub use fields::{FieldError, FieldErrors, Fields, Patch};
+pub use filters::{UserFilter, fold};
+pub use ids::{CampaignId, EventId, UserId};
+pub use pages::{Page, PageRequest, Position};
+pub use rev::Rev;
+pub use slug::Slug;
+pub use users::{Gender, User, UserDraft, UserPatch};
