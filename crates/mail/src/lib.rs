@@ -1,1 +1,15 @@
-//! (being written)
+//! Handing mail over: building messages, the transport seam, SMTP and the file outbox.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `message` | a mail as a person means it, and its bytes |
+//! | `transport` | the seam: transports, connections, what can go wrong |
+//! | `conformance` | the one suite that every transport passes |
+//! | `smtp` | SMTP with kept connections |
+//! | `outbox` | files in a folder, the default |
+
+pub mod message;
+pub mod transport;
+
+pub use message::{Mailbox, Message};
+pub use transport::{Connection, Handover, MailError, Receipt, Transport};

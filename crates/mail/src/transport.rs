@@ -1,0 +1,60 @@
+//! The mail seam: a transport makes connections, a connection hands over one message at a time.
+
+use async_trait::async_trait;
+
+/// What is handed over: the envelope and the finished bytes of the message (CRLF line ends, RFC 5322).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handover {
+    /// Envelope sender.
+    pub from: String,
+    /// Envelope recipient, one.
+    pub to: String,
+    pub message: Vec<u8>,
+}
+
+/// The other side took responsibility for the message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its own words, such as `250 2.0.0 Ok: queued as 4F2`.
+    pub reply: String,
+}
+
+/// Why a message was not taken, or may have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MailError {
+    /// Not taken; the same message may be taken later (4xx, busy, throttled). Other messages may pass.
+    #[error("refused for now: {reply}")]
+    Temporary { reply: String },
+    /// Not taken, for good (5xx). Other messages may pass.
+    #[error("refused: {reply}")]
+    Permanent { reply: String },
+    /// The connection was lost after the message may have been taken: nobody can know. Must never be sent again by itself.
+    #[error("the answer was lost after the message was handed over: {cause}")]
+    Unknown { cause: String },
+    /// Nothing was handed over: no connection, bad greeting, TLS or sign-in failed, the connection broke before the message. Says nothing about the recipient.
+    #[error("the mail server cannot be used: {cause}")]
+    Unavailable { cause: String },
+}
+
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// A connection, ready for messages. Fails with [`MailError::Unavailable`] only.
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError>;
+    /// Most connections that should be open at once.
+    fn connections_max(&self) -> usize;
+    /// Messages per second over all connections of this process; none: no limit.
+    fn rate(&self) -> Option<u32>;
+    /// Whether a message could be handed over now.
+    async fn health(&self) -> Result<(), MailError>;
+    /// `outbox`, `smtp`, `ses`.
+    fn name(&self) -> &'static str;
+}
+
+#[async_trait]
+pub trait Connection: Send {
+    /// Hands over one message. After `Unavailable` or `Unknown` the connection is broken: drop it. After `Temporary` and `Permanent` it is ready
+    /// for the next message (the implementation resets, or reconnects inside, as needed).
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError>;
+    /// Says goodbye. Bounded in time, never fails.
+    async fn close(self: Box<Self>);
+}

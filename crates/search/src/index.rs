@@ -1,0 +1,130 @@
+//! The search seam. An index is disposable: it can always be rebuilt from the storage.
+
+use async_trait::async_trait;
+
+use crate::schema::{Field, Kind};
+
+/// One document, built by the application from stored state, never from a delta: applying it twice or late is harmless.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Doc {
+    pub kind: Kind,
+    pub id: String,
+    /// Values of exact fields (folded by the index itself); a field may have several.
+    pub exact: Vec<(Field, String)>,
+    pub numbers: Vec<(Field, i64)>,
+    /// Everything that free text finds, one entry a field.
+    pub text: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum DocChange {
+    Upsert(Doc),
+    Delete(Kind, String),
+}
+
+/// Conditions: all must hold.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Conditions {
+    pub all: Vec<Condition>,
+    /// Free text: every word must occur in the analysed text, the last one as a prefix. For looking, never for choosing who gets mail.
+    pub text: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// The exact field has one of these values (compared folded).
+    AnyOf(Field, Vec<String>),
+    /// The number field lies in the range, both ends included. Every number field is always present.
+    Between(Field, Option<i64>, Option<i64>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    pub field: Field,
+    pub descending: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchRequest {
+    pub kind: Kind,
+    pub conditions: Conditions,
+    /// Ties, and everything when absent, are ordered by id. Documents without a value of the field come last.
+    pub sort: Option<Sort>,
+    /// Rows to skip, for numbered pages; `offset + limit` is at most [`WINDOW_MAX`].
+    pub offset: u32,
+    /// 1..=100.
+    pub limit: u32,
+    /// Start after this row: [`SearchPage::next`] of the page before.
+    pub after: Option<After>,
+}
+
+/// Position of a row in a sorted result: its sort value and its id. Stays meaningful when documents come and go.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct After {
+    pub value: SortValue,
+    pub id: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(untagged)]
+pub enum SortValue {
+    Missing,
+    Number(i64),
+    /// Folded.
+    Text(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct SearchPage {
+    pub ids: Vec<String>,
+    /// Exact number of matches.
+    pub total: u64,
+    /// None at the end.
+    pub next: Option<After>,
+}
+
+/// Deepest row that a numbered page reaches.
+pub const WINDOW_MAX: u32 = 10_000;
+/// Most ids that one `walk` returns.
+pub const WALK_MAX: u32 = 10_000;
+
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    #[error("the search index is not available: {0}")]
+    Unavailable(String),
+    #[error("the search index cannot be read: {0}")]
+    Corrupt(String),
+    #[error("the search request is not valid: {0}")]
+    Invalid(String),
+}
+
+#[async_trait]
+pub trait Index: Send + Sync + 'static {
+    /// Writes documents. They are durable and visible after [`Index::flush`], at the latest.
+    async fn apply(&self, changes: Vec<DocChange>) -> Result<(), SearchError>;
+    /// Returns when everything that was applied before the call is durable and visible.
+    async fn flush(&self) -> Result<(), SearchError>;
+    async fn search(&self, request: SearchRequest) -> Result<SearchPage, SearchError>;
+    async fn count(&self, kind: Kind, conditions: Conditions) -> Result<u64, SearchError>;
+    /// Ids of all matches in ascending order, after `after`, at most `limit` (1..=[`WALK_MAX`]). How an audience is read: a million
+    /// ids cost a hundred calls.
+    async fn walk(&self, kind: Kind, conditions: Conditions, after: Option<String>, limit: u32) -> Result<Vec<String>, SearchError>;
+    /// The most frequent values of an exact field among the matches, folded, with counts; most frequent first, then by value.
+    /// `prefix` (folded by the index) limits them.
+    async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError>;
+    /// Begins a new version of the index beside the one in use. Until [`Rebuild::swap`], `apply` writes to both.
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, SearchError>;
+    async fn health(&self) -> Result<(), SearchError>;
+    /// `tantivy`, `opensearch`.
+    fn name(&self) -> &'static str;
+    /// False when the index was just made or was found unreadable and made anew: the application must fill it.
+    async fn is_complete(&self) -> Result<bool, SearchError>;
+}
+
+/// A new version of an index that is being filled. Dropping it abandons the new version.
+#[async_trait]
+pub trait Rebuild: Send {
+    async fn add(&mut self, docs: Vec<Doc>) -> Result<(), SearchError>;
+    /// Makes the new version the one in use, with no moment without an index, and marks it complete; removes the old one.
+    async fn swap(self: Box<Self>) -> Result<(), SearchError>;
+}
