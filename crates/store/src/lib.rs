@@ -16,3 +16,58 @@ pub mod rules;
 
 pub use engine::{Attrs, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Query, Range, Rows, Table, TransactError, Transaction};
 pub use rules::Rule;
+
+pub mod attendance;
+pub mod campaigns;
+pub mod counts;
+pub mod events;
+pub mod idempotency;
+pub mod keys;
+pub mod leases;
+pub mod repository;
+pub mod tasks;
+pub mod users;
+
+pub use attendance::Attendances;
+pub use campaigns::Campaigns;
+pub use counts::{CountKind, Counts};
+pub use events::Events;
+pub use idempotency::{IdempotencyRows, Remembered};
+pub use leases::Leases;
+pub use repository::{from_item, rows_at, rows_count};
+pub use tasks::{Queue, Task, Tasks};
+pub use users::{Users, unchanged};
+
+use std::sync::Arc;
+
+use emcrm_model::IdSource;
+
+/// All repositories over one engine.
+#[derive(Clone)]
+pub struct Store {
+    pub engine: Arc<dyn Engine>,
+    pub users: Users,
+    pub events: Events,
+    pub attendances: Attendances,
+    pub campaigns: Campaigns,
+    pub counts: Counts,
+    pub idempotency: IdempotencyRows,
+    pub tasks: Tasks,
+    pub leases: Leases,
+}
+
+impl Store {
+    pub fn new(engine: Arc<dyn Engine>, ids: Arc<dyn IdSource>) -> Self {
+        Self {
+            users: Users::new(engine.clone()),
+            events: Events::new(engine.clone()),
+            attendances: Attendances::new(engine.clone()),
+            campaigns: Campaigns::new(engine.clone()),
+            counts: Counts::new(engine.clone()),
+            idempotency: IdempotencyRows::new(engine.clone()),
+            tasks: Tasks::new(engine.clone(), ids),
+            leases: Leases::new(engine.clone()),
+            engine,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Campaigns and their ledger as items.
+
+use std::sync::Arc;
+
+use emcrm_model::{Campaign, CampaignId, CampaignState, Delivery, DeliveryState, EmailAddress, UserId};
+
+use crate::engine::{Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::keys;
+use crate::repository::{from_item, to_item};
+use crate::rules::Rule;
+
+#[derive(Clone)]
+pub struct Campaigns {
+    engine: Arc<dyn Engine>,
+}
+
+impl Campaigns {
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    pub async fn get(&self, id: &CampaignId) -> Result<Option<Campaign>, EngineError> {
+        self.engine.get(Table::Email, &keys::campaign(id)).await?.map(from_item).transpose()
+    }
+
+    /// All campaigns, newest first.
+    pub fn list() -> Query {
+        Query::index(Table::Email, IndexName::Type, keys::TYPE_CAMPAIGN).backward()
+    }
+
+    pub fn put(&self, tx: &mut Transaction, campaign: &Campaign) {
+        tx.put(Table::Email, to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign)).when(Guard::Absent).or(Rule::IdTaken);
+    }
+
+    /// An update of the campaign that holds only while it is in one of these states.
+    pub fn update_in<'a>(&self, tx: &'a mut Transaction, id: &CampaignId, states: &[CampaignState]) -> crate::engine::OpBuilder<'a> {
+        let any = Guard::Any(states.iter().map(|state| Guard::equals("status", state.as_str())).collect());
+        tx.update(Table::Email, keys::campaign(id)).add("rev", 1).when(Guard::Present).or(Rule::CampaignUnknown).when(any).or(Rule::CampaignMoved)
+    }
+
+    pub async fn delivery(&self, campaign: &CampaignId, user: &UserId) -> Result<Option<Delivery>, EngineError> {
+        self.engine.get(Table::Email, &keys::delivery(campaign, user)).await?.map(from_item).transpose()
+    }
+
+    /// The ledger of a campaign in the order of user ids; strongly consistent.
+    pub fn deliveries(campaign: &CampaignId) -> Query {
+        Query::table(Table::Email, keys::delivery_part(campaign))
+    }
+
+    /// A user's mails, newest first, by an index.
+    pub fn deliveries_of_user(user: &UserId) -> Query {
+        Query::index(Table::Email, IndexName::User, keys::user_part(user)).prefix(keys::DELIVERY_PREFIX).backward()
+    }
+
+    pub fn put_delivery(&self, tx: &mut Transaction, delivery: &Delivery) {
+        let key = keys::delivery(&delivery.campaign_id, &delivery.user_id);
+        tx.put(Table::Email, to_item(key, keys::TYPE_DELIVERY, delivery)).when(Guard::Absent).or(Rule::CampaignMoved);
+    }
+
+    /// A change of one delivery from one state to another.
+    pub fn delivery_step<'a>(&self, tx: &'a mut Transaction, campaign: &CampaignId, user: &UserId, from: DeliveryState, to: DeliveryState) -> crate::engine::OpBuilder<'a> {
+        tx.update(Table::Email, keys::delivery(campaign, user)).set("status", to.as_str()).when(Guard::equals("status", from.as_str())).or(Rule::CampaignMoved)
+    }
+
+    /// Which of these addresses must not be mailed, in their order.
+    pub async fn suppressed(&self, addresses: &[EmailAddress]) -> Result<Vec<bool>, EngineError> {
+        let mut out = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(GET_MANY_MAX) {
+            let keys: Vec<Key> = chunk.iter().map(keys::suppression).collect();
+            out.extend(self.engine.get_many(Table::Email, &keys).await?.iter().map(Option::is_some));
+        }
+        Ok(out)
+    }
+
+    pub fn read_campaign(item: Item) -> Result<Campaign, EngineError> {
+        from_item(item)
+    }
+
+    pub fn read_delivery(item: Item) -> Result<Delivery, EngineError> {
+        from_item(item)
+    }
+}

@@ -1,0 +1,117 @@
+//! Every key of both tables, and nothing else in the product spells one. `docs/KEYS.md` says what each is for.
+
+use emcrm_model::{CampaignId, EmailAddress, EventId, Slug, UserId};
+
+use crate::engine::Key;
+
+/// Shards of a counter, of a queue.
+pub const SHARDS: u32 = 16;
+
+pub const TYPE_USER: &str = "user";
+pub const TYPE_EVENT: &str = "event";
+pub const TYPE_ATTENDANCE: &str = "attendance";
+pub const TYPE_CAMPAIGN: &str = "email_request";
+pub const TYPE_DELIVERY: &str = "email_log";
+
+pub const USER_PREFIX: &str = "user#";
+pub const EVENT_PREFIX: &str = "event#";
+pub const DELIVERY_PREFIX: &str = "req_email#";
+
+pub fn user(id: &UserId) -> Key {
+    Key::single(user_part(id))
+}
+
+/// `user#{id}`: the user's key, and the partition of the user's attendances.
+pub fn user_part(id: &UserId) -> String {
+    format!("{USER_PREFIX}{id}")
+}
+
+pub fn event(id: &EventId) -> Key {
+    Key::single(event_part(id))
+}
+
+/// `event#{id}`: the event's key, and the `SKIndex` partition of its attendances.
+pub fn event_part(id: &EventId) -> String {
+    format!("{EVENT_PREFIX}{id}")
+}
+
+pub fn attendance(user: &UserId, event: &EventId) -> Key {
+    Key::new(user_part(user), event_part(event))
+}
+
+/// Says that the address belongs to `user_id`.
+pub fn email_claim(address: &EmailAddress) -> Key {
+    Key::single(format!("claim#email#{}", address.normalised()))
+}
+
+/// Says that the slug belongs to `event_id`.
+pub fn slug_claim(slug: &Slug) -> Key {
+    Key::single(format!("claim#slug#{slug}"))
+}
+
+/// Says that the user owns or hosts the event: how a deletion finds the events without an index.
+pub fn hosting(user: &UserId, event: &EventId) -> Key {
+    Key::new(hosting_part(user), event_part(event))
+}
+
+pub fn hosting_part(user: &UserId) -> String {
+    format!("host#{user}")
+}
+
+/// Stands while the consequences of a deletion are being carried out; the id cannot be taken again before.
+pub fn user_tombstone(id: &UserId) -> Key {
+    Key::single(format!("gone#user#{id}"))
+}
+
+pub fn event_tombstone(id: &EventId) -> Key {
+    Key::single(format!("gone#event#{id}"))
+}
+
+pub fn count(kind: &str, shard: u32) -> Key {
+    Key::single(format!("count#{kind}#{shard}"))
+}
+
+pub fn task_part(queue: &str, shard: u32) -> String {
+    format!("task#{queue}#{shard}")
+}
+
+/// `due`: milliseconds since 1970, 15 digits, so that order of text is order of time.
+pub fn task_sk(due: i64, id: &str) -> String {
+    format!("{:015}#{id}", due.max(0))
+}
+
+/// Tasks that were given up, until a person retries or drops them.
+pub fn dead_part(queue: &str) -> String {
+    format!("dead#{queue}")
+}
+
+pub fn lease(queue: &str, shard: u32) -> Key {
+    Key::single(format!("lease#{queue}#{shard}"))
+}
+
+pub fn idempotency(actor: &str, key: &str) -> Key {
+    Key::single(format!("idem#{actor}#{key}"))
+}
+
+pub fn campaign(id: &CampaignId) -> Key {
+    Key::single(format!("email#{id}"))
+}
+
+pub fn delivery(campaign: &CampaignId, user: &UserId) -> Key {
+    Key::new(delivery_part(campaign), user_part(user))
+}
+
+pub fn delivery_part(campaign: &CampaignId) -> String {
+    format!("{DELIVERY_PREFIX}{campaign}")
+}
+
+/// An address that must not be mailed.
+pub fn suppression(address: &EmailAddress) -> Key {
+    Key::single(format!("suppress#{}", address.normalised()))
+}
+
+/// Shard of a subject: FNV-1a, stable for ever because it is stored in keys.
+pub fn shard_of(subject: &str) -> u32 {
+    let hash = subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    ((hash >> 32) % u64::from(SHARDS)) as u32
+}

@@ -1,0 +1,58 @@
+//! What all repositories share: items to model types and back, and walking a list.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::engine::{Attrs, Engine, EngineError, Item, Key, Query, Rows};
+
+/// The stored shape of a value, with its `type`.
+pub(crate) fn to_item<T: Serialize>(key: Key, item_type: &str, value: &T) -> Item {
+    let mut attrs = match serde_json::to_value(value) {
+        Ok(Value::Object(attrs)) => attrs,
+        _ => Attrs::new(),
+    };
+    attrs.insert("type".to_owned(), item_type.into());
+    Item { key, attrs }
+}
+
+/// Reads a stored value.
+pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, EngineError> {
+    let Item { key, attrs } = item;
+    serde_json::from_value(Value::Object(attrs)).map_err(|error| EngineError::Corrupt(format!("{} / {}: {error}", key.pk, key.sk)))
+}
+
+pub(crate) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Result<Vec<T>, EngineError> {
+    items.into_iter().map(from_item).collect()
+}
+
+const STEP: u32 = 1_000;
+
+/// Rows `skip..skip + limit` of a query. Reads and drops the skipped ones, so the cost grows with `skip`; the contract bounds it.
+pub async fn rows_at(engine: &dyn Engine, query: Query, skip: u32, limit: u32) -> Result<Rows, EngineError> {
+    let mut after = query.after.clone();
+    let mut left = skip;
+    while left > 0 {
+        let rows = engine.query(query.clone().after(after).limit(left.min(STEP))).await?;
+        left -= rows.items.len() as u32;
+        match rows.next {
+            Some(next) => after = Some(next),
+            None => return Ok(Rows::default()),
+        }
+    }
+    engine.query(query.after(after).limit(limit)).await
+}
+
+/// Number of rows of a query, by reading them. For small lists only.
+pub async fn rows_count(engine: &dyn Engine, query: Query) -> Result<u64, EngineError> {
+    let mut after = None;
+    let mut count = 0;
+    loop {
+        let rows = engine.query(query.clone().after(after).limit(STEP)).await?;
+        count += rows.items.len() as u64;
+        match rows.next {
+            Some(next) => after = Some(next),
+            None => return Ok(count),
+        }
+    }
+}
