@@ -90,8 +90,9 @@ pub struct Query {
 pub enum Range {
     #[default]
     All,
+    /// An empty prefix selects all.
     Prefix(String),
-    /// Both ends included.
+    /// Both ends included. Selects nothing when the first is greater than the second.
     Between(String, String),
 }
 
@@ -196,8 +197,8 @@ impl Guard {
         match self {
             Self::Present => item.is_some(),
             Self::Absent => item.is_none(),
-            Self::Equals(name, value) => attr(name) == Some(value),
-            Self::Differs(name, value) => attr(name) != Some(value),
+            Self::Equals(name, value) => attr(name).is_some_and(|found| same(found, value)),
+            Self::Differs(name, value) => !attr(name).is_some_and(|found| same(found, value)),
             Self::Missing(name) => attr(name).is_none(),
             Self::BelowAttr { count, limit } => attr(limit).and_then(Value::as_f64).is_none_or(|limit| number(count) < limit),
             Self::AtMost(name, value) => number(name) <= *value as f64,
@@ -208,12 +209,21 @@ impl Guard {
     }
 }
 
+/// Equal as values: numbers by what they count, however they were written.
+fn same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => a == b || (a.is_f64() || b.is_f64()) && a.as_f64() == b.as_f64(),
+        _ => one == other,
+    }
+}
+
 /// What an operation does to its item.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Change {
     /// Replace the whole item.
     Put(Attrs),
-    /// Set, remove and add to attributes. An item that is not there is made, unless a guard says `Present`.
+    /// Set, remove and add to attributes, each attribute in one way only. An item that is not there is made, unless a guard says `Present`.
+    /// Adding to something that is not a number breaks a limit.
     Update { set: Attrs, remove: Vec<String>, add: Vec<(String, i64)> },
     Delete,
     /// Only the guards.
@@ -284,6 +294,7 @@ impl Transaction {
     }
 }
 
+#[expect(clippy::return_self_not_must_use, reason = "the operation is in the transaction already")]
 impl<'a> OpBuilder<'a> {
     /// A guard; say its rule with [`GuardBuilder::or`].
     #[must_use]
@@ -402,8 +413,15 @@ pub fn check_limits(transaction: &Transaction) -> Result<(), EngineError> {
         if bytes > ITEM_BYTES_MAX {
             return limit(format!("an item of {bytes} bytes, at most {ITEM_BYTES_MAX}"));
         }
-        if let Change::Put(attrs) = &op.change && attrs.values().any(Value::is_null) {
+        if let Change::Put(attrs) | Change::Update { set: attrs, .. } = &op.change && attrs.values().any(Value::is_null) {
             return limit("a null attribute; leave it out".to_owned());
+        }
+        if let Change::Update { set, remove, add } = &op.change {
+            let mut names = std::collections::HashSet::new();
+            let mut all = set.keys().chain(remove).chain(add.iter().map(|(name, _)| name));
+            if let Some(name) = all.find(|name| !names.insert(*name)) {
+                return limit(format!("two changes of the attribute {name}"));
+            }
         }
         total += bytes;
     }
@@ -411,6 +429,26 @@ pub fn check_limits(transaction: &Transaction) -> Result<(), EngineError> {
         return limit(format!("a transaction of {total} bytes, at most {TX_BYTES_MAX}"));
     }
     Ok(())
+}
+
+/// Checks the limits of a query; every engine calls this first.
+pub fn check_query(query: &Query) -> Result<(), EngineError> {
+    let limit = |text: String| Err(EngineError::Limit(text));
+    if query.limit == 0 || query.limit > QUERY_MAX {
+        return limit(format!("a query for {} rows, at least 1 and at most {QUERY_MAX}", query.limit));
+    }
+    if query.partition.is_empty() {
+        return limit("a query for an empty partition".to_owned());
+    }
+    match (query.table, query.index) {
+        (Table::Main, Some(IndexName::User)) | (Table::Email, Some(IndexName::Sk | IndexName::Slug)) => {
+            limit(format!("the table {:?} has no index {:?}", query.table, query.index))
+        }
+        (Table::Main, Some(IndexName::Email | IndexName::Slug)) if query.range != Range::All => {
+            limit("a range on an index without a range attribute".to_owned())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub fn check_key(key: &Key) -> Result<(), EngineError> {

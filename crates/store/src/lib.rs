@@ -13,6 +13,7 @@
 
 pub mod engine;
 pub mod rules;
+pub mod sqlite;
 
 pub use engine::{Attrs, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Query, Range, Rows, Table, TransactError, Transaction};
 pub use rules::Rule;

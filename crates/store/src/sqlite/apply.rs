@@ -1,0 +1,160 @@
+//! One transaction on one connection: all guards first, then the writes.
+
+use rusqlite::{Connection, params};
+use serde_json::{Number, Value};
+
+use super::{fault::fault, read};
+use crate::{
+    engine::{Attrs, Change, EngineError, ITEM_BYTES_MAX, Key, Op, Table, TransactError, Transaction, attrs_bytes},
+    rules::Rule,
+};
+
+/// What is to be done to one row.
+pub enum Write<'a> {
+    Insert {
+        table: Table,
+        key: &'a Key,
+        json: String,
+        columns: Columns,
+    },
+    /// The indexed columns stay: no index is touched.
+    Update {
+        table: Table,
+        key: &'a Key,
+        json: String,
+    },
+    UpdateAll {
+        table: Table,
+        key: &'a Key,
+        json: String,
+        columns: Columns,
+    },
+    Delete {
+        table: Table,
+        key: &'a Key,
+    },
+}
+
+/// Texts that are columns of their own, for the indexes.
+#[derive(PartialEq)]
+pub struct Columns {
+    kind: Option<String>,
+    email: Option<String>,
+    slug: Option<String>,
+}
+
+impl Columns {
+    fn of(attrs: &Attrs) -> Self {
+        let text = |name| attrs.get(name).and_then(Value::as_str).map(str::to_owned);
+        Self { kind: text("type"), email: text("email"), slug: text("slug") }
+    }
+}
+
+/// Evaluates all guards against what is stored now and computes the writes; changes nothing.
+///
+/// Operations touch distinct items, so none of them can see another's write.
+pub fn plan<'a>(connection: &Connection, transaction: &'a Transaction) -> Result<Vec<Write<'a>>, TransactError> {
+    let mut writes = Vec::with_capacity(transaction.ops.len());
+    let mut reasons: Vec<Option<Rule>> = Vec::with_capacity(transaction.ops.len());
+    let mut refused = false;
+    for op in &transaction.ops {
+        let now = read::attrs(connection, op.table, &op.key)?;
+        let broken = op.guards.iter().find(|(guard, _)| !guard.holds(now.as_ref())).map(|(_, rule)| *rule);
+        refused |= broken.is_some();
+        reasons.push(broken);
+        if !refused && let Some(write) = write_of(op, now)? {
+            writes.push(write);
+        }
+    }
+    if refused { Err(TransactError::Refused(reasons)) } else { Ok(writes) }
+}
+
+fn write_of(op: &Op, now: Option<Attrs>) -> Result<Option<Write<'_>>, EngineError> {
+    let (table, key) = (op.table, &op.key);
+    let old = now.as_ref().map(Columns::of);
+    let new = match &op.change {
+        Change::Check => return Ok(None),
+        Change::Delete => return Ok(old.map(|_| Write::Delete { table, key })),
+        Change::Put(attrs) => serialised(attrs, key)?,
+        Change::Update { set, remove, add } => serialised(&updated(now, set, remove, add)?, key)?,
+    };
+    let (json, columns) = new;
+    Ok(Some(match old {
+        None => Write::Insert { table, key, json, columns },
+        Some(old) if old == columns => Write::Update { table, key, json },
+        Some(_) => Write::UpdateAll { table, key, json, columns },
+    }))
+}
+
+fn serialised(attrs: &Attrs, key: &Key) -> Result<(String, Columns), EngineError> {
+    let json = serde_json::to_string(attrs).map_err(|error| EngineError::Limit(format!("the item {}: {error}", key.pk)))?;
+    Ok((json, Columns::of(attrs)))
+}
+
+/// The item after an update. Its size is checked here, because only now it is known.
+fn updated(now: Option<Attrs>, set: &Attrs, remove: &[String], add: &[(String, i64)]) -> Result<Attrs, EngineError> {
+    let mut attrs = now.unwrap_or_default();
+    for name in remove {
+        attrs.shift_remove(name);
+    }
+    for (name, value) in set {
+        attrs.insert(name.clone(), value.clone());
+    }
+    for (name, by) in add {
+        let sum = sum(attrs.get(name), *by).map_err(|reason| EngineError::Limit(format!("{name}: {reason}")))?;
+        attrs.insert(name.clone(), sum);
+    }
+    let bytes = attrs_bytes(&attrs);
+    if bytes > ITEM_BYTES_MAX {
+        return Err(EngineError::Limit(format!("an item of {bytes} bytes, at most {ITEM_BYTES_MAX}")));
+    }
+    Ok(attrs)
+}
+
+fn sum(now: Option<&Value>, by: i64) -> Result<Value, &'static str> {
+    match now {
+        None => Ok(by.into()),
+        Some(Value::Number(number)) => match number.as_i64() {
+            Some(number) => number.checked_add(by).map(Value::from).ok_or("the sum is too great"),
+            None => number.as_f64().and_then(|number| Number::from_f64(number + by as f64)).map(Value::Number).ok_or("the sum is too great"),
+        },
+        Some(_) => Err("adding to something that is not a number"),
+    }
+}
+
+pub fn perform(connection: &Connection, write: &Write<'_>) -> Result<(), EngineError> {
+    execute(connection, write).map(|_| ()).map_err(|error| fault(&error))
+}
+
+fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize> {
+    match write {
+        Write::Insert { table, key, json, columns } => {
+            let sql = match table {
+                Table::Main => "INSERT INTO main_items (pk, sk, item, type, email, slug) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                Table::Email => "INSERT INTO email_items (pk, sk, item, type, email, slug) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            };
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug])
+        }
+        Write::Update { table, key, json } => {
+            let sql = match table {
+                Table::Main => "UPDATE main_items SET item = ?3 WHERE pk = ?1 AND sk = ?2",
+                Table::Email => "UPDATE email_items SET item = ?3 WHERE pk = ?1 AND sk = ?2",
+            };
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json])
+        }
+        Write::UpdateAll { table, key, json, columns } => {
+            let sql = match table {
+                Table::Main => "UPDATE main_items SET item = ?3, type = ?4, email = ?5, slug = ?6 WHERE pk = ?1 AND sk = ?2",
+                Table::Email => "UPDATE email_items SET item = ?3, type = ?4, email = ?5, slug = ?6 WHERE pk = ?1 AND sk = ?2",
+            };
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug])
+        }
+        Write::Delete { table, key } => {
+            let sql = match table {
+                Table::Main => "DELETE FROM main_items WHERE pk = ?1 AND sk = ?2",
+                Table::Email => "DELETE FROM email_items WHERE pk = ?1 AND sk = ?2",
+            };
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk])
+        }
+    }
+}

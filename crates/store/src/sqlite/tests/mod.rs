@@ -1,0 +1,3 @@
+//! What only SQLite promises; the rest is proved by [`crate::conformance`].
+
+mod quick;

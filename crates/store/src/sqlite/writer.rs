@@ -1,0 +1,180 @@
+//! The one writer: takes all transactions that wait, writes them with one commit (one sync of the disk), and answers after it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI32, Ordering},
+};
+
+use parking_lot::Mutex;
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    apply,
+    fault::{commit_fault, fault},
+    schema::SCHEMA_VERSION,
+};
+use crate::engine::{Change, EngineError, TransactError, Transaction, attrs_bytes};
+
+/// Most transactions that wait for the writer; callers beyond wait for a place.
+pub const QUEUE_MAX: usize = 1024;
+/// Most transactions of one commit, and the bytes after which a commit takes no more.
+const BATCH_MAX: usize = 256;
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Pages of the log (4 KB each) after which it is copied into the database, and after which the writer waits for readers so that the
+/// log can start anew.
+const CHECKPOINT_PAGES: i32 = 2_000;
+const RESTART_PAGES: i32 = 16_000;
+
+pub type Answer<T> = oneshot::Sender<Result<(), T>>;
+
+pub enum Job {
+    Transact(Transaction, Answer<TransactError>),
+    /// Asks whether the writer works.
+    Ping(Answer<EngineError>),
+    #[cfg(test)]
+    Panic,
+}
+
+pub struct Writer {
+    jobs: mpsc::Receiver<Job>,
+    connection: Arc<Mutex<Connection>>,
+    /// Pages in the log after the last commit.
+    log_pages: Arc<AtomicI32>,
+    checkpoint_at: i32,
+    /// Whether the last commit worked.
+    healthy: Result<(), EngineError>,
+}
+
+type Waiting = (Transaction, Answer<TransactError>);
+
+impl Writer {
+    pub fn new(connection: Arc<Mutex<Connection>>, jobs: mpsc::Receiver<Job>) -> rusqlite::Result<Self> {
+        let log_pages = Arc::new(AtomicI32::new(0));
+        let pages_seen = Arc::clone(&log_pages);
+        connection.lock().wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
+            pages_seen.store(pages, Ordering::Relaxed);
+            Ok(())
+        }))?;
+        Ok(Self { jobs, connection, log_pages, checkpoint_at: CHECKPOINT_PAGES, healthy: Ok(()) })
+    }
+
+    /// Works until the engine is dropped and the queue is empty.
+    pub fn run(mut self) {
+        let mut batch: Vec<Waiting> = Vec::with_capacity(BATCH_MAX);
+        let mut pings = Vec::new();
+        while let Some(first) = self.jobs.blocking_recv() {
+            let mut next = Some(first);
+            let mut bytes = 0;
+            while let Some(job) = next {
+                match job {
+                    Job::Transact(transaction, answer) => {
+                        bytes += transaction_bytes(&transaction);
+                        batch.push((transaction, answer));
+                    }
+                    Job::Ping(answer) => pings.push(answer),
+                    #[cfg(test)]
+                    #[expect(clippy::panic, reason = "a test asks for it")]
+                    Job::Panic => panic!("the test asked for it"),
+                }
+                let full = batch.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
+                next = if full { None } else { self.jobs.try_recv().ok() };
+            }
+            self.write(&mut batch);
+            for ping in pings.drain(..) {
+                let _ = ping.send(self.probe());
+            }
+            self.checkpoint();
+        }
+    }
+
+    /// Commits the batch and answers each. After a fault each is tried alone, so that none suffers from another.
+    fn write(&mut self, batch: &mut Vec<Waiting>) {
+        if batch.is_empty() {
+            return;
+        }
+        let transactions = batch.iter().map(|(transaction, _)| transaction);
+        let done = commit(&mut self.connection.lock(), transactions);
+        match done {
+            Ok(outcomes) => {
+                self.healthy = Ok(());
+                for ((_, answer), outcome) in batch.drain(..).zip(outcomes) {
+                    let _ = answer.send(outcome);
+                }
+            }
+            Err(fault) if batch.len() == 1 => {
+                self.healthy = Err(fault.clone());
+                for (_, answer) in batch.drain(..) {
+                    let _ = answer.send(Err(fault.clone().into()));
+                }
+            }
+            Err(_) => {
+                for one in std::mem::take(batch) {
+                    self.write(&mut vec![one]);
+                }
+            }
+        }
+    }
+
+    /// While all is well an answer is enough; after a fault a small real write tells whether it is over.
+    fn probe(&mut self) -> Result<(), EngineError> {
+        if self.healthy.is_err() {
+            let mut connection = self.connection.lock();
+            self.healthy = (|| {
+                let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+                transaction.commit()
+            })()
+            .map_err(|error| fault(&error));
+        }
+        self.healthy.clone()
+    }
+
+    /// Keeps the log small. Runs after the answers, so that nobody waits for it. A fault here harms nothing: the log is still there.
+    fn checkpoint(&mut self) {
+        let pages = self.log_pages.load(Ordering::Relaxed);
+        if pages < self.checkpoint_at {
+            if pages < CHECKPOINT_PAGES {
+                self.checkpoint_at = CHECKPOINT_PAGES;
+            }
+            return;
+        }
+        let mode = if pages >= RESTART_PAGES { "RESTART" } else { "PASSIVE" };
+        let done = self.connection.lock().query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i32>(0));
+        if let Err(error) = done {
+            tracing::warn!(%error, pages, "the log could not be copied into the database");
+        }
+        // Readers may have hindered it; try again only after as many pages more.
+        self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
+    }
+}
+
+/// All transactions in one commit. An error means that none of them happened.
+fn commit<'a>(connection: &mut Connection, transactions: impl Iterator<Item = &'a Transaction>) -> Result<Vec<Result<(), TransactError>>, EngineError> {
+    // Dropped on every way out without a commit, which rolls back.
+    let open = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))?;
+    let mut outcomes = Vec::with_capacity(BATCH_MAX);
+    for transaction in transactions {
+        match apply::plan(&open, transaction) {
+            Ok(writes) => {
+                for write in &writes {
+                    apply::perform(&open, write)?;
+                }
+                outcomes.push(Ok(()));
+            }
+            Err(TransactError::Engine(fault @ (EngineError::Full | EngineError::Unavailable(_)))) => return Err(fault),
+            Err(error) => outcomes.push(Err(error)),
+        }
+    }
+    open.commit().map_err(|error| commit_fault(&error))?;
+    Ok(outcomes)
+}
+
+fn transaction_bytes(transaction: &Transaction) -> usize {
+    let bytes = |change: &Change| match change {
+        Change::Put(attrs) => attrs_bytes(attrs),
+        Change::Update { set, .. } => attrs_bytes(set),
+        Change::Delete | Change::Check => 0,
+    };
+    transaction.ops.iter().map(|op| bytes(&op.change)).sum()
+}
