@@ -7,7 +7,8 @@ use crate::{Condition, Conditions, Field};
 /// The conditions that select the same users as [`UserFilter::matches`].
 pub fn conditions_of(filter: &UserFilter) -> Conditions {
     let mut all = Vec::new();
-    for (field, values) in [(Field::Company, &filter.company), (Field::JobTitle, &filter.job_title), (Field::City, &filter.city), (Field::State, &filter.state)] {
+    for (field, values) in [(Field::Company, &filter.company), (Field::JobTitle, &filter.job_title), (Field::City, &filter.city), (Field::State, &filter.state)]
+    {
         if !values.is_empty() {
             all.push(Condition::AnyOf(field, values.clone()));
         }

@@ -119,6 +119,8 @@ pub trait Index: Send + Sync + 'static {
     fn name(&self) -> &'static str;
     /// False when the index was just made or was found unreadable and made anew: the application must fill it.
     async fn is_complete(&self) -> Result<bool, SearchError>;
+    /// From now on [`Index::is_complete`] answers true, also after a restart: there was nothing to fill it with. Flushes first.
+    async fn mark_complete(&self) -> Result<(), SearchError>;
 }
 
 /// A new version of an index that is being filled. Dropping it abandons the new version.
@@ -127,4 +129,74 @@ pub trait Rebuild: Send {
     async fn add(&mut self, docs: Vec<Doc>) -> Result<(), SearchError>;
     /// Makes the new version the one in use, with no moment without an index, and marks it complete; removes the old one.
     async fn swap(self: Box<Self>) -> Result<(), SearchError>;
+}
+
+/// What every index refuses, as [`SearchError::Invalid`], so that they refuse the same.
+pub mod check {
+    use super::{Condition, Conditions, Doc, SearchError, SearchRequest, SortValue, WALK_MAX, WINDOW_MAX};
+    use crate::{Field, FieldType};
+
+    /// Longest id, in bytes.
+    pub const ID_MAX: usize = 512;
+    /// Longest exact value, in bytes after folding: what an index can hold as one term.
+    pub const TERM_MAX: usize = 8_000;
+    /// Most rows of a search.
+    pub const LIMIT_MAX: u32 = 100;
+
+    fn refuse<T>(reason: impl Into<String>) -> Result<T, SearchError> {
+        Err(SearchError::Invalid(reason.into()))
+    }
+
+    fn typed(field: Field, wanted: FieldType) -> Result<(), SearchError> {
+        match wanted {
+            _ if field.field_type() == wanted => Ok(()),
+            FieldType::Exact => refuse(format!("{} is not an exact field", field.as_str())),
+            FieldType::Number => refuse(format!("{} is not a number field", field.as_str())),
+        }
+    }
+
+    /// A document whose fields have the types of the schema, and whose terms are not too long.
+    pub fn doc(doc: &Doc) -> Result<(), SearchError> {
+        if doc.id.is_empty() || doc.id.len() > ID_MAX {
+            return refuse(format!("an id has 1 to {ID_MAX} bytes"));
+        }
+        for (field, value) in &doc.exact {
+            typed(*field, FieldType::Exact)?;
+            if emcrm_model::fold(value).len() > TERM_MAX {
+                return refuse(format!("a value of {} has more than {TERM_MAX} bytes", field.as_str()));
+            }
+        }
+        doc.numbers.iter().try_for_each(|(field, _)| typed(*field, FieldType::Number))
+    }
+
+    pub fn conditions(conditions: &Conditions) -> Result<(), SearchError> {
+        conditions.all.iter().try_for_each(|condition| match condition {
+            Condition::AnyOf(field, _) => typed(*field, FieldType::Exact),
+            Condition::Between(field, ..) => typed(*field, FieldType::Number),
+        })
+    }
+
+    /// Limits, types of fields, and a position that fits the sort.
+    pub fn search(request: &SearchRequest) -> Result<(), SearchError> {
+        conditions(&request.conditions)?;
+        if !(1..=LIMIT_MAX).contains(&request.limit) {
+            return refuse(format!("limit is not in 1..={LIMIT_MAX}"));
+        }
+        if request.offset.saturating_add(request.limit) > WINDOW_MAX {
+            return refuse(format!("numbered pages end at row {WINDOW_MAX}"));
+        }
+        let Some(after) = &request.after else { return Ok(()) };
+        match (&after.value, request.sort.map(|sort| sort.field.field_type())) {
+            (SortValue::Missing, _) | (SortValue::Number(_), Some(FieldType::Number)) | (SortValue::Text(_), Some(FieldType::Exact)) => Ok(()),
+            _ => refuse("the position does not belong to this order"),
+        }
+    }
+
+    pub fn walk(limit: u32) -> Result<(), SearchError> {
+        if (1..=WALK_MAX).contains(&limit) { Ok(()) } else { refuse(format!("limit is not in 1..={WALK_MAX}")) }
+    }
+
+    pub fn facets(field: Field) -> Result<(), SearchError> {
+        typed(field, FieldType::Exact)
+    }
 }

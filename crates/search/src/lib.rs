@@ -11,7 +11,9 @@
 pub mod filter;
 pub mod index;
 pub mod schema;
+pub mod tantivy_index;
 
 pub use filter::conditions_of;
 pub use index::{After, Condition, Conditions, Doc, DocChange, Index, Rebuild, SearchError, SearchPage, SearchRequest, Sort, SortValue, WALK_MAX, WINDOW_MAX};
 pub use schema::{Field, FieldType, Kind};
+pub use tantivy_index::TantivyIndex;

@@ -55,8 +55,20 @@ pub enum FieldType {
 
 impl Field {
     pub const ALL: [Self; 14] = [
-        Self::Company, Self::JobTitle, Self::City, Self::State, Self::Name, Self::Email, Self::AttendedCount, Self::HostedCount,
-        Self::Title, Self::Owner, Self::Host, Self::StartAt, Self::EndAt, Self::CreatedAt,
+        Self::Company,
+        Self::JobTitle,
+        Self::City,
+        Self::State,
+        Self::Name,
+        Self::Email,
+        Self::AttendedCount,
+        Self::HostedCount,
+        Self::Title,
+        Self::Owner,
+        Self::Host,
+        Self::StartAt,
+        Self::EndAt,
+        Self::CreatedAt,
     ];
 
     /// Name in the index and on the wire.
