@@ -12,7 +12,9 @@ mkdir -p "$OUT/data"
 port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
 log="$OUT/server.log"
 
-env APP_DATA_DIR="$OUT/data" APP_API_HOST=127.0.0.1 APP_API_PORT="$port" MAIL_TRANSPORT=outbox "$BIN" serve >"$log" 2>&1 </dev/null &
+# Everything that is configured, here: the commands run in the folder OUT, so that no .env or emcrm.toml of a developer counts.
+export APP_DATA_DIR="$OUT/data" APP_API_HOST=127.0.0.1 APP_API_PORT="$port" MAIL_TRANSPORT=outbox
+(cd "$OUT" && exec "$BIN" serve) >"$log" 2>&1 </dev/null &
 server=$!
 trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
 
@@ -20,7 +22,8 @@ url="http://127.0.0.1:$port"
 "$VENV/bin/python" scripts/wait_for_health.py "$url/health" "$server" || { tail -n 20 "$log" >&2; exit 1; }
 
 found=0
-SCHEMATHESIS_HOOKS="" "$VENV/bin/schemathesis" --config-file tests/schemathesis/schemathesis.toml run "$url/openapi.json" \
+HYPOTHESIS_STORAGE_DIRECTORY="$OUT/hypothesis" \
+  "$VENV/bin/schemathesis" --config-file tests/schemathesis/schemathesis.toml run "$url/openapi.json" \
   --no-color --report junit --report-dir "$OUT/report" || found=1
 
 kill -TERM "$server"
@@ -36,7 +39,7 @@ if grep -nE '"?status"?[=:] ?5[0-9][0-9]\b|panicked' "$log" | head -n 20; then
   found=1
 fi
 
-if ! APP_DATA_DIR="$OUT/data" MAIL_TRANSPORT=outbox "$BIN" verify; then
+if ! (cd "$OUT" && "$BIN" verify); then
   echo "schemathesis.sh: after the run the data does not verify; it is in $OUT/data" >&2
   found=1
 fi
