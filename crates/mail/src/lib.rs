@@ -8,8 +8,13 @@
 //! | `smtp` | SMTP with kept connections |
 //! | `outbox` | files in a folder, the default |
 
+mod header;
 pub mod message;
+pub mod outbox;
+pub mod smtp;
 pub mod transport;
 
-pub use message::{Mailbox, Message};
+pub use message::{BuildError, Mailbox, Message, message_id};
+pub use outbox::Outbox;
+pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode};
 pub use transport::{Connection, Handover, MailError, Receipt, Transport};

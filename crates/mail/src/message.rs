@@ -1,6 +1,15 @@
 //! A message as a person means it, made into the bytes that go over the wire.
+//!
+//! The body is encoded by `lettre` (quoted-printable or base64, as the text needs), the header values by [`crate::header`].
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, Headers};
+use lettre::message::{MultiPart, SinglePart};
+use sha2::{Digest, Sha256};
+
+use crate::header;
+use crate::transport::Handover;
 
 /// Somebody's name and address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,14 +24,177 @@ pub struct Message {
     pub from: Mailbox,
     pub to: Mailbox,
     pub reply_to: Option<Mailbox>,
+    /// Control characters, line breaks among them, become one space.
     pub subject: String,
+    /// Any line ends; they become CRLF.
     pub text: String,
     pub html: Option<String>,
-    /// Without angle brackets. The same at every attempt.
+    /// Without angle brackets. The same at every attempt: see [`message_id`].
     pub message_id: String,
     pub date: Timestamp,
     /// `https:` address that unsubscribes by POST (RFC 8058).
     pub unsubscribe_url: Option<String>,
-    /// More headers, such as `X-EMCRM-Test`.
+    /// More headers, such as `X-EMCRM-Test`. Those that the other fields make cannot be given here.
     pub headers: Vec<(String, String)>,
+}
+
+/// Why a message cannot be made. Another attempt with the same message fails in the same way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    #[error("`{0}` is not an address that mail can be sent to")]
+    Address(String),
+    #[error("the message id is not like `left@example.org`")]
+    MessageId,
+    #[error("the date of a mail lies between the years 0 and 9999")]
+    Date,
+    #[error("the unsubscribe address is not a plain web address")]
+    UnsubscribeUrl,
+    #[error("`{0}` cannot be the name of an additional header")]
+    HeaderName(String),
+    #[error("the value of the header `{0}` holds a line break or another control character")]
+    HeaderValue(String),
+    #[error("a header line is longer than 998 characters")]
+    HeaderTooLong,
+}
+
+/// Headers that the fields of [`Message`] make, or that decide where mail goes or how it is read.
+const OWN_HEADERS: [&str; 15] = [
+    "from",
+    "sender",
+    "to",
+    "cc",
+    "bcc",
+    "reply-to",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "list-unsubscribe",
+    "list-unsubscribe-post",
+    "return-path",
+    "received",
+    "x-envelope-to",
+];
+
+impl Message {
+    /// The whole message: CRLF line ends, no line over 998 bytes (RFC 5322 2.1.1). The same message gives the same bytes, always.
+    ///
+    /// Everything is ASCII, with one exception: an address with a non-ASCII local part is written as it is (RFC 6532), and such a message
+    /// needs a transport that can hand it over (SMTP: only to a server that offers SMTPUTF8; otherwise it is refused for good).
+    pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
+        let mut headers = Headers::with_capacity(12 + self.headers.len());
+        put(&mut headers, "Date", rfc2822(self.date)?);
+        put(&mut headers, "From", header::mailbox("From", &self.from)?);
+        put(&mut headers, "To", header::mailbox("To", &self.to)?);
+        if let Some(reply_to) = &self.reply_to {
+            put(&mut headers, "Reply-To", header::mailbox("Reply-To", reply_to)?);
+        }
+        put(&mut headers, "Subject", header::text("Subject", &header::flatten(&self.subject)));
+        if !header::is_message_id(&self.message_id) {
+            return Err(BuildError::MessageId);
+        }
+        put(&mut headers, "Message-ID", format!("<{}>", self.message_id));
+        if let Some(url) = &self.unsubscribe_url {
+            if url.is_empty() || !url.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>') {
+                return Err(BuildError::UnsubscribeUrl);
+            }
+            put(&mut headers, "List-Unsubscribe", format!("<{url}>"));
+            put(&mut headers, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned());
+        }
+        let mut head = headers.to_string();
+        for (name, value) in &self.headers {
+            let lower = name.to_ascii_lowercase();
+            let taken = OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("content-");
+            if taken || name.is_empty() || name.len() > 76 || !name.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
+                return Err(BuildError::HeaderName(name.chars().filter(|c| !c.is_control()).take(80).collect()));
+            }
+            if value.chars().any(char::is_control) {
+                return Err(BuildError::HeaderValue(name.clone()));
+            }
+            head.push_str(name);
+            head.push_str(": ");
+            head.push_str(&header::text(name, value));
+            head.push_str("\r\n");
+        }
+        if head.split("\r\n").any(|line| line.len() > LINE_MAX) {
+            return Err(BuildError::HeaderTooLong);
+        }
+        head.push_str("MIME-Version: 1.0\r\n");
+
+        let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(crlf(&self.text));
+        let body = match &self.html {
+            None => text.formatted(),
+            Some(html) => {
+                let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(crlf(html));
+                let boundary = self.boundary(&text, &html);
+                MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html).formatted()
+            }
+        };
+        let mut bytes = head.into_bytes();
+        bytes.extend_from_slice(&body);
+        Ok(bytes)
+    }
+
+    /// The message with its envelope. `envelope_from` is where bounces go; it may differ from the sender that people see.
+    pub fn handover(&self, envelope_from: &str) -> Result<Handover, BuildError> {
+        Ok(Handover { from: header::address(envelope_from)?, to: header::address(&self.to.address)?, message: self.to_bytes()? })
+    }
+
+    /// A line that neither part has. Made from the message, so that every attempt gives the same bytes.
+    fn boundary(&self, text: &SinglePart, html: &SinglePart) -> String {
+        let mut round = 0_u32;
+        loop {
+            let digest = Sha256::new().chain_update(self.message_id.as_bytes()).chain_update(round.to_be_bytes()).finalize();
+            let boundary = format!("=_{}", hex(&digest, 16));
+            let inside = |part: &SinglePart| memchr::memmem::find(part.raw_body(), boundary.as_bytes()).is_some();
+            if !inside(text) && !inside(html) {
+                return boundary;
+            }
+            round = round.wrapping_add(1);
+        }
+    }
+}
+
+/// Most bytes in a line, without its CRLF.
+const LINE_MAX: usize = 998;
+
+/// The `Message-ID` of a delivery, without angle brackets: the same for the same campaign, user and domain, and telling nothing about them.
+///
+/// `domain` is the sender's, in ASCII.
+pub fn message_id(campaign: &str, user: &str, domain: &str) -> String {
+    // The length keeps ("ab", "c") and ("a", "bc") apart.
+    let digest = Sha256::new().chain_update((campaign.len() as u64).to_be_bytes()).chain_update(campaign).chain_update(user).finalize();
+    format!("{}@{domain}", hex(&digest, 16))
+}
+
+/// The first `bytes` bytes in hexadecimal.
+pub(crate) fn hex(digest: &[u8], bytes: usize) -> String {
+    use std::fmt::Write as _;
+    digest.iter().take(bytes).fold(String::with_capacity(bytes * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn rfc2822(date: Timestamp) -> Result<String, BuildError> {
+    jiff::fmt::rfc2822::DateTimePrinter::new().zoned_datetime_to_string(&date.to_zoned_datetime(TimeZone::UTC)).map_err(|_| BuildError::Date)
+}
+
+/// `value` is encoded and folded already.
+fn put(headers: &mut Headers, name: &'static str, value: String) {
+    headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), value));
+}
+
+/// Every line break (CRLF, CR, LF) as CRLF: a bare CR or LF must not leave this program (RFC 5321 2.3.8).
+fn crlf(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + text.len() / 32 + 2);
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest.as_bytes()) {
+        let (line, end) = rest.split_at(at);
+        out.push_str(line);
+        out.push_str("\r\n");
+        rest = end.strip_prefix("\r\n").or_else(|| end.get(1..)).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
 }

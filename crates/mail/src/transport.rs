@@ -12,6 +12,21 @@ pub struct Handover {
     pub message: Vec<u8>,
 }
 
+impl Handover {
+    /// Refuses, for good, addresses that could end the line they are written in. Every transport asks this first.
+    pub fn check(&self) -> Result<(), MailError> {
+        let bad = |address: &str| {
+            let quoted = address.starts_with('"');
+            address.contains(|c: char| c.is_control() || matches!(c, '<' | '>') || (c == ' ' && !quoted))
+        };
+        // The empty sender means: no bounces, please (RFC 5321 4.5.5).
+        if self.to.is_empty() || bad(&self.to) || bad(&self.from) {
+            return Err(MailError::Permanent { reply: "not sent: the address cannot be written on an envelope".to_owned() });
+        }
+        Ok(())
+    }
+}
+
 /// The other side took responsibility for the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {

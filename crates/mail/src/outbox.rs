@@ -1,0 +1,181 @@
+//! Mail as files in a folder: the default, for trying things out and for machines that send nothing.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use emcrm_model::Clock;
+use jiff::tz::TimeZone;
+use sha2::{Digest, Sha256};
+
+use crate::message::hex;
+use crate::transport::{Connection, Handover, MailError, Receipt, Transport};
+
+/// Writes each mail as one `.eml` file that any mail program opens: `20260102T030405678Z-anna@example.org-0123456789abcdef.eml`.
+///
+/// - The name is made from the time, the recipient and a hash of `Message-ID` and recipient. The same two handed over again, now or after
+///   a restart, replace the file under its first name.
+/// - A file appears complete or not at all (temporary name, then rename). It is not forced to disk: the newest files may be lost with the
+///   power, the ledger is not.
+/// - The envelope is kept in the headers `X-Envelope-From` and `X-Envelope-To`.
+/// - To know names again, 24 bytes are held in memory for each file in the folder.
+#[derive(Clone)]
+pub struct Outbox {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    dir: PathBuf,
+    clock: Arc<dyn Clock>,
+    /// When each mail (by its hash) was first written; none: the folder was not read yet.
+    first: Mutex<Option<HashMap<u64, u64>>>,
+}
+
+impl Outbox {
+    /// The folder is made, readable by its owner only, when the first connection is.
+    pub fn new(dir: impl Into<PathBuf>, clock: Arc<dyn Clock>) -> Self {
+        Self { shared: Arc::new(Shared { dir: dir.into(), clock, first: Mutex::new(None) }) }
+    }
+
+    pub fn dir(&self) -> &Path {
+        &self.shared.dir
+    }
+
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static) -> Result<T, MailError> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&shared).map_err(|error| format!("the outbox folder `{}` cannot be written: {error}", shared.dir.display()))
+        });
+        let done = done.await.unwrap_or_else(|_| Err("writing to the outbox was cut short".to_owned()));
+        done.map_err(|cause| MailError::Unavailable { cause })
+    }
+}
+
+#[async_trait]
+impl Transport for Outbox {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        self.blocking(Shared::open).await?;
+        Ok(Box::new(OutboxConnection { outbox: self.clone() }))
+    }
+
+    /// More would only wait for the same disk.
+    fn connections_max(&self) -> usize {
+        4
+    }
+
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+
+    /// Writes and removes a file.
+    async fn health(&self) -> Result<(), MailError> {
+        self.blocking(|shared| {
+            shared.open()?;
+            let probe = shared.dir.join(".health.tmp");
+            fs::write(&probe, b"ok")?;
+            fs::remove_file(&probe)
+        })
+        .await
+    }
+
+    fn name(&self) -> &'static str {
+        "outbox"
+    }
+}
+
+struct OutboxConnection {
+    outbox: Outbox,
+}
+
+#[async_trait]
+impl Connection for OutboxConnection {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        handover.check()?;
+        let handover = handover.clone();
+        let name = self.outbox.blocking(move |shared| shared.write(&handover)).await?;
+        Ok(Receipt { reply: format!("written to {name}") })
+    }
+
+    async fn close(self: Box<Self>) {}
+}
+
+impl Shared {
+    fn open(&self) -> io::Result<()> {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&self.dir)?;
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        if first.is_none() {
+            let mut found = HashMap::new();
+            for entry in fs::read_dir(&self.dir)? {
+                if let Some((hash, time)) = entry?.file_name().to_str().and_then(parse_name) {
+                    found.insert(hash, time);
+                }
+            }
+            *first = Some(found);
+        }
+        Ok(())
+    }
+
+    fn write(&self, handover: &Handover) -> io::Result<String> {
+        let hash = hash(handover);
+        let time = {
+            let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            *first.get_or_insert_default().entry(hash).or_insert_with(|| self.now())
+        };
+        let name = name(time, &handover.to, hash);
+        let temporary = self.dir.join(format!(".{hash:016x}.tmp"));
+        let written = self.write_file(&temporary, handover).and_then(|()| fs::rename(&temporary, self.dir.join(&name)));
+        if let Err(error) = written {
+            let _ = fs::remove_file(&temporary);
+            return Err(error);
+        }
+        Ok(name)
+    }
+
+    fn write_file(&self, path: &Path, handover: &Handover) -> io::Result<()> {
+        let mut bytes = Vec::with_capacity(handover.message.len() + 128);
+        write!(bytes, "X-Envelope-From: <{}>\r\nX-Envelope-To: <{}>\r\n", handover.from, handover.to)?;
+        bytes.extend_from_slice(&handover.message);
+        fs::write(path, bytes)
+    }
+
+    /// Year to millisecond as the digits of a number.
+    fn now(&self) -> u64 {
+        let now = self.clock.now().to_zoned_datetime(TimeZone::UTC);
+        let parts = [(now.month(), 100), (now.day(), 100), (now.hour(), 100), (now.minute(), 100), (now.second(), 100)];
+        let seconds = parts.iter().fold(u64::from(now.year().unsigned_abs()), |sum, (part, room)| sum * room + u64::from(part.unsigned_abs()));
+        seconds * 1000 + u64::from(now.millisecond().unsigned_abs())
+    }
+}
+
+fn name(time: u64, to: &str, hash: u64) -> String {
+    let (date, clock) = (time / 1_000_000_000, time % 1_000_000_000);
+    let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '@' | '-') { c.to_ascii_lowercase() } else { '_' };
+    let to: String = to.chars().take(100).map(safe).collect();
+    format!("{date:08}T{clock:09}Z-{to}-{hash:016x}.eml")
+}
+
+/// Hash and time of a name that [`name`] made.
+fn parse_name(name: &str) -> Option<(u64, u64)> {
+    let stem = name.strip_suffix(".eml")?;
+    let (rest, hash) = stem.rsplit_once('-')?;
+    let (time, _) = rest.split_once("Z-")?;
+    let (date, clock) = time.split_once('T')?;
+    let (8, 9, 16) = (date.len(), clock.len(), hash.len()) else { return None };
+    Some((u64::from_str_radix(hash, 16).ok()?, date.parse::<u64>().ok()? * 1_000_000_000 + clock.parse::<u64>().ok()?))
+}
+
+/// Of `Message-ID` and recipient; of everything, where there is no `Message-ID`.
+fn hash(handover: &Handover) -> u64 {
+    let head = memchr::memmem::find(&handover.message, b"\r\n\r\n").and_then(|end| handover.message.get(..end)).unwrap_or(&handover.message);
+    let is_id = |line: &&[u8]| line.get(..11).is_some_and(|name| name.eq_ignore_ascii_case(b"message-id:"));
+    let id = head.split(|b| *b == b'\n').find(is_id).unwrap_or(&handover.message);
+    let digest = Sha256::new().chain_update((id.len() as u64).to_be_bytes()).chain_update(id).chain_update(handover.to.as_bytes()).finalize();
+    u64::from_str_radix(&hex(&digest, 8), 16).unwrap_or_default()
+}

@@ -1,0 +1,113 @@
+//! The grammar of replies (RFC 5321 4.2): `250-first`, `250 last`.
+
+use std::fmt;
+
+/// A longer reply is refused: nothing that a server says may fill the memory.
+pub(crate) const REPLY_MAX: usize = 16 * 1024;
+/// Most bytes of the server's words that are kept.
+const WORDS_MAX: usize = 1000;
+
+/// One reply, of one or more lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reply {
+    pub(crate) code: u16,
+    /// The lines without their codes, joined by line feeds; no other control characters.
+    text: String,
+}
+
+/// What was found at the start of the input.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// A reply, and how many bytes it took.
+    Reply(Reply, usize),
+    /// Not all of it is there yet.
+    Incomplete,
+    /// Not SMTP.
+    Garbage,
+}
+
+impl Reply {
+    pub(crate) fn is_positive(&self) -> bool {
+        self.code / 100 == 2
+    }
+
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.code / 100, 4 | 5)
+    }
+
+    /// "Service not available, closing" (RFC 5321 3.8): the connection is over.
+    pub(crate) fn ends_connection(&self) -> bool {
+        self.code == 421
+    }
+
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.text.split('\n')
+    }
+}
+
+/// On one line; an enhanced code (RFC 2034) that every line repeats is said once.
+impl fmt::Display for Reply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.code)?;
+        let enhanced = self.lines().next().and_then(|line| line.split(' ').next()).filter(|word| is_enhanced(word));
+        let mut room = WORDS_MAX;
+        for (n, line) in self.lines().enumerate() {
+            let line = match enhanced {
+                Some(code) if n > 0 => line.strip_prefix(code).unwrap_or(line),
+                _ => line,
+            };
+            let line = line.trim();
+            if line.is_empty() {
+                continue;
+            }
+            let end = (0..=line.len().min(room)).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+            write!(f, " {}", line.get(..end).unwrap_or_default())?;
+            room -= end;
+            if room == 0 || end < line.len() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn is_enhanced(word: &str) -> bool {
+    let mut parts = word.split('.');
+    let digits = |part: Option<&str>| part.is_some_and(|p| (1..=3).contains(&p.len()) && p.bytes().all(|b| b.is_ascii_digit()));
+    matches!(parts.next(), Some("2" | "4" | "5")) && digits(parts.next()) && digits(parts.next()) && parts.next().is_none()
+}
+
+/// Reads one reply. Line ends may be CRLF or LF.
+pub(crate) fn parse(input: &[u8]) -> Parsed {
+    let mut text = String::new();
+    let mut code = None;
+    let mut used = 0;
+    for line in input.split_inclusive(|b| *b == b'\n') {
+        let complete = line.ends_with(b"\n");
+        let [a @ b'2'..=b'5', b @ b'0'..=b'9', c @ b'0'..=b'9', rest @ ..] = line else {
+            // Three digits may still be on their way.
+            let prefix = !complete && line.iter().zip([b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']).all(|(b, range)| range.contains(b));
+            return if prefix { Parsed::Incomplete } else { Parsed::Garbage };
+        };
+        let this = u16::from(a - b'0') * 100 + u16::from(b - b'0') * 10 + u16::from(c - b'0');
+        if *code.get_or_insert(this) != this {
+            return Parsed::Garbage;
+        }
+        if !rest.is_empty() && !matches!(rest.first(), Some(b' ' | b'-' | b'\r' | b'\n')) {
+            return Parsed::Garbage;
+        }
+        if !complete {
+            return Parsed::Incomplete;
+        }
+        used += line.len();
+        let words = String::from_utf8_lossy(rest.get(1..).unwrap_or_default());
+        if used > line.len() {
+            text.push('\n');
+        }
+        text.extend(words.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }));
+        if rest.first() != Some(&b'-') {
+            return Parsed::Reply(Reply { code: this, text }, used);
+        }
+    }
+    Parsed::Incomplete
+}

@@ -1,0 +1,267 @@
+//! One mail transaction after the other on a kept connection, and what a failure means.
+//!
+//! | what happened | answer |
+//! |---|---|
+//! | 4xx, 5xx to MAIL, RCPT, DATA or the message | `Temporary`, `Permanent` with the server's words |
+//! | 421 to any of them | `Temporary`: the message was not taken. The connection is replaced before the next message |
+//! | 421 or hang-up as the first answer on a kept connection | it had been idle too long or had enough: once more, on a new connection |
+//! | broken, silent or garbled before the last byte of the message was written | `Unavailable` |
+//! | the same after it | `Unknown` |
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::Shared;
+use super::data;
+use super::dial::{Offers, dial};
+use super::reply::Reply;
+use super::wire::{Broken, Cut, Io, Wire};
+use crate::transport::{Connection, Handover, MailError, Receipt};
+
+/// A farewell is polite, not worth waiting for.
+const QUIT_MAX: Duration = Duration::from_secs(2);
+/// How long to listen for a reason when a server stops reading in the middle of a message.
+const REASON_MAX: Duration = Duration::from_secs(2);
+const UNASKED: &str = "it spoke without being asked";
+
+pub(crate) struct SmtpConnection {
+    shared: Arc<Shared>,
+    /// None: to be replaced before the next message. Taken out while a message is under way, so that a dropped future leaves nothing half said.
+    session: Option<Session>,
+    /// Kept for its memory.
+    out: Vec<u8>,
+}
+
+struct Session {
+    wire: Wire<Box<dyn Io>>,
+    offers: Offers,
+    /// Messages tried on this connection.
+    mails: u32,
+    /// A transaction was left open: RSET comes first.
+    open: bool,
+    /// Nothing more can be said on it.
+    over: bool,
+}
+
+/// How a transaction ended.
+enum End {
+    Taken(Reply),
+    Refused(Reply),
+    /// 421 as the first answer.
+    Busy(Reply),
+    /// Closed before the first answer.
+    Gone(String),
+    Broken(String),
+    Unknown(String),
+    /// This server can never be given this message. Nothing was said.
+    Unsendable(&'static str),
+}
+
+impl SmtpConnection {
+    pub(crate) async fn open(shared: Arc<Shared>) -> Result<Self, MailError> {
+        let session = Session::open(&shared).await?;
+        Ok(Self { shared, session: Some(session), out: Vec::new() })
+    }
+
+    /// Keeps the session where it can be used again, and says what the end means.
+    fn settle(&mut self, session: Session, end: End) -> Result<Receipt, MailError> {
+        let server = |cause: String| format!("{}: {cause}", self.shared.settings);
+        let result = match end {
+            End::Taken(reply) => Ok(Receipt { reply: reply.to_string() }),
+            End::Refused(reply) if reply.code / 100 == 5 => Err(MailError::Permanent { reply: reply.to_string() }),
+            End::Refused(reply) | End::Busy(reply) => Err(MailError::Temporary { reply: reply.to_string() }),
+            End::Unsendable(why) => Err(MailError::Permanent { reply: format!("not sent: {why}") }),
+            End::Gone(cause) | End::Broken(cause) => return Err(MailError::Unavailable { cause: server(cause) }),
+            End::Unknown(cause) => return Err(MailError::Unknown { cause: server(cause) }),
+        };
+        if !session.over {
+            self.session = Some(session);
+        }
+        result
+    }
+}
+
+#[async_trait]
+impl Connection for SmtpConnection {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        handover.check()?;
+        let mut kept = self.session.take();
+        if kept.as_ref().is_some_and(|session| session.mails >= self.shared.settings.mails_per_connection)
+            && let Some(used_up) = kept.take()
+        {
+            used_up.quit().await;
+        }
+        if let Some(mut session) = kept {
+            match session.transaction(handover, &self.shared, &mut self.out).await {
+                End::Busy(_) | End::Gone(_) => {}
+                end => return self.settle(session, end),
+            }
+        }
+        let mut session = Session::open(&self.shared).await?;
+        let end = session.transaction(handover, &self.shared, &mut self.out).await;
+        self.settle(session, end)
+    }
+
+    async fn close(mut self: Box<Self>) {
+        if let Some(session) = self.session.take() {
+            session.quit().await;
+        }
+    }
+}
+
+impl Session {
+    async fn open(shared: &Shared) -> Result<Self, MailError> {
+        let (wire, offers) = dial(shared).await.map_err(|cause| MailError::Unavailable { cause })?;
+        tracing::debug!(server = %shared.settings, ?offers, "connected to the mail server");
+        Ok(Self { wire, offers, mails: 0, open: false, over: false })
+    }
+
+    async fn transaction(&mut self, handover: &Handover, shared: &Shared, out: &mut Vec<u8>) -> End {
+        let within = shared.settings.timeout;
+        let commands = match self.commands(handover) {
+            Ok(commands) => commands,
+            Err(why) => return End::Unsendable(why),
+        };
+        if self.wire.has_input() {
+            // It said something unasked: which answer belongs to what would be a guess.
+            return End::Gone(UNASKED.to_owned());
+        }
+        self.mails += 1;
+        match self.envelope(&commands, within).await {
+            Ok(()) if self.wire.has_input() => return End::Broken(UNASKED.to_owned()),
+            Ok(()) => {}
+            Err(end) => return end,
+        }
+
+        out.clear();
+        data::encode(&handover.message, out);
+        match self.wire.write_all(out, within).await {
+            Ok(()) => {}
+            Err(Cut::After(broken)) => return End::Unknown(broken.into_cause()),
+            Err(Cut::Before(broken)) => {
+                self.over = true;
+                return match self.wire.reply(REASON_MAX).await {
+                    Ok(reply) if reply.is_refusal() => End::Refused(reply),
+                    _ => End::Broken(broken.into_cause()),
+                };
+            }
+        }
+        self.open = false;
+        match self.wire.reply(shared.settings.answer_timeout).await {
+            Ok(reply) if reply.is_positive() => End::Taken(reply),
+            Ok(reply) if reply.is_refusal() => {
+                self.over = reply.ends_connection();
+                End::Refused(reply)
+            }
+            Ok(reply) => End::Unknown(format!("it answered the message with: {reply}")),
+            Err(broken) => End::Unknown(broken.into_cause()),
+        }
+    }
+
+    /// Everything before the message. Ok: the server waits for the message.
+    ///
+    /// Pipelined, all commands are sent at once and all answers are read, whatever the first ones say (RFC 2920 3.1).
+    async fn envelope(&mut self, commands: &[String], within: Duration) -> Result<(), End> {
+        let pipelined = self.offers.pipelining;
+        if pipelined {
+            self.wire.write(commands.concat().as_bytes(), within).await.map_err(|broken| before_answer(broken, true))?;
+        }
+        let mut refusal: Option<(Reply, &str)> = None;
+        for (n, command) in commands.iter().enumerate() {
+            let written = if pipelined { Ok(()) } else { self.wire.write(command.as_bytes(), within).await };
+            let answer = match written {
+                Ok(()) => self.wire.reply(within).await,
+                Err(broken) => Err(broken),
+            };
+            let verb = command.get(..4).unwrap_or_default();
+            let reply = match (answer, refusal.take()) {
+                // What it said about the message stands, although the connection is lost.
+                (Err(_), Some((first, _))) => {
+                    self.over = true;
+                    return Err(End::Refused(first));
+                }
+                (Err(broken), None) => return Err(before_answer(broken, n == 0)),
+                (Ok(reply), earlier) if reply.ends_connection() => {
+                    self.over = true;
+                    return Err(match earlier {
+                        Some((first, _)) => End::Refused(first),
+                        None if n == 0 => End::Busy(reply),
+                        None => End::Refused(reply),
+                    });
+                }
+                (Ok(reply), earlier) => {
+                    refusal = earlier;
+                    reply
+                }
+            };
+            match (verb, reply.code / 100) {
+                ("RSET", 2) => self.open = false,
+                ("MAIL", 2) => self.open = true,
+                ("RCPT", 2) => {}
+                ("DATA", 3) => return self.invited(refusal, within).await,
+                ("MAIL" | "RCPT" | "DATA", 4 | 5) => {
+                    refusal.get_or_insert((reply, verb));
+                    if !pipelined {
+                        break;
+                    }
+                }
+                _ => return Err(End::Broken(format!("it answered {verb} with: {reply}"))),
+            }
+        }
+        Err(refusal.map_or_else(|| End::Broken("it never asked for the message".to_owned()), |(reply, _)| End::Refused(reply)))
+    }
+
+    /// The server asks for the message, perhaps after it refused what came before.
+    async fn invited(&mut self, refusal: Option<(Reply, &str)>, within: Duration) -> Result<(), End> {
+        let Some((reply, verb)) = refusal else { return Ok(()) };
+        // With its only recipient refused, an empty message ends the transaction and goes nowhere (RFC 2920 3.1). In any other case it might
+        // go somewhere: better to hang up.
+        let ended = verb == "RCPT" && self.wire.ask(".\r\n", within).await.is_ok_and(|end| !end.ends_connection());
+        self.open = false;
+        self.over = !ended;
+        Err(End::Refused(reply))
+    }
+
+    fn commands(&self, handover: &Handover) -> Result<Vec<String>, &'static str> {
+        let mut mail = format!("MAIL FROM:<{}>", handover.from);
+        if self.offers.size {
+            let _ = write!(mail, " SIZE={}", handover.message.len());
+        }
+        let utf8 = !handover.from.is_ascii() || !handover.to.is_ascii();
+        if utf8 && !self.offers.utf8 {
+            return Err("the address has letters that this mail server does not take (it does not offer SMTPUTF8)");
+        }
+        if utf8 || !handover.message.is_ascii() {
+            if !self.offers.eight_bit {
+                return Err("the message has 8-bit text that this mail server does not take (it does not offer 8BITMIME)");
+            }
+            mail.push_str(" BODY=8BITMIME");
+        }
+        if utf8 {
+            mail.push_str(" SMTPUTF8");
+        }
+        mail.push_str("\r\n");
+        let mut commands = Vec::with_capacity(4);
+        if self.open {
+            commands.push("RSET\r\n".to_owned());
+        }
+        commands.push(mail);
+        commands.push(format!("RCPT TO:<{}>\r\n", handover.to));
+        commands.push("DATA\r\n".to_owned());
+        Ok(commands)
+    }
+
+    async fn quit(mut self) {
+        let _ = tokio::time::timeout(QUIT_MAX, self.wire.ask("QUIT\r\n", QUIT_MAX)).await;
+    }
+}
+
+fn before_answer(broken: Broken, first: bool) -> End {
+    match broken {
+        Broken::Closed(cause) if first => End::Gone(cause),
+        broken => End::Broken(broken.into_cause()),
+    }
+}
