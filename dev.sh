@@ -31,9 +31,14 @@ fail() {
 running_pid() {
   local pid
   [[ -f "$PID_FILE" ]] || return 1
-  pid="$(<"$PID_FILE")"
+  pid="$(head -n 1 "$PID_FILE")"
   [[ "$pid" =~ ^[0-9]+$ && "$(ps -p "$pid" -o comm= 2>/dev/null)" == emcrm ]] || return 1
   printf '%s' "$pid"
+}
+
+# The port that the running server was started with.
+running_port() {
+  sed -n 2p "$PID_FILE"
 }
 
 # The status code of GET /health on a port of this machine, or nothing.
@@ -78,7 +83,7 @@ end_process() {
 cmd_start() {
   local pid
   if pid="$(running_pid)"; then
-    say "Already running, process $pid: http://127.0.0.1:$PORT/"
+    say "Already running, process $pid: http://127.0.0.1:$(running_port)/"
     return
   fi
   if [[ -n "$(health_status "$PORT" || true)" ]]; then
@@ -88,7 +93,7 @@ cmd_start() {
   mkdir -p "$DATA"
   APP_DATA_DIR="$DATA" APP_API_PORT="$PORT" setsid "$BIN" serve >>"$LOG_FILE" 2>&1 </dev/null &
   pid=$!
-  printf '%s\n' "$pid" >"$PID_FILE"
+  printf '%s\n' "$pid" "$PORT" >"$PID_FILE"
   wait_until_healthy "$pid" "$PORT" "$LOG_FILE"
   say "EMCRM runs, process $pid."
   say "  API docs   http://127.0.0.1:$PORT/docs"
@@ -114,9 +119,10 @@ cmd_restart() {
 }
 
 cmd_status() {
-  local pid
+  local pid port
   if pid="$(running_pid)"; then
-    say "Running, process $pid, /health answers $(health_status "$PORT" || say nothing) on port $PORT."
+    port="$(running_port)"
+    say "Running, process $pid, /health answers $(health_status "$port" || say nothing) on port $port."
   else
     say "Not running."
     return 3
@@ -222,6 +228,7 @@ step_build() {
 }
 
 step_docs() {
+  python3 scripts/links.py
   RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
   step_build
   mkdir -p "$DEV"
