@@ -20,6 +20,11 @@ CARGO_DENY_VERSION=0.20.2
 STEPS=(parts fmt clippy build docs deny unused tests schemathesis)
 
 say() { printf '%s\n' "$*"; }
+# Something that `test` repeats below its summary.
+note() {
+  say "$*"
+  printf '  %s\n' "$*" >>"$DEV/notes"
+}
 fail() {
   printf 'dev.sh: %s\n' "$*" >&2
   exit 1
@@ -201,7 +206,6 @@ need_cargo_deny() {
 # ----------------------------------------------------------------------------------------------------------------- steps
 
 step_parts() {
-  mkdir -p "$DEV"
   need_debian cc build-essential
   need_debian python3 python3
   need_debian ps procps
@@ -231,7 +235,6 @@ step_docs() {
   python3 scripts/links.py
   RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
   step_build
-  mkdir -p "$DEV"
   "$BIN" openapi >"$DEV/openapi.json"
   if ! diff -u docs/openapi.json "$DEV/openapi.json" >"$DEV/openapi.diff"; then
     head -n 60 "$DEV/openapi.diff" >&2
@@ -243,11 +246,11 @@ step_docs() {
 # a known hole fails the step; where not, the step says so.
 step_deny() {
   need_cargo_deny
-  "$TOOLS/bin/cargo-deny" --locked check --show-stats bans licenses sources
+  "$TOOLS/bin/cargo-deny" --locked check --hide-inclusion-graph bans licenses sources
   if timeout 60 "$TOOLS/bin/cargo-deny" --locked fetch db >"$DEV/advisories.log" 2>&1; then
     "$TOOLS/bin/cargo-deny" --locked check --disable-fetch advisories
   else
-    say "NOT CHECKED: advisories. The advisory database cannot be fetched from here."
+    note "deny: advisories were NOT CHECKED, the advisory database cannot be fetched from here"
   fi
 }
 
@@ -274,6 +277,8 @@ cmd_test() {
   for step in "${wanted[@]}"; do
     declare -F "step_$step" >/dev/null || fail "test: there is no step $step; the steps are: ${STEPS[*]}"
   done
+  mkdir -p "$DEV"
+  : >"$DEV/notes"
   for step in "${wanted[@]}"; do
     printf '\n=== %s\n' "$step"
     began=$SECONDS
@@ -287,6 +292,7 @@ cmd_test() {
     fi
   done
   printf '\n=== summary\n%s  %-14s         %5d s\n' "$table" total $((SECONDS - total))
+  cat "$DEV/notes"
   if [[ -n "$failed" ]]; then fail "the step $failed failed; run it alone: ./dev.sh test $failed"; fi
 }
 
