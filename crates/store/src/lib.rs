@@ -11,9 +11,12 @@
 //! | `users`, `events`, `attendance`, `campaigns`, `counts`, `idempotency` | repositories: items to model types, and the operations of a change |
 //! | `tasks`, `leases` | durable work and who may do it |
 
+pub mod conformance;
 pub mod engine;
+pub mod faulty;
 pub mod rules;
 pub mod sqlite;
+pub mod stale_index;
 
 pub use engine::{Attrs, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Query, Range, Rows, Table, TransactError, Transaction};
 pub use rules::Rule;

@@ -1,3 +1,3 @@
 //! What only SQLite promises; the rest is proved by [`crate::conformance`].
 
-mod quick;
+mod conforms;
