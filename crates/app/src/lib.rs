@@ -3,20 +3,42 @@
 //! | file | holds |
 //! |---|---|
 //! | `users`, `events`, `attendance`, `search`, `campaigns` | use cases, named object first: `user_create`, `campaign_pause` |
-//! | `freeze`, `send` | a campaign's audience and its mails, as tasks |
+//! | `freeze`, `send`, `steer`, `render` | a campaign's audience and its mails, as tasks |
 //! | `cascade` | what follows a deletion, as tasks |
 //! | `indexing` | documents of the search index, kept up by tasks, rebuilt while serving |
 //! | `worker` | runs the tasks |
+//! | `bulk` | many users, events and attendances at once |
 //! | `verify` | recounts everything |
-//! | `call`, `error`, `cursor`, `paging` | who calls, what can go wrong, where a list goes on |
+//! | `health` | what is reachable, what waits |
+//! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
+pub mod app;
 pub mod attendance;
+pub mod bulk;
 pub mod call;
 pub mod campaigns;
+mod cascade;
+mod cursor;
 pub mod error;
 pub mod events;
+mod freeze;
+pub mod health;
+pub mod indexing;
+mod paging;
+pub mod render;
 pub mod search;
+mod send;
+mod steer;
 pub mod users;
+pub mod worker;
 
+pub use app::{App, AppParts, AppSettings};
+pub use attendance::Attendee;
 pub use call::{Call, Idempotency};
+pub use campaigns::Preview;
 pub use error::AppError;
+pub use events::EventList;
+pub use health::{Backlog, Health, QueueBacklog};
+pub use search::{FacetValue, SearchPosition, UserSearch, UserSearchPage};
+pub use users::UserList;
+pub use worker::Worker;

@@ -124,10 +124,11 @@ impl UserFilter {
     /// The rule itself, on a stored user. The search index answers the same by other means.
     pub fn matches(&self, user: &User) -> bool {
         let any = |values: &[String], have: Option<&String>| {
-            values.is_empty() || have.is_some_and(|have| {
-                let have = fold(have);
-                values.iter().any(|value| fold(value) == have)
-            })
+            values.is_empty()
+                || have.is_some_and(|have| {
+                    let have = fold(have);
+                    values.iter().any(|value| fold(value) == have)
+                })
         };
         let within = |have: i64, min: Option<i64>, max: Option<i64>| min.is_none_or(|min| have >= min) && max.is_none_or(|max| have <= max);
         any(&self.company, user.company.as_ref())

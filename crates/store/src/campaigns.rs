@@ -38,6 +38,11 @@ impl Campaigns {
         tx.update(Table::Email, keys::campaign(id)).add("rev", 1).when(Guard::Present).or(Rule::CampaignUnknown).when(any).or(Rule::CampaignMoved)
     }
 
+    /// An update of the campaign in whatever state it is.
+    pub fn update_any<'a>(&self, tx: &'a mut Transaction, id: &CampaignId) -> crate::engine::OpBuilder<'a> {
+        tx.update(Table::Email, keys::campaign(id)).add("rev", 1).when(Guard::Present).or(Rule::CampaignUnknown)
+    }
+
     pub async fn delivery(&self, campaign: &CampaignId, user: &UserId) -> Result<Option<Delivery>, EngineError> {
         self.engine.get(Table::Email, &keys::delivery(campaign, user)).await?.map(from_item).transpose()
     }

@@ -1,0 +1,190 @@
+//! The application: the seams it stands on, and what every use case needs.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use emcrm_mail::{Mailbox, Transport};
+use emcrm_model::{CampaignId, Clock, IdSource};
+use emcrm_search::Index;
+use emcrm_store::{Engine, Queue, Store, Transaction};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{Mutex, Notify};
+
+use crate::cursor::CursorKey;
+use crate::send::Limiter;
+use crate::{AppError, Call};
+use emcrm_store::{Remembered, Rule, TransactError};
+
+/// What the server chooses.
+pub struct AppParts {
+    pub engine: Arc<dyn Engine>,
+    pub index: Arc<dyn Index>,
+    pub transport: Arc<dyn Transport>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub settings: AppSettings,
+}
+
+#[derive(Clone)]
+pub struct AppSettings {
+    /// Authenticates cursors and signed links. The same on all processes.
+    pub secret_key: [u8; 32],
+    /// Where a time without offset and without a zone of its event is meant.
+    pub default_zone: TimeZone,
+    /// Who campaigns come from.
+    pub mail_from: Mailbox,
+    /// Where people reach this installation, without a trailing slash.
+    pub public_url: Option<String>,
+    /// Name of this process in leases and claims. No two running processes share one.
+    pub worker_name: String,
+    /// How long a lease lasts after its holder has died.
+    pub lease_seconds: u32,
+    /// First pause after a temporary refusal of a mail, in seconds; it doubles with each attempt.
+    pub mail_retry_seconds: u32,
+}
+
+impl AppSettings {
+    /// Pause before the next hand-over of a mail that was refused for now `attempts` times before, in milliseconds.
+    pub(crate) fn retry_after_ms(&self, attempts: u32) -> i64 {
+        (i64::from(self.mail_retry_seconds) * 1_000) << attempts.min(6)
+    }
+}
+
+pub struct App {
+    pub store: Store,
+    pub index: Arc<dyn Index>,
+    pub transport: Arc<dyn Transport>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn IdSource>,
+    pub settings: AppSettings,
+    pub(crate) cursors: CursorKey,
+    pub(crate) wake: Wake,
+    /// Held while documents are built from stored state and applied, so that an older state never overwrites a newer one.
+    pub(crate) index_writes: Mutex<()>,
+    /// Campaigns that this process is sending now.
+    pub(crate) sending_now: parking_lot::Mutex<HashSet<CampaignId>>,
+    /// The transport's own rate, over all campaigns of this process.
+    pub(crate) transport_limiter: Limiter,
+}
+
+/// Tells the worker of this process that there is work. Losing a signal costs time only: the task is stored.
+#[derive(Default)]
+pub(crate) struct Wake {
+    index: Notify,
+    mail: Notify,
+    default: Notify,
+}
+
+impl Wake {
+    pub(crate) fn of(&self, queue: Queue) -> &Notify {
+        match queue {
+            Queue::Index => &self.index,
+            Queue::Mail => &self.mail,
+            Queue::Default => &self.default,
+        }
+    }
+}
+
+impl App {
+    pub fn new(parts: AppParts) -> Arc<Self> {
+        let AppParts { engine, index, transport, clock, ids, settings } = parts;
+        Arc::new(Self {
+            store: Store::new(engine, ids.clone()),
+            cursors: CursorKey::new(&settings.secret_key),
+            wake: Wake::default(),
+            index_writes: Mutex::new(()),
+            sending_now: parking_lot::Mutex::default(),
+            transport_limiter: Limiter::new(transport.rate()),
+            index,
+            transport,
+            clock,
+            ids,
+            settings,
+        })
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Now, as stored in `createdAt` and `updatedAt`: UTC, microseconds.
+    pub(crate) fn stamp(&self) -> String {
+        format!("{:.6}", self.now())
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.now().as_millisecond()
+    }
+
+    /// What this call's idempotency key answered before, if it did.
+    pub(crate) async fn replayed<T: DeserializeOwned>(&self, call: &Call) -> Result<Option<T>, AppError> {
+        let Some(idempotency) = &call.idempotency else { return Ok(None) };
+        let row = self.store.idempotency.get(call.actor.name(), &idempotency.key, self.now().as_second()).await?;
+        let Some(Remembered { fingerprint, answer }) = row else { return Ok(None) };
+        if fingerprint != idempotency.fingerprint {
+            return Err(AppError::KeyReused);
+        }
+        serde_json::from_value(answer).map(Some).map_err(|error| AppError::Internal(format!("an idempotency row: {error}")))
+    }
+
+    /// Commits a change whose answer is `answer`, and wakes the worker. `Ok(Err(rule))` when a guard refused.
+    pub(crate) async fn commit<T: Serialize + DeserializeOwned>(&self, call: &Call, mut tx: Transaction, answer: T) -> Result<Result<T, Rule>, AppError> {
+        if let Some(idempotency) = &call.idempotency {
+            let answer = serde_json::to_value(&answer).map_err(|error| AppError::Internal(error.to_string()))?;
+            let remembered = Remembered { fingerprint: idempotency.fingerprint.clone(), answer };
+            self.store.idempotency.put(&mut tx, call.actor.name(), &idempotency.key, &remembered, self.now().as_second());
+            // First, so that a repeat is told by its key and not by what the first one has changed.
+            tx.ops.rotate_right(1);
+        }
+        match self.transact(tx).await {
+            Ok(()) => Ok(Ok(answer)),
+            Err(TransactError::Engine(error)) => Err(error.into()),
+            Err(refused) => match refused.rule() {
+                Some(Rule::KeyUsed) => match self.replayed(call).await? {
+                    Some(answer) => Ok(Ok(answer)),
+                    None => Err(AppError::Contended),
+                },
+                Some(rule) => Ok(Err(rule)),
+                None => Err(refused.into()),
+            },
+        }
+    }
+
+    /// Commits a change and wakes the worker for the tasks in it.
+    pub(crate) async fn transact(&self, tx: Transaction) -> Result<(), TransactError> {
+        let queues: Vec<Queue> = Queue::ALL
+            .into_iter()
+            .filter(|queue| {
+                let prefix = format!("task#{}#", queue.as_str());
+                tx.ops.iter().any(|op| op.key.pk.starts_with(&prefix))
+            })
+            .collect();
+        self.store.engine.transact(tx).await?;
+        for queue in queues {
+            self.wake.of(queue).notify_one();
+        }
+        Ok(())
+    }
+
+    /// The index task for these documents (`user#…`, `event#…`).
+    pub(crate) fn reindex_later(&self, tx: &mut Transaction, docs: &[String]) {
+        if let Some(first) = docs.first() {
+            self.store.tasks.put(tx, Queue::Index, first, "index", serde_json::json!({ "docs": docs }), self.now_ms());
+        }
+    }
+}
+
+/// Times that a change is computed anew after somebody else changed the same object.
+pub(crate) const ATTEMPTS: u32 = 40;
+
+/// Waits a little, at random, before a change is computed anew.
+pub(crate) async fn back_off(attempt: u32) {
+    if attempt > 0 {
+        let most = 1_u64 << attempt.min(6);
+        let wait = rand::random_range(0..=most);
+        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+    }
+}

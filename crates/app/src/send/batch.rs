@@ -1,0 +1,230 @@
+//! One group of connections: settle, hand over, again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use emcrm_mail::{Connection, Handover, MailError};
+use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, User, UserId};
+use emcrm_store::{Guard, Rule, TransactError, Transaction};
+use futures::future::join_all;
+
+use super::ledger::{Counted, Step};
+use super::{Halt, REFUSED_IN_A_ROW, Run};
+use crate::AppError;
+use crate::campaigns::same_address;
+
+/// Times that one mail is handed over before a temporary refusal is taken as final.
+const ATTEMPTS_MAX: u32 = 6;
+
+/// A claimed row and its mail.
+struct Claimed {
+    delivery: Delivery,
+    mail: Handover,
+}
+
+/// What became of a claimed row.
+struct Ended {
+    delivery: Delivery,
+    result: Result<(), MailError>,
+}
+
+type Line = Option<Box<dyn Connection>>;
+
+pub(super) async fn group(run: Arc<Run>, lines: usize) -> Result<(), AppError> {
+    let mut lines: Vec<Line> = (0..lines).map(|_| None).collect();
+    let mut ended = Vec::new();
+    loop {
+        let batch = if run.is_halted() || lines.is_empty() { Vec::new() } else { next(&run, lines.len()).await? };
+        if batch.is_empty() && ended.is_empty() {
+            break;
+        }
+        let claimed = settle(&run, std::mem::take(&mut ended), batch).await?;
+        ended = hand_over(&run, &mut lines, claimed).await;
+    }
+    for connection in lines.into_iter().flatten() {
+        run.open_lines.fetch_sub(1, Ordering::Relaxed);
+        connection.close().await;
+    }
+    Ok(())
+}
+
+/// The next rows, when the rate allows them.
+async fn next(run: &Run, most: usize) -> Result<Vec<Delivery>, AppError> {
+    let n = run.app.transport_limiter.batch(run.limiter.batch(most));
+    let batch = run.feeder.lock().await.next(&run.app, n).await?;
+    let moments = [run.limiter.take(batch.len()), run.app.transport_limiter.take(batch.len())];
+    if let Some(moment) = moments.into_iter().flatten().max().filter(|_| !batch.is_empty()) {
+        tokio::select! {
+            () = tokio::time::sleep_until(moment) => {}
+            () = run.stop.cancelled() => {}
+        }
+    }
+    Ok(batch)
+}
+
+/// One transaction: the outcomes of the last mails, and the claims of the next. Returns what was claimed.
+async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Vec<Claimed>, AppError> {
+    let app = &run.app;
+    let records: Vec<Step> = ended.into_iter().map(|ended| record(run, ended)).collect();
+    let mut skips = Vec::new();
+    let mut claims = Vec::new();
+    for (delivery, check) in batch.iter().cloned().zip(check(run, &batch).await?) {
+        match check {
+            Ok(user) => {
+                let address = delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned();
+                match app.mail_for(&run.campaign.id, &run.content, &user, &address) {
+                    Ok(mail) => claims.push(Claimed { delivery, mail }),
+                    Err(error) => skips.push(Step::left_out(delivery, DeliveryState::Skipped, &error.to_string())),
+                }
+            }
+            Err((state, reason)) => skips.push(Step::left_out(delivery, state, reason)),
+        }
+    }
+    loop {
+        let mut tx = Transaction::new();
+        let mut counted = Counted::default();
+        for step in records.iter().chain(&skips) {
+            step.write(app, &mut tx, &run.token, &mut counted);
+        }
+        for claim in &claims {
+            Step::claim(&claim.delivery).write(app, &mut tx, &run.token, &mut counted);
+        }
+        if tx.is_empty() {
+            return Ok(Vec::new());
+        }
+        let going_on = !claims.is_empty() || !skips.is_empty();
+        if going_on {
+            let op = app.store.campaigns.update_in(&mut tx, &run.campaign.id, &[CampaignState::Sending]);
+            counted.write(op.when(Guard::equals("sender", run.token.as_str())).or(Rule::CampaignMoved));
+        } else {
+            counted.write(app.store.campaigns.update_any(&mut tx, &run.campaign.id));
+        }
+        let refused = match app.transact(tx).await {
+            Ok(()) => break,
+            Err(TransactError::Refused(rules)) => rules,
+            Err(TransactError::Engine(error)) => {
+                // Claims may or may not stand: those mails are not handed over. Outcomes are known, so they are tried until they stand.
+                run.halt(Halt::Moved);
+                app.record_surely(&run.campaign.id, &run.token, &records).await;
+                return Err(error.into());
+            }
+        };
+        if going_on && refused.last().is_some_and(Option::is_some) {
+            run.halt(Halt::Moved);
+            claims.clear();
+            skips.clear();
+            continue;
+        }
+        // Rows that somebody else has changed are left to them: a claim by another run, a cancellation, a row called lost too early.
+        if refused.iter().take(records.len()).any(Option::is_some) {
+            app.record_surely(&run.campaign.id, &run.token, &records).await;
+            return Box::pin(settle(run, Vec::new(), batch)).await;
+        }
+        let mut rules = refused.into_iter().skip(records.len());
+        skips.retain(|_| rules.next().flatten().is_none());
+        claims.retain(|_| rules.next().flatten().is_none());
+    }
+    let mut feeder = run.feeder.lock().await;
+    let now = app.now_ms();
+    for step in &records {
+        if step.to == DeliveryState::Pending {
+            match step.retry_at {
+                Some(at) if at > now => feeder.retry_at(at),
+                _ => feeder.put_back(step.delivery.clone()),
+            }
+        }
+    }
+    Ok(claims)
+}
+
+/// Who may still be mailed: the storage decides, now, not the frozen list.
+async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (DeliveryState, &'static str)>>, AppError> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<UserId> = batch.iter().map(|delivery| delivery.user_id.clone()).collect();
+    let users = run.app.store.users.get_many(&ids).await?;
+    let addresses: Vec<EmailAddress> = batch.iter().map(|delivery| delivery.email.clone().unwrap_or_else(|| String::from("-").into())).collect();
+    let suppressed = run.app.store.campaigns.suppressed(&addresses).await?;
+    let judge = |(delivery, (user, suppressed)): (&Delivery, (Option<User>, bool))| match user {
+        None => Err((DeliveryState::Skipped, "the person was deleted")),
+        Some(_) if suppressed => Err((DeliveryState::Suppressed, "the address is on the suppression list")),
+        Some(user) if !same_address(&user, delivery.email.as_ref()) => {
+            Err((DeliveryState::Skipped, "the person's address changed after the audience was frozen"))
+        }
+        Some(user) if !run.campaign.filter.matches(&user) => Err((DeliveryState::Skipped, "the person no longer matches the filter")),
+        Some(user) => Ok(user),
+    };
+    Ok(batch.iter().zip(users.into_iter().zip(suppressed)).map(judge).collect())
+}
+
+/// The ledger's step for an outcome, and what the run learns from it.
+fn record(run: &Run, ended: Ended) -> Step {
+    let Ended { delivery, result } = ended;
+    let now = run.app.now_ms();
+    match result {
+        Ok(()) => {
+            run.refused_in_a_row.store(0, Ordering::Relaxed);
+            run.sent.fetch_add(1, Ordering::Relaxed);
+            Step::sent(delivery, run.app.stamp())
+        }
+        Err(MailError::Permanent { reply }) => {
+            refused(run, &reply);
+            Step::failed(delivery, DeliveryState::Error, reply)
+        }
+        Err(MailError::Temporary { reply }) => {
+            refused(run, &reply);
+            if delivery.attempts + 1 >= ATTEMPTS_MAX {
+                Step::failed(delivery, DeliveryState::Error, reply)
+            } else {
+                let at = now + run.app.settings.retry_after_ms(delivery.attempts);
+                Step::retry(delivery, reply, Some(at), true)
+            }
+        }
+        Err(MailError::Unknown { cause }) => Step::failed(delivery, DeliveryState::Unknown, cause),
+        Err(MailError::Unavailable { cause }) => Step::retry(delivery, cause, None, false),
+    }
+}
+
+fn refused(run: &Run, reply: &str) {
+    if run.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSED_IN_A_ROW {
+        run.halt(Halt::Refused(reply.to_owned()));
+    }
+}
+
+/// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
+async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>) -> Vec<Ended> {
+    let one = async |line: &mut Line, claim: Claimed| {
+        let result = match line_ready(run, line).await {
+            Ok(connection) => connection.send(&claim.mail).await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.take().is_some() {
+            run.open_lines.fetch_sub(1, Ordering::Relaxed);
+        }
+        Ended { delivery: claim.delivery, result }
+    };
+    let ended = join_all(lines.iter_mut().zip(claimed).map(|(line, claim)| one(line, claim))).await;
+    for (i, outcome) in ended.iter().enumerate().rev() {
+        if let Err(MailError::Unavailable { cause }) = &outcome.result {
+            if run.open_lines.load(Ordering::Relaxed) == 0 {
+                run.halt(Halt::Unavailable(cause.clone()));
+            } else if lines.len() > i {
+                // The server allows fewer connections than we would like.
+                lines.swap_remove(i);
+            }
+        }
+    }
+    ended
+}
+
+async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn Connection>, MailError> {
+    match line {
+        Some(connection) => Ok(connection),
+        None => {
+            let connection = run.app.transport.connect().await?;
+            run.open_lines.fetch_add(1, Ordering::Relaxed);
+            Ok(line.insert(connection))
+        }
+    }
+}

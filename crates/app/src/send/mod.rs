@@ -1,0 +1,211 @@
+//! Sending a campaign: claim, hand over, record.
+//!
+//! A run walks the ledger once. Its connections stand in groups; each group, in turn, commits one transaction that records the outcomes of its last mails
+//! and claims the next ones, then hands those over, one on each connection. So at most as many rows are `sending` as there are connections, and a row is
+//! claimed before any byte of it leaves. Whatever dies in between, a row found `sending` in the name of another run becomes `unknown` and is never sent
+//! again by itself.
+
+mod batch;
+mod feeder;
+mod ledger;
+mod limiter;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState};
+use emcrm_store::{Guard, Rule, Task, Transaction};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::campaigns::campaign_of;
+use crate::cascade::Outcome;
+use crate::freeze::moved;
+use crate::render::Content;
+use crate::{App, AppError};
+use feeder::Feeder;
+pub(crate) use limiter::Limiter;
+
+/// Groups of connections: while one waits for its commit, the others hand over.
+const GROUPS: usize = 4;
+/// Connections of one group: each needs a record and a claim in one transaction of 100 operations.
+const GROUP_MAX: usize = 49;
+/// Refusals without a success between them that pause the campaign: something is wrong with all of it.
+const REFUSED_IN_A_ROW: u32 = 100;
+/// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
+const USELESS_RUNS: u64 = 15;
+
+/// What is common to the groups of one run.
+struct Run {
+    app: Arc<App>,
+    campaign: Campaign,
+    content: Content,
+    /// Names this run in claims.
+    token: String,
+    stop: CancellationToken,
+    feeder: tokio::sync::Mutex<Feeder>,
+    limiter: Limiter,
+    open_lines: AtomicUsize,
+    /// Mails that the server took in this run.
+    sent: AtomicUsize,
+    refused_in_a_row: AtomicU32,
+    /// No further claims, for whatever reason.
+    halted: AtomicBool,
+    why: Mutex<Option<Halt>>,
+}
+
+/// Why a run makes no further claims.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Halt {
+    /// The campaign was paused, cancelled, or taken over by another run.
+    Moved,
+    /// No connection can be had.
+    Unavailable(String),
+    /// Everything is refused.
+    Refused(String),
+}
+
+impl Run {
+    fn halt(&self, why: Halt) {
+        self.why.lock().get_or_insert(why);
+        self.halted.store(true, Ordering::Relaxed);
+    }
+    fn is_halted(&self) -> bool {
+        self.stop.is_cancelled() || self.halted.load(Ordering::Relaxed)
+    }
+}
+
+/// Takes the campaign out of the set of running ones, whatever ends the run.
+struct Running<'a>(&'a App, CampaignId);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.sending_now.lock().remove(&self.1);
+    }
+}
+
+impl App {
+    pub(crate) async fn send(self: &Arc<Self>, task: &Task, stop: &CancellationToken) -> Result<Outcome, AppError> {
+        let Some(id) = campaign_of(task) else { return Ok(Outcome::Done) };
+        if !self.sending_now.lock().insert(id.clone()) {
+            return Ok(Outcome::Again { due: self.now_ms() + 1_000, payload: task.payload.clone() });
+        }
+        let _running = Running(self, id.clone());
+        let Some(campaign) = self.store.campaigns.get(&id).await? else { return Ok(Outcome::Done) };
+        if campaign.status != CampaignState::Sending {
+            return Ok(Outcome::Done);
+        }
+        let token = format!("{}/{}", self.settings.worker_name, self.ids.random().simple());
+        let mut tx = Transaction::new();
+        self.store.campaigns.update_in(&mut tx, &id, &[CampaignState::Sending]).set("sender", token.as_str());
+        if !moved(self.transact(tx).await)? {
+            return Ok(Outcome::Done);
+        }
+        let content = Content::render(&campaign.subject, &campaign.body, campaign.body_format);
+        let run = Arc::new(Run {
+            app: self.clone(),
+            content,
+            feeder: tokio::sync::Mutex::new(Feeder::new(campaign.id.clone(), token.clone())),
+            limiter: Limiter::new(campaign.rate),
+            campaign,
+            token,
+            stop: stop.clone(),
+            open_lines: AtomicUsize::new(0),
+            sent: AtomicUsize::new(0),
+            refused_in_a_row: AtomicU32::new(0),
+            halted: AtomicBool::new(false),
+            why: Mutex::new(None),
+        });
+        let connections = self.transport.connections_max().max(1);
+        let groups = GROUPS.max(connections.div_ceil(GROUP_MAX)).min(connections);
+        let mut working = tokio::task::JoinSet::new();
+        for group in 0..groups {
+            let lines = connections / groups + usize::from(group < connections % groups);
+            working.spawn(batch::group(run.clone(), lines));
+        }
+        let mut failed = None;
+        while let Some(ended) = working.join_next().await {
+            match ended {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    run.halt(Halt::Moved);
+                    failed = Some(error);
+                }
+                Err(error) => {
+                    run.halt(Halt::Moved);
+                    failed = Some(AppError::Internal(format!("a sending group ended: {error}")));
+                }
+            }
+        }
+        match failed {
+            Some(error) => Err(error),
+            None => self.run_ended(&run, task).await,
+        }
+    }
+
+    async fn run_ended(&self, run: &Run, task: &Task) -> Result<Outcome, AppError> {
+        let id = &run.campaign.id;
+        let fresh = json!({ "campaign": id.as_str() });
+        let now = self.now_ms();
+        if run.stop.is_cancelled() {
+            return Ok(Outcome::Again { due: now, payload: fresh });
+        }
+        let why = run.why.lock().clone();
+        match why {
+            Some(Halt::Moved) => {
+                // Another run goes on, or nobody does: the campaign was paused or cancelled.
+                return Ok(Outcome::Done);
+            }
+            Some(Halt::Refused(reply)) => {
+                self.campaign_hold(id, &format!("{REFUSED_IN_A_ROW} mails in a row were refused; the last answer was: {reply}")).await?;
+                return Ok(Outcome::Done);
+            }
+            Some(Halt::Unavailable(cause)) => {
+                let useless = if run.sent.load(Ordering::Relaxed) > 0 { 0 } else { task.payload.get("useless").and_then(Value::as_u64).unwrap_or(0) + 1 };
+                if useless > USELESS_RUNS {
+                    self.campaign_hold(id, &format!("the mail server cannot be used: {cause}")).await?;
+                    return Ok(Outcome::Done);
+                }
+                tracing::warn!(campaign = %id, %cause, "the mail server cannot be used; the campaign waits");
+                let wait = (1_000_i64 << useless.min(9)).min(300_000);
+                return Ok(Outcome::Again { due: now + wait, payload: json!({ "campaign": id.as_str(), "useless": useless }) });
+            }
+            None => {}
+        }
+        let Some(campaign) = self.store.campaigns.get(id).await? else { return Ok(Outcome::Done) };
+        if campaign.status != CampaignState::Sending {
+            return Ok(Outcome::Done);
+        }
+        let counts = campaign.counts;
+        if counts.pending_count > 0 || counts.sending_count > 0 {
+            let retry = run.feeder.lock().await.earliest_retry().unwrap_or(now + 200);
+            return Ok(Outcome::Again { due: retry.max(now + 50), payload: fresh });
+        }
+        let nothing_sent = counts.get(DeliveryState::Sent) == 0 && counts.get(DeliveryState::Error) > 0;
+        let ended = if nothing_sent { CampaignState::Error } else { CampaignState::Sent };
+        let mut tx = Transaction::new();
+        let op = self
+            .store
+            .campaigns
+            .update_in(&mut tx, id, &[CampaignState::Sending])
+            .when(Guard::AtMost("pendingCount".to_owned(), 0).and(Guard::AtMost("sendingCount".to_owned(), 0)))
+            .or(Rule::CampaignMoved)
+            .set("status", ended.as_str())
+            .set("finishedAt", self.stamp())
+            .remove("sender");
+        if nothing_sent {
+            op.set("reason", "no mail was accepted; each row of the ledger says why");
+        }
+        if moved(self.transact(tx).await)? { Ok(Outcome::Done) } else { Ok(Outcome::Again { due: now + 200, payload: fresh }) }
+    }
+
+    /// Pauses a campaign that is sending, with the reason for a person.
+    async fn campaign_hold(&self, id: &CampaignId, reason: &str) -> Result<(), AppError> {
+        tracing::warn!(campaign = %id, reason, "the campaign is paused");
+        let mut tx = Transaction::new();
+        self.store.campaigns.update_in(&mut tx, id, &[CampaignState::Sending]).set("status", CampaignState::Paused.as_str()).set("reason", reason);
+        moved(self.transact(tx).await)?;
+        Ok(())
+    }
+}
