@@ -16,6 +16,22 @@ pub struct Doc {
     pub text: Vec<String>,
 }
 
+impl Doc {
+    /// A number of the whole content: FNV-1a over every value, stable for ever because indexes store it. The order of fields does not
+    /// count, that of texts does.
+    pub fn digest(&self) -> u64 {
+        let mut values: Vec<(&str, String)> = self.exact.iter().map(|(field, value)| (field.as_str(), value.clone())).collect();
+        values.extend(self.numbers.iter().map(|(field, value)| (field.as_str(), value.to_string())));
+        values.sort_unstable();
+        let named = values.iter().flat_map(|(name, value)| [*name, value.as_str()]);
+        let parts = [self.kind.as_str(), self.id.as_str()].into_iter().chain(named).chain(["text"]).chain(self.text.iter().map(String::as_str));
+        // 0xFF is no byte of UTF-8, so it parts one text from the next.
+        parts
+            .flat_map(|part| part.bytes().chain([0xFF]))
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum DocChange {
     Upsert(Doc),
@@ -109,6 +125,9 @@ pub trait Index: Send + Sync + 'static {
     /// Ids of all matches in ascending order, after `after`, at most `limit` (1..=[`WALK_MAX`]). How an audience is read: a million
     /// ids cost a hundred calls.
     async fn walk(&self, kind: Kind, conditions: Conditions, after: Option<String>, limit: u32) -> Result<Vec<String>, SearchError>;
+    /// Id and [`Doc::digest`] of all documents, in ascending order of ids, after `after`, at most `limit` (1..=[`WALK_MAX`]). How a
+    /// comparison with the storage finds documents that were made from an older state.
+    async fn digests(&self, kind: Kind, after: Option<String>, limit: u32) -> Result<Vec<(String, u64)>, SearchError>;
     /// The most frequent values of an exact field among the matches, folded, with counts; most frequent first, then by value.
     /// `prefix` (folded by the index) limits them.
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError>;

@@ -8,6 +8,7 @@
 //! | `conformance` | the one suite that every index passes |
 //! | `tantivy_index` | the embedded index |
 
+pub mod conformance;
 pub mod filter;
 pub mod index;
 pub mod schema;

@@ -10,16 +10,19 @@ use super::words::{beginnings, words};
 use crate::{Doc, Field, FieldType, SearchError};
 
 /// Raise it when the fields or the meaning of their values change: an index of another version is made anew.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The name of the column that holds the id.
 pub const ID: &str = "id";
+/// The name of the column that holds [`Doc::digest`].
+pub const DIGEST: &str = "digest";
 
 /// Both kinds have all fields; a field that a kind does not use costs nothing.
 #[derive(Debug, Clone)]
 pub struct Columns {
     pub schema: Schema,
     pub id: Column,
+    pub digest: Column,
     /// Words of the free text.
     pub words: Column,
     /// Beginnings of the words, up to [`super::words::SHORT_MAX`] characters.
@@ -35,6 +38,7 @@ impl Columns {
                 .set_indexing_options(TextFieldIndexing::default().set_tokenizer(tokenizer).set_index_option(IndexRecordOption::Basic).set_fieldnorms(false))
         };
         let id = builder.add_text_field(ID, indexed("raw").set_fast("raw"));
+        let digest = builder.add_u64_field(DIGEST, NumericOptions::default().set_fast());
         let words = builder.add_text_field("words", indexed("whitespace"));
         let beginnings = builder.add_text_field("beginnings", indexed("whitespace"));
         let fields = Field::ALL
@@ -47,7 +51,7 @@ impl Columns {
                 (field, column)
             })
             .collect();
-        Self { schema: builder.build(), id, words, beginnings, fields }
+        Self { schema: builder.build(), id, digest, words, beginnings, fields }
     }
 
     pub fn of(&self, field: Field) -> Result<Column, SearchError> {
@@ -62,6 +66,7 @@ impl Columns {
     pub fn document(&self, doc: &Doc) -> Result<TantivyDocument, SearchError> {
         let mut out = TantivyDocument::new();
         out.add_text(self.id, &doc.id);
+        out.add_u64(self.digest, doc.digest());
         // A value counts once, however often it is given.
         let exact: BTreeSet<(Field, String)> = doc.exact.iter().map(|(field, value)| (*field, fold(value))).collect();
         for (field, value) in exact {

@@ -5,13 +5,14 @@
 //! | `fields` | the columns of the index, a document as tantivy takes it |
 //! | `words` | what a word is to free text |
 //! | `query` | conditions as a query |
-//! | `top`, `facets` | reading: ordered rows, frequent values |
+//! | `top`, `facets`, `digests` | reading: ordered rows, frequent values, what each document was made from |
 //! | `writer`, `worker` | writing: one thread, one commit for all who wait |
 //! | `folder`, `version` | the versions on the disk and the one in use |
 //!
 //! Free text without a sort is ordered by id, not by relevance: relevance changes with every document that comes or goes, and a
 //! position in a list has to stay meaningful.
 
+mod digests;
 mod facets;
 mod fields;
 mod folder;
@@ -190,6 +191,11 @@ impl Index for TantivyIndex {
             Ok(rows.into_iter().map(|row| row.id).collect())
         })
         .await
+    }
+
+    async fn digests(&self, kind: Kind, after: Option<String>, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
+        check::walk(limit)?;
+        self.read(kind, move |_, searcher| digests::digests(searcher, after.as_deref(), limit as usize)).await
     }
 
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {

@@ -15,7 +15,7 @@ use super::fields::ID;
 use crate::{After, FieldType, SearchError, Sort, SortValue};
 
 /// Place of a row in its segment's order: whether the sort value is missing (bit 96), its rank (64 bits), the ordinal of the id (32 bits).
-type Key = u128;
+pub type Key = u128;
 const MISSING: Key = 1 << 96;
 
 /// What is asked for.
@@ -184,7 +184,7 @@ impl Segment {
 }
 
 /// The texts of ordinals, in their order. Sorted first, because the dictionary is read in blocks.
-fn texts(column: &StrColumn, ords: Vec<u64>) -> Result<Vec<String>, SearchError> {
+pub fn texts(column: &StrColumn, ords: Vec<u64>) -> Result<Vec<String>, SearchError> {
     let mut places: Vec<(u64, usize)> = ords.into_iter().enumerate().map(|(place, ord)| (ord, place)).collect();
     places.sort_unstable();
     let sorted: Vec<u64> = places.iter().map(|(ord, _)| *ord).collect();
@@ -201,12 +201,12 @@ fn texts(column: &StrColumn, ords: Vec<u64>) -> Result<Vec<String>, SearchError>
     if complete { Ok(texts) } else { Err(SearchError::Corrupt("a value is not in its dictionary".to_owned())) }
 }
 
-fn io_fault(error: std::io::Error) -> SearchError {
+pub fn io_fault(error: std::io::Error) -> SearchError {
     fault(error.into())
 }
 
 /// Keeps the least keys, at most `most`, in linear time.
-struct Best {
+pub struct Best {
     start: Key,
     /// Keys from here on are too late.
     end: Key,
@@ -215,11 +215,11 @@ struct Best {
 }
 
 impl Best {
-    fn new(start: Key, most: usize) -> Self {
+    pub fn new(start: Key, most: usize) -> Self {
         Self { start, end: Key::MAX, most: most.max(1), keys: Vec::new() }
     }
 
-    fn push(&mut self, key: Key) {
+    pub fn push(&mut self, key: Key) {
         if key < self.start || key >= self.end {
             return;
         }
@@ -244,7 +244,7 @@ impl Best {
         }
     }
 
-    fn finish(mut self) -> Vec<Key> {
+    pub fn finish(mut self) -> Vec<Key> {
         self.cut();
         self.keys.sort_unstable();
         self.keys

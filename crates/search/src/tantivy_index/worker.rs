@@ -119,7 +119,7 @@ impl Worker {
         }
         let result = self.commit();
         for reply in replies {
-            let _ = reply.send(result.as_ref().map(|()| ()).map_err(copy));
+            let _ = reply.send(result.as_ref().copied().map_err(copy));
         }
         next
     }
