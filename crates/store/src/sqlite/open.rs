@@ -60,11 +60,6 @@ pub fn open(folder: &Path) -> Result<Opened, OpenError> {
     if found < SCHEMA_VERSION {
         migrate(&mut writer, found).map_err(failed)?;
     }
-    // A small read of both tables; damage deeper down is found by the full check.
-    for table in ["main_items", "email_items"] {
-        let first = format!("SELECT pk, sk, type, email, slug, item FROM {table} LIMIT 1");
-        writer.query_row(&first, [], |_| Ok(())).optional().map_err(failed)?;
-    }
     Ok(Opened { writer, path, lock })
 }
 
@@ -122,19 +117,27 @@ fn take_lock(folder: &Path) -> Result<File, OpenError> {
 
 /// The layout of the file, 0 if there is none yet. Reads only, so that a file that is refused stays as it is.
 fn version_of(path: &Path) -> Result<i32, OpenError> {
-    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
-    let corrupt = |reason: String| OpenError::Corrupt { path: path.to_owned(), reason };
+    let corrupt = |reason: &str| OpenError::Corrupt { path: path.to_owned(), reason: reason.to_owned() };
     let mut start = Vec::new();
-    match File::open(path) {
-        Ok(file) => file.take(MAGIC.len() as u64).read_to_end(&mut start).map_err(|error| io_error(path, &error))?,
+    let size = match File::open(path) {
+        Ok(file) => {
+            let size = file.metadata().map_err(|error| io_error(path, &error))?.len();
+            file.take(100).read_to_end(&mut start).map_err(|error| io_error(path, &error))?;
+            size
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(io_error(path, &error)),
     };
     if start.is_empty() {
         return Ok(0);
     }
-    if start != MAGIC {
-        return Err(corrupt("it does not start like a SQLite database".to_owned()));
+    let Some(stated) = stated_size(&start) else {
+        return Err(corrupt("it does not start like a SQLite database"));
+    };
+    // With a log beside it the file may be behind what it says; without one it is complete.
+    let log = fs::metadata(path.with_extension("db-wal")).map_or(0, |log| log.len());
+    if log == 0 && size < stated {
+        return Err(corrupt("its end is missing"));
     }
     let failed = |error: rusqlite::Error| sqlite_error(path, &error);
     let connection = reader(path).map_err(failed)?;
@@ -145,9 +148,26 @@ fn version_of(path: &Path) -> Result<i32, OpenError> {
         // Made, but the process ended before the tables were.
         (0, 0) if tables == 0 => Ok(0),
         (APPLICATION_ID, found) if found > SCHEMA_VERSION => Err(OpenError::Newer { path: path.to_owned(), found, supported: SCHEMA_VERSION }),
-        (APPLICATION_ID, found) if found > 0 => Ok(found),
-        _ => Err(corrupt("another program wrote it".to_owned())),
+        (APPLICATION_ID, found) if found > 0 => {
+            // A small read of both tables; damage deeper down is found by the full check.
+            for table in ["main_items", "email_items"] {
+                let first = format!("SELECT pk, sk, type, email, slug, item FROM {table} LIMIT 1");
+                connection.query_row(&first, [], |_| Ok(())).optional().map_err(failed)?;
+            }
+            Ok(found)
+        }
+        _ => Err(corrupt("another program wrote it")),
     }
+}
+
+/// Bytes that the header of a SQLite file says it has (SQLite, "Database File Format", 1.3); none when it is no such header.
+fn stated_size(header: &[u8]) -> Option<u64> {
+    let rest = header.strip_prefix(b"SQLite format 3\0")?;
+    let page_size = u16::from_be_bytes(rest.get(..2)?.try_into().ok()?);
+    let pages = u32::from_be_bytes(rest.get(12..16)?.try_into().ok()?);
+    // 1 stands for 65,536.
+    let page_size = if page_size == 1 { 65_536 } else { u64::from(page_size) };
+    Some(page_size * u64::from(pages))
 }
 
 fn io_error(path: &Path, error: &io::Error) -> OpenError {

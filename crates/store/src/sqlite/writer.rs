@@ -32,8 +32,9 @@ pub enum Job {
     Transact(Transaction, Answer<TransactError>),
     /// Asks whether the writer works.
     Ping(Answer<EngineError>),
+    /// A test does something to the database, or holds the writer up.
     #[cfg(test)]
-    Panic,
+    Run(Box<dyn FnOnce(&Connection) + Send>),
 }
 
 pub struct Writer {
@@ -74,8 +75,7 @@ impl Writer {
                     }
                     Job::Ping(answer) => pings.push(answer),
                     #[cfg(test)]
-                    #[expect(clippy::panic, reason = "a test asks for it")]
-                    Job::Panic => panic!("the test asked for it"),
+                    Job::Run(work) => work(&self.connection.lock()),
                 }
                 let full = batch.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
                 next = if full { None } else { self.jobs.try_recv().ok() };
@@ -86,6 +86,8 @@ impl Writer {
             }
             self.checkpoint();
         }
+        // So that a stopped program leaves one complete file.
+        self.copy_log("TRUNCATE");
     }
 
     /// Commits the batch and answers each. After a fault each is tried alone, so that none suffers from another.
@@ -130,7 +132,7 @@ impl Writer {
         self.healthy.clone()
     }
 
-    /// Keeps the log small. Runs after the answers, so that nobody waits for it. A fault here harms nothing: the log is still there.
+    /// Keeps the log small. Runs after the answers, so that nobody waits for it.
     fn checkpoint(&mut self) {
         let pages = self.log_pages.load(Ordering::Relaxed);
         if pages < self.checkpoint_at {
@@ -140,12 +142,17 @@ impl Writer {
             return;
         }
         let mode = if pages >= RESTART_PAGES { "RESTART" } else { "PASSIVE" };
-        let done = self.connection.lock().query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i32>(0));
-        if let Err(error) = done {
-            tracing::warn!(%error, pages, "the log could not be copied into the database");
-        }
+        self.copy_log(mode);
         // Readers may have hindered it; try again only after as many pages more.
         self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
+    }
+
+    /// A fault here harms nothing: the log is still there.
+    fn copy_log(&self, mode: &str) {
+        let copied = self.connection.lock().query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i32>(0));
+        if let Err(error) = copied {
+            tracing::warn!(%error, "the log could not be copied into the database");
+        }
     }
 }
 
