@@ -8,6 +8,7 @@
 //! | `smtp` | SMTP with kept connections |
 //! | `outbox` | files in a folder, the default |
 
+pub mod conformance;
 mod header;
 pub mod message;
 pub mod outbox;

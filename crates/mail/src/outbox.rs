@@ -130,19 +130,12 @@ impl Shared {
         };
         let name = name(time, &handover.to, hash);
         let temporary = self.dir.join(format!(".{hash:016x}.tmp"));
-        let written = self.write_file(&temporary, handover).and_then(|()| fs::rename(&temporary, self.dir.join(&name)));
+        let written = write_file(&temporary, handover).and_then(|()| fs::rename(&temporary, self.dir.join(&name)));
         if let Err(error) = written {
             let _ = fs::remove_file(&temporary);
             return Err(error);
         }
         Ok(name)
-    }
-
-    fn write_file(&self, path: &Path, handover: &Handover) -> io::Result<()> {
-        let mut bytes = Vec::with_capacity(handover.message.len() + 128);
-        write!(bytes, "X-Envelope-From: <{}>\r\nX-Envelope-To: <{}>\r\n", handover.from, handover.to)?;
-        bytes.extend_from_slice(&handover.message);
-        fs::write(path, bytes)
     }
 
     /// Year to millisecond as the digits of a number.
@@ -152,6 +145,13 @@ impl Shared {
         let seconds = parts.iter().fold(u64::from(now.year().unsigned_abs()), |sum, (part, room)| sum * room + u64::from(part.unsigned_abs()));
         seconds * 1000 + u64::from(now.millisecond().unsigned_abs())
     }
+}
+
+fn write_file(path: &Path, handover: &Handover) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(handover.message.len() + 128);
+    write!(bytes, "X-Envelope-From: <{}>\r\nX-Envelope-To: <{}>\r\n", handover.from, handover.to)?;
+    bytes.extend_from_slice(&handover.message);
+    fs::write(path, bytes)
 }
 
 fn name(time: u64, to: &str, hash: u64) -> String {

@@ -18,3 +18,42 @@ pub(crate) fn encode(message: &[u8], out: &mut Vec<u8>) {
     }
     out.extend_from_slice(b".\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(message: &str) -> String {
+        let mut out = Vec::new();
+        encode(message.as_bytes(), &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn leading_dots_are_doubled() {
+        assert_eq!(encoded(".\r\n..a\r\nb.\r\n"), "..\r\n...a\r\nb.\r\n.\r\n");
+        assert_eq!(encoded(""), ".\r\n");
+        assert_eq!(encoded("no end"), "no end\r\n.\r\n");
+    }
+
+    #[test]
+    fn no_bare_line_end_can_end_the_message_early() {
+        for smuggled in ["a\n.\nMAIL", "a\r.\rMAIL", "a\r\n.\rMAIL", "a\n.\r\nMAIL"] {
+            assert_eq!(encoded(smuggled), "a\r\n..\r\nMAIL\r\n.\r\n", "{smuggled:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_end_is_only_at_the_end(message in "[a.\r\n]{0,40}") {
+            let text = encoded(&message);
+            let mut lines = text.split("\r\n").collect::<Vec<_>>();
+            prop_assert_eq!(lines.pop(), Some(""));
+            prop_assert_eq!(lines.pop(), Some("."));
+            for line in lines {
+                prop_assert!(line != "." && !line.contains(['\r', '\n']) && (!line.starts_with('.') || line.starts_with("..")));
+            }
+        }
+    }
+}

@@ -22,6 +22,7 @@ use super::wire::{Broken, Io, Wire};
 
 /// What the server offers (EHLO).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "a set of keywords, each there or not")]
 pub(crate) struct Offers {
     pub(crate) pipelining: bool,
     pub(crate) eight_bit: bool,
@@ -203,16 +204,14 @@ async fn sign_in(wire: &mut Wire<Box<dyn Io>>, offers: Offers, credentials: &Cre
     } else {
         return Err("it offers neither AUTH PLAIN nor AUTH LOGIN".to_owned());
     };
+    // Some servers repeat what they did not like.
+    let redact =
+        |words: String| secrets.iter().chain([password]).filter(|secret| !secret.is_empty()).fold(words, |words, secret| words.replace(secret.as_str(), "…"));
     let last = steps.len() - 1;
     for (n, step) in steps.iter().enumerate() {
-        let reply = wire.ask(step, within).await.map_err(Broken::into_cause)?;
+        let reply = wire.ask(step, within).await.map_err(|broken| redact(broken.into_cause()))?;
         if reply.code != if n == last { 235 } else { 334 } {
-            // Some servers repeat what they did not like.
-            let mut words = reply.to_string();
-            for secret in secrets.iter().chain([password]).filter(|secret| !secret.is_empty()) {
-                words = words.replace(secret.as_str(), "…");
-            }
-            return Err(format!("the sign-in was refused: {words}"));
+            return Err(redact(format!("the sign-in was refused: {reply}")));
         }
     }
     Ok(())

@@ -111,3 +111,50 @@ pub(crate) fn parse(input: &[u8]) -> Parsed {
     }
     Parsed::Incomplete
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(input: &str) -> Reply {
+        match parse(input.as_bytes()) {
+            Parsed::Reply(reply, used) if used == input.len() => reply,
+            other => panic!("{input:?} gave {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_servers_words_are_kept_on_one_line() {
+        assert_eq!(reply("250 2.0.0 Ok: queued as 4F2\r\n").to_string(), "250 2.0.0 Ok: queued as 4F2");
+        assert_eq!(reply("550-5.1.1 no such\r\n550-5.1.1 user\r\n550 5.1.1 here\r\n").to_string(), "550 5.1.1 no such user here");
+        assert_eq!(reply("250\r\n").to_string(), "250");
+        assert_eq!(reply("250-\n250 x\n").to_string(), "250 x");
+    }
+
+    #[test]
+    fn words_are_cut_and_hold_no_control_characters() {
+        let long = reply(&format!("550 a\u{1b}[31mb\u{0}{}\r\n", "é".repeat(3000))).to_string();
+        assert!(long.len() <= 4 + WORDS_MAX && !long.contains(char::is_control) && long.starts_with("550 a [31mb "), "{long}");
+    }
+
+    #[test]
+    fn a_reply_is_incomplete_at_every_cut() {
+        let whole = "250-one\r\n250-two\r\n250 three\r\n";
+        for end in 0..whole.len() {
+            assert_eq!(parse(&whole.as_bytes()[..end]), Parsed::Incomplete, "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_reply_is_left() {
+        let Parsed::Reply(first, used) = parse(b"250 a\r\n354 b\r\n") else { panic!() };
+        assert_eq!((first.code, used), (250, 7));
+    }
+
+    #[test]
+    fn other_protocols_and_changing_codes_are_garbage() {
+        for input in ["SSH-2.0-x\r\n", "HTTP", "\r\n", "99 x\r\n", "199 x\r\n", "650 x\r\n", "2500 x\r\n", "25\r\n", "250-a\r\n251 b\r\n", "250_x"] {
+            assert_eq!(parse(input.as_bytes()), Parsed::Garbage, "{input:?}");
+        }
+    }
+}

@@ -25,6 +25,8 @@ use crate::transport::{Connection, Handover, MailError, Receipt};
 const QUIT_MAX: Duration = Duration::from_secs(2);
 /// How long to listen for a reason when a server stops reading in the middle of a message.
 const REASON_MAX: Duration = Duration::from_secs(2);
+/// Memory that a connection keeps for its messages, in bytes.
+const OUT_KEPT: usize = 256 * 1024;
 const UNASKED: &str = "it spoke without being asked";
 
 pub(crate) struct SmtpConnection {
@@ -137,6 +139,7 @@ impl Session {
         }
 
         out.clear();
+        out.shrink_to(OUT_KEPT);
         data::encode(&handover.message, out);
         match self.wire.write_all(out, within).await {
             Ok(()) => {}
@@ -201,7 +204,7 @@ impl Session {
                 ("RSET", 2) => self.open = false,
                 ("MAIL", 2) => self.open = true,
                 ("RCPT", 2) => {}
-                ("DATA", 3) => return self.invited(refusal, within).await,
+                ("DATA", 3) if reply.code == 354 => return self.invited(refusal, within).await,
                 ("MAIL" | "RCPT" | "DATA", 4 | 5) => {
                     refusal.get_or_insert((reply, verb));
                     if !pipelined {

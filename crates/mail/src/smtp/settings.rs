@@ -112,7 +112,7 @@ impl SmtpSettings {
             credentials: credentials(&url)?,
             connections: 20,
             timeout: Duration::from_secs(30),
-            answer_timeout: Duration::from_secs(600),
+            answer_timeout: Duration::from_mins(10),
             rate: None,
             mails_per_connection: 1000,
             hello: None,
@@ -183,7 +183,7 @@ fn host(url: &Url) -> Result<(String, bool), BadSmtpSettings> {
 }
 
 fn credentials(url: &Url) -> Result<Option<Credentials>, BadSmtpSettings> {
-    let text = |part: &str| percent_decode_str(part).decode_utf8().map(|t| t.into_owned()).map_err(|_| BadSmtpSettings::Syntax);
+    let text = |part: &str| percent_decode_str(part).decode_utf8().map(std::borrow::Cow::into_owned).map_err(|_| BadSmtpSettings::Syntax);
     match (url.username(), url.password()) {
         ("", None) => Ok(None),
         ("", Some(_)) | (_, None) => Err(BadSmtpSettings::Syntax),
@@ -195,5 +195,79 @@ fn credentials(url: &Url) -> Result<Option<Credentials>, BadSmtpSettings> {
             }
             Ok(Some(Credentials { user, password }))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_says_port_and_encryption() {
+        for (url, port, tls) in [
+            ("smtp://mail.example.org", 25, TlsMode::Opportunistic),
+            ("smtp://localhost", 25, TlsMode::Off),
+            ("smtp://127.0.0.1:2525", 2525, TlsMode::Off),
+            ("smtp://[::1]", 25, TlsMode::Off),
+            ("smtp+starttls://mail.example.org", 587, TlsMode::Required),
+            ("smtps://mail.example.org", 465, TlsMode::Implicit),
+            ("smtp://mail.example.org?tls=none", 25, TlsMode::Off),
+            ("smtp://127.0.0.1?tls=required", 25, TlsMode::Required),
+        ] {
+            let settings = SmtpSettings::parse(url).unwrap();
+            assert_eq!((settings.port, settings.tls), (port, tls), "{url}");
+        }
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let url = "smtps://us%40er:p%3Aw%2F@mail.example.org:1465/?connections=7&timeout=3&answer_timeout=9&rate=14&mails_per_connection=5&hello=crm.example.org&ca=/etc/ca.pem";
+        let settings = SmtpSettings::parse(url).unwrap();
+        assert_eq!(
+            settings,
+            SmtpSettings {
+                host: "mail.example.org".into(),
+                port: 1465,
+                tls: TlsMode::Implicit,
+                credentials: Some(Credentials { user: "us@er".into(), password: "p:w/".into() }),
+                connections: 7,
+                timeout: Duration::from_secs(3),
+                answer_timeout: Duration::from_secs(9),
+                rate: Some(14),
+                mails_per_connection: 5,
+                hello: Some("crm.example.org".into()),
+                ca_file: Some("/etc/ca.pem".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let error = |url: &str| SmtpSettings::parse(url).unwrap_err().to_string();
+        assert!(error("smtp://h.example?connections=0").contains("`connections` has no value `0`"));
+        assert!(error("smtp://h.example?tls=maybe").contains("allowed: none, opportunistic, required"));
+        assert!(error("smtps://h.example?tls=none").contains("the scheme says it already"));
+        assert!(error("smtp://h.example?retries=3").contains("no setting `retries`"));
+        assert!(error("http://h.example").contains("smtps"));
+        for url in ["", "mail.example.org:25", "smtp://", "smtp://user@h.example", "smtp://h.example/path", "smtp://h.example?hello=a%20b"] {
+            assert!(SmtpSettings::parse(url).is_err(), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_password_never_goes_unencrypted_to_another_machine() {
+        assert_eq!(SmtpSettings::parse("smtp://u:p@mail.example.org?tls=none"), Err(BadSmtpSettings::PasswordInClear));
+        assert!(SmtpSettings::parse("smtp://u:p@127.0.0.1").is_ok());
+    }
+
+    #[test]
+    fn nothing_that_is_printed_holds_the_password() {
+        let settings = SmtpSettings::parse("smtps://someone:hunter2@mail.example.org").unwrap();
+        for text in [format!("{settings}"), format!("{settings:?}")] {
+            assert!(!text.contains("hunter2") && !text.contains("someone"), "{text}");
+        }
+        assert_eq!(settings.to_string(), "smtps://mail.example.org:465");
+        let error = SmtpSettings::parse("smtp://someone:hunt/er2@mail.example.org").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunt"));
     }
 }
