@@ -76,7 +76,8 @@ impl UserFilter {
     pub const VALUE_MAX: usize = 50;
     /// Most values of one field.
     pub const VALUES_MAX: usize = 100;
-    const COUNT_MAX: i64 = 1_000_000_000;
+    /// Largest count in a condition.
+    pub const COUNT_MAX: i64 = 1_000_000_000;
 
     pub fn parse(body: &Value) -> Result<Self, FieldErrors> {
         let mut f = Fields::new(body)?;

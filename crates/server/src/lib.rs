@@ -1,1 +1,23 @@
-//! (being written)
+//! The server: HTTP API, configuration, command line. The only crate that picks an engine, an index and a transport.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `router` | the map of the product: every route |
+//! | `api` | handlers by resource, and the table of errors |
+//! | `http` | what every request goes through |
+//! | `auth` | who calls, and what they may do |
+//! | `openapi` | the document about the API |
+//! | `serve` | connections, and stopping in an orderly way |
+//! | `config` | every setting |
+//! | `log` | log lines, written by a thread of their own |
+//! | `cli` | the commands of the binary |
+
+pub mod api;
+pub mod auth;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod log;
+pub mod openapi;
+pub mod router;
+pub mod serve;

@@ -1,1 +1,23 @@
-fn main() {}
+//! The binary `emcrm`.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser;
+use emcrm_server::cli::{Cli, open::StartError, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&anyhow::Error::from(error)),
+    };
+    let outcome = runtime.block_on(run(cli));
+    drop(runtime);
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &anyhow::Error) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "emcrm: {error:#}");
+    error.downcast_ref::<StartError>().map_or(ExitCode::FAILURE, StartError::exit_code)
+}

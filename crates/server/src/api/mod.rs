@@ -1,0 +1,11 @@
+//! The handlers, by resource. They turn a request into model types, call the application, and write its answer; no rule lives here.
+
+pub mod attendance;
+pub mod auth_status;
+pub mod docs;
+pub mod email;
+pub mod error;
+pub mod events;
+pub mod health;
+pub mod search;
+pub mod users;

@@ -1,0 +1,68 @@
+//! The commands of the binary: what they are called and what they take. One file each.
+
+pub mod demo;
+pub mod doctor;
+pub mod generate;
+pub mod open;
+pub mod openapi;
+pub mod reindex;
+pub mod serve;
+pub mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Sources};
+use open::StartError;
+
+const AFTER: &str = "\
+Examples:
+  emcrm                                  start with what is in ./data, on http://127.0.0.1:8080
+  emcrm serve --demo                     the same with a few people and events to look at
+  APP_API_PORT=9000 emcrm                on another port
+  emcrm doctor                           say what is wrong
+
+Settings come from the environment, .env and emcrm.toml; docs/CONFIGURATION.md lists them.
+Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong, 3 the data cannot be used, 4 the address cannot be used.";
+
+#[derive(Debug, Parser)]
+#[command(name = "emcrm", version, about = "Who people are, which events they host and attend, and mail that can be accounted for", after_help = AFTER)]
+pub struct Cli {
+    /// A configuration file instead of ./emcrm.toml
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Answer requests and run tasks (what happens without a command)
+    Serve(serve::ServeArgs),
+    /// Fill the data with made-up people, events and attendances
+    Generate(generate::GenerateArgs),
+    /// Recount everything and compare
+    Verify(verify::VerifyArgs),
+    /// Build the search index anew
+    Reindex(reindex::ReindexArgs),
+    /// Say what is wrong with configuration and data
+    Doctor(doctor::DoctorArgs),
+    /// Print the OpenAPI document
+    Openapi(openapi::OpenapiArgs),
+}
+
+/// Runs a command. Errors are told on stderr by the caller.
+pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let sources = Sources::of_process(cli.config.as_deref());
+    let load = || Config::load(&sources).map_err(StartError::from);
+    match cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default())) {
+        Command::Serve(args) => serve::run(args, load()?).await,
+        Command::Generate(args) => generate::run(args, load()?).await,
+        Command::Verify(args) => verify::run(args, load()?).await,
+        Command::Reindex(args) => reindex::run(args, load()?).await,
+        Command::Doctor(args) => doctor::run(args, load()?).await,
+        Command::Openapi(args) => openapi::run(&args, &load()?),
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening what the configuration names: engine, index, transport, and the application on top of them. The only place that picks them.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use emcrm_app::{App, AppError, AppParts, AppSettings};
+use emcrm_mail::{Outbox, SmtpTransport, Transport};
+use emcrm_model::{Clock, RandomIds, SystemClock};
+use emcrm_search::{Index, SearchError, TantivyIndex};
+use emcrm_store::Engine;
+use emcrm_store::sqlite::{OpenError, SqliteEngine};
+
+use crate::config::{Config, ConfigError, DbEngine, MailTransport, SearchEngine, secret_key};
+
+/// How long a lease lasts after its holder has died.
+const LEASE_SECONDS: u32 = 15;
+/// First pause after a mail was refused for now; it doubles with each attempt.
+const MAIL_RETRY_SECONDS: u32 = 30;
+
+/// Why the program cannot start: one or two sentences that say what to do, and an exit status by kind.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("The configuration is wrong.\n{0}")]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Data(String),
+    #[error("{0}")]
+    Address(String),
+}
+
+impl StartError {
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Config(_) => ExitCode::from(2),
+            Self::Data(_) => ExitCode::from(3),
+            Self::Address(_) => ExitCode::from(4),
+        }
+    }
+
+    pub(crate) fn address(address: SocketAddr, error: &io::Error) -> Self {
+        let port = address.port();
+        Self::Address(match error.kind() {
+            io::ErrorKind::AddrInUse => format!("The address {address} is in use by another program. Stop that one, or choose another port with APP_API_PORT."),
+            io::ErrorKind::PermissionDenied => {
+                format!("This user may not listen on {address}. Ports below 1024 need a privilege: choose another with APP_API_PORT (now {port}).")
+            }
+            io::ErrorKind::AddrNotAvailable => format!("{} is not an address of this machine. Set APP_API_HOST to one that is.", address.ip()),
+            _ => format!("It is not possible to listen on {address}: {error}. See APP_API_HOST and APP_API_PORT."),
+        })
+    }
+
+    fn open(error: &OpenError) -> Self {
+        let advice = match error {
+            OpenError::InUse { .. } => "Stop that process first, or choose another folder with APP_DATA_DIR.",
+            OpenError::ReadOnly { .. } | OpenError::Folder { .. } => "Give this user the right to write there, or choose another folder with APP_DATA_DIR.",
+            OpenError::Full { .. } => "Make room, then start again; nothing was damaged.",
+            OpenError::Newer { .. } => "Nothing was changed.",
+            OpenError::Corrupt { .. } => "Restore it from a backup, or choose another folder with APP_DATA_DIR.",
+            OpenError::Failed { .. } => "Nothing was changed; `emcrm doctor` may tell more.",
+        };
+        Self::Data(format!("{}. {advice}", first_upper(&error.to_string())))
+    }
+
+    fn search(folder: &Path, error: &SearchError) -> Self {
+        Self::Data(format!(
+            "The search index in {} cannot be opened: {error}. Check that this user may write there and that no other process has it open.",
+            folder.display()
+        ))
+    }
+}
+
+fn first_upper(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
+}
+
+/// Opens everything that the configuration names. Blocks while files are opened.
+pub fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
+    let folder = config.app.data_dir.as_path();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    // The engine first: it makes the folder and makes sure that no other process uses it.
+    let engine: Arc<dyn Engine> = match config.storage().engine {
+        DbEngine::Sqlite => Arc::new(SqliteEngine::open(folder).map_err(|error| StartError::open(&error))?),
+        DbEngine::Dynamodb => return Err(missing("DB_ENGINE: this build has no DynamoDB engine; allowed: sqlite")),
+    };
+    let index: Arc<dyn Index> = match config.search_engine().engine {
+        SearchEngine::Tantivy => Arc::new(TantivyIndex::open(folder).map_err(|error| StartError::search(folder, &error))?),
+        SearchEngine::Opensearch => return Err(missing("SEARCH_ENGINE: this build has no OpenSearch index; allowed: tantivy")),
+    };
+    let transport: Arc<dyn Transport> = match config.mail.transport {
+        MailTransport::Outbox => Arc::new(Outbox::new(folder.join("outbox"), clock.clone())),
+        MailTransport::Smtp => smtp(config)?,
+        MailTransport::Ses => return Err(missing("MAIL_TRANSPORT: this build has no SES transport; allowed: outbox, smtp")),
+    };
+    let secret_key = config.secret_key().map_err(|error| {
+        let path = folder.join(secret_key::FILE);
+        StartError::Data(format!("The key in {} cannot be used: {error}. APP_SECRET_KEY can give one instead.", path.display()))
+    })?;
+    Ok(App::new(AppParts { engine, index, transport, clock, ids: Arc::new(RandomIds), settings: app_settings(config, secret_key) }))
+}
+
+fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
+    AppSettings {
+        secret_key,
+        default_zone: config.app.timezone.0.clone(),
+        mail_from: config.mail.from.0.clone(),
+        public_url: config.app.public_url.as_ref().map(|url| url.as_str().to_owned()),
+        worker_name: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+        lease_seconds: LEASE_SECONDS,
+        mail_retry_seconds: MAIL_RETRY_SECONDS,
+    }
+}
+
+fn smtp(config: &Config) -> Result<Arc<dyn Transport>, StartError> {
+    let settings = config.smtp_settings().ok_or_else(|| missing("MAIL_SMTP_URL: needed, because MAIL_TRANSPORT is smtp"))?;
+    let transport = settings.and_then(SmtpTransport::new);
+    Ok(Arc::new(transport.map_err(|error| missing(&format!("MAIL_SMTP_URL: the value is not allowed: {error}")))?))
+}
+
+fn missing(fault: &str) -> StartError {
+    StartError::Config(ConfigError(vec![fault.to_owned()]))
+}
+
+/// Fills an index that was just made, or made anew because it was damaged. Until then searches, and with them audiences, would miss people.
+pub async fn complete_index(app: &App) -> Result<(), StartError> {
+    let failed = |error: AppError| StartError::Data(format!("The search index cannot be filled: {error}."));
+    if app.index.is_complete().await.map_err(|error| failed(error.into()))? {
+        return Ok(());
+    }
+    let documents = app.reindex(|_| ()).await.map_err(failed)?;
+    tracing::info!(documents, "the search index was made anew");
+    Ok(())
+}

@@ -1,0 +1,48 @@
+//! `APP_…`: what the server is called, where it listens, what it writes and what it bears.
+
+use std::path::PathBuf;
+
+use super::section;
+use super::setting::{HostName, HttpUrl, LogFormat, LogLevel, Role, Seconds, Secret, Zone};
+
+section! {
+    /// The server itself.
+    AppConfig {
+        /// Name shown in pages, documents and mails.
+        "APP_NAME" => name: String = "EMCRM",
+        /// More detail in the log. Never changes what is answered.
+        "APP_DEBUG" => debug: bool = "false",
+        /// Address to listen on. Without sign-in only loopback addresses are used, whatever stands here, unless `APP_ALLOW_UNAUTHENTICATED` is true.
+        "APP_API_HOST" => api_host: HostName = "127.0.0.1",
+        /// Port to listen on. 0 takes any free one.
+        "APP_API_PORT" => api_port: u16 = "8080",
+        /// Listen on other than loopback addresses although nobody has to sign in. Whoever reaches the port may then do everything.
+        "APP_ALLOW_UNAUTHENTICATED" => allow_unauthenticated: bool = "false",
+        /// Least severity that is logged.
+        "APP_LOG_LEVEL" => log_level: LogLevel = "info",
+        /// Form of the log lines. Without it: `json` if `APP_PRODUCTION` is true, else `text`.
+        "APP_LOG_FORMAT" => log_format: Option<LogFormat> = "",
+        /// This installation serves real people. Chooses `dynamodb` and JSON logs where nothing else is said.
+        "APP_PRODUCTION" => production: bool = "false",
+        /// Folder of everything that is stored here: database, search index, key, outbox. Made at the first start.
+        "APP_DATA_DIR" => data_dir: PathBuf = "./data",
+        /// Where people reach this installation, such as `https://crm.example.org`. Used in links of mails.
+        "APP_PUBLIC_URL" => public_url: Option<HttpUrl> = "",
+        /// Key that authenticates cursors and links, 32 or more characters. Without it one is made in the data folder at the first start; several processes on one storage need the same.
+        "APP_SECRET_KEY" => secret_key: Option<Secret> = "",
+        /// What this process does: answer requests, run tasks, or both.
+        "APP_ROLE" => role: Role = "all",
+        /// Time zone of times that come without offset, for events without a `timezone` of their own.
+        "APP_TIMEZONE" => timezone: Zone = "UTC",
+        /// Bearer token that `/metrics` asks for. Without it only loopback callers get an answer.
+        "APP_METRICS_TOKEN" => metrics_token: Option<Secret> = "",
+        /// Seconds after which a request that is not answered is given up.
+        "APP_REQUEST_TIMEOUT" => request_timeout: Seconds = "30",
+        /// Requests in hand at once; more are answered 503.
+        "APP_MAX_REQUESTS" => max_requests: u32 = "1024",
+        /// Connections at once; more wait to be accepted.
+        "APP_MAX_CONNECTIONS" => max_connections: u32 = "4096",
+        /// Seconds that requests in hand have to end when the server is asked to stop.
+        "APP_SHUTDOWN_TIMEOUT" => shutdown_timeout: Seconds = "10",
+    }
+}

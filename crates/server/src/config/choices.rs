@@ -1,0 +1,126 @@
+//! What follows from several keys: which engines, which address.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use emcrm_mail::{BadSmtpSettings, SmtpSettings};
+
+use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, SearchEngine};
+
+/// What stores the data, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StorageChoice {
+    pub engine: DbEngine,
+    pub because: &'static str,
+}
+
+/// What answers searches, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SearchChoice {
+    pub engine: SearchEngine,
+    pub because: &'static str,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen {
+    pub address: SocketAddr,
+    /// Said at the start when the address is not the one that was asked for.
+    pub note: Option<String>,
+}
+
+impl Config {
+    pub fn storage(&self) -> StorageChoice {
+        if let Some(engine) = self.db.engine {
+            return StorageChoice { engine, because: "DB_ENGINE says so" };
+        }
+        if self.db.dynamodb_endpoint.is_some() {
+            return StorageChoice { engine: DbEngine::Dynamodb, because: "DB_DYNAMODB_ENDPOINT is set" };
+        }
+        if self.app.production {
+            return StorageChoice { engine: DbEngine::Dynamodb, because: "APP_PRODUCTION is true" };
+        }
+        StorageChoice { engine: DbEngine::Sqlite, because: "it is the default" }
+    }
+
+    pub fn search_engine(&self) -> SearchChoice {
+        if let Some(engine) = self.search.engine {
+            return SearchChoice { engine, because: "SEARCH_ENGINE says so" };
+        }
+        if self.opensearch.endpoint.is_some() {
+            return SearchChoice { engine: SearchEngine::Opensearch, because: "OPENSEARCH_ENDPOINT is set" };
+        }
+        if self.opensearch.host.is_some() {
+            return SearchChoice { engine: SearchEngine::Opensearch, because: "OPENSEARCH_HOST is set" };
+        }
+        SearchChoice { engine: SearchEngine::Tantivy, because: "it is the default" }
+    }
+
+    pub fn log_format(&self) -> LogFormat {
+        self.app.log_format.unwrap_or(if self.app.production { LogFormat::Json } else { LogFormat::Text })
+    }
+
+    /// Region that `/auth/status` names.
+    pub fn auth_region(&self) -> &str {
+        self.auth.cognito_region.as_deref().unwrap_or(&self.db.aws_region)
+    }
+
+    /// The mail server, if one is configured; `MAIL_RATE` wins over a rate in the address.
+    pub fn smtp_settings(&self) -> Option<Result<SmtpSettings, BadSmtpSettings>> {
+        let url = self.mail.smtp_url.as_ref()?;
+        let settings = SmtpSettings::parse(url.reveal());
+        Some(settings.map(|settings| SmtpSettings { rate: self.mail.rate.or(settings.rate), ..settings }))
+    }
+
+    /// Without sign-in only a loopback address is listened on, unless the configuration says otherwise in so many words.
+    pub fn listen(&self) -> Result<Listen, ConfigError> {
+        let host = &self.app.api_host.0;
+        let port = self.app.api_port;
+        let ip = match host.parse::<IpAddr>() {
+            Ok(ip) => ip,
+            Err(_) if host.eq_ignore_ascii_case("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            Err(_) => return Err(ConfigError(vec![format!("APP_API_HOST: {host:?} is not allowed; allowed: an IP address of this machine, or localhost")])),
+        };
+        if self.auth.enabled || self.app.allow_unauthenticated || ip.is_loopback() {
+            return Ok(Listen { address: SocketAddr::new(ip, port), note: None });
+        }
+        let loopback = if ip.is_ipv6() { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
+        let note = format!(
+            "Listening on {loopback} and not on {ip} (APP_API_HOST), because nobody has to sign in: whoever reached the port could do everything. \
+             Set AUTH_ENABLED=true, or APP_ALLOW_UNAUTHENTICATED=true if a proxy or a closed network keeps others out."
+        );
+        Ok(Listen { address: SocketAddr::new(loopback, port), note: Some(note) })
+    }
+
+    /// Faults that show only in several keys together, and choices that this build does not have.
+    pub(super) fn check_together(&self) -> Result<(), ConfigError> {
+        let mut faults = Vec::new();
+        if self.auth.enabled {
+            faults.push("AUTH_ENABLED: true is not allowed, because this build has no sign-in; allowed: false".to_owned());
+        }
+        let storage = self.storage();
+        if storage.engine == DbEngine::Dynamodb {
+            faults.push(format!("DB_ENGINE: dynamodb was chosen ({}), but this build has no DynamoDB engine; set DB_ENGINE=sqlite", storage.because));
+        }
+        let search = self.search_engine();
+        if search.engine == SearchEngine::Opensearch {
+            faults
+                .push(format!("SEARCH_ENGINE: opensearch was chosen ({}), but this build has no OpenSearch index; set SEARCH_ENGINE=tantivy", search.because));
+        }
+        match self.mail.transport {
+            MailTransport::Outbox => {}
+            MailTransport::Ses => faults.push("MAIL_TRANSPORT: ses is not allowed, because this build has no SES transport; allowed: outbox, smtp".to_owned()),
+            MailTransport::Smtp => match self.smtp_settings() {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => faults.push(format!("MAIL_SMTP_URL: the value is not allowed: {error}")),
+                None => faults.push("MAIL_SMTP_URL: needed, because MAIL_TRANSPORT is smtp; allowed: an address like smtp://127.0.0.1:25".to_owned()),
+            },
+        }
+        if self.app.secret_key.as_ref().is_some_and(|key| key.reveal().chars().count() < 32) {
+            faults.push("APP_SECRET_KEY: the value is too short; allowed: 32 or more characters".to_owned());
+        }
+        if let Err(error) = self.listen() {
+            faults.extend(error.0);
+        }
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
+    }
+}

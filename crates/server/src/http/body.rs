@@ -1,0 +1,102 @@
+//! JSON bodies: content type, size, syntax. What the fields mean is the model's business.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::BodyExt;
+use serde_json::Value;
+
+use crate::api::error::{ApiError, Problem};
+
+/// Largest body, in bytes.
+pub const BODY_MAX: usize = 1024 * 1024;
+/// Bytes of a body that is too large which are read and thrown away, so that the client sees the answer and not a reset connection.
+const DRAIN_MAX: usize = 16 * 1024 * 1024;
+
+/// A JSON value and the bytes that it came as.
+#[derive(Debug, Clone)]
+pub struct JsonBody {
+    pub value: Value,
+    pub bytes: Bytes,
+}
+
+/// For handlers without a body, where a fingerprint of one is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct NoBody;
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        check_content_type(request.headers())?;
+        let bytes = read(request.into_body()).await?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+/// A body that may be left out.
+#[derive(Debug, Clone)]
+pub struct OptionalJsonBody(pub JsonBody);
+
+impl<S: Sync> FromRequest<S> for OptionalJsonBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
+        let content_type = check_content_type(request.headers());
+        let bytes = read(request.into_body()).await?;
+        if bytes.is_empty() {
+            return Ok(Self(JsonBody { value: Value::Object(serde_json::Map::new()), bytes }));
+        }
+        content_type?;
+        Ok(Self(JsonBody { value: parse(&bytes)?, bytes }))
+    }
+}
+
+/// `application/json` and `application/*+json`. A body that does not say what it is is taken as JSON, as older clients expect.
+fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if json { Ok(()) } else { Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be application/json").into()) }
+}
+
+async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+    use axum::body::HttpBody;
+    let announced = body.size_hint().lower();
+    let mut over = announced > BODY_MAX as u64;
+    let mut first: Option<Bytes> = None;
+    let mut rest: Vec<u8> = Vec::new();
+    let mut seen = 0;
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body ended early"))?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen += data.len();
+        over |= seen > BODY_MAX;
+        if over {
+            if seen > DRAIN_MAX || announced > DRAIN_MAX as u64 {
+                break;
+            }
+        } else if let Some(first) = &first {
+            if rest.is_empty() {
+                rest.reserve(first.len() + data.len());
+                rest.extend_from_slice(first);
+            }
+            rest.extend_from_slice(&data);
+        } else {
+            first = Some(data);
+        }
+    }
+    if over {
+        let detail = format!("the body may have at most {BODY_MAX} bytes");
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into());
+    }
+    Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })
+}
+
+fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    if bytes.is_empty() {
+        return Err(ApiError::bad_body("missing", "a JSON body is required"));
+    }
+    let text = std::str::from_utf8(bytes).map_err(|error| ApiError::bad_body("json_invalid", format!("not UTF-8 from byte {} on", error.valid_up_to())))?;
+    serde_json::from_str(text).map_err(|error| ApiError::bad_body("json_invalid", format!("not valid JSON: {error}")))
+}

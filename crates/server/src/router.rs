@@ -1,0 +1,112 @@
+//! The map of the product: every route, and the document that describes them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::routing::get;
+use emcrm_app::App;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::api::{attendance, auth_status, docs, email, events, health, search, users};
+use crate::config::{Config, Secret};
+use crate::openapi;
+
+/// What handlers share. The application itself is reached through [`crate::auth::Auth`] only.
+#[derive(Clone)]
+pub struct ApiState {
+    pub(crate) app: Arc<App>,
+    pub(crate) settings: Arc<ApiSettings>,
+    pub(crate) openapi: Bytes,
+    stopping: Arc<AtomicBool>,
+}
+
+/// Settings that answers depend on.
+#[derive(Debug, Clone)]
+pub struct ApiSettings {
+    pub name: String,
+    pub metrics_token: Option<Secret>,
+    pub auth_region: String,
+}
+
+impl ApiSettings {
+    pub fn of(config: &Config) -> Self {
+        Self { name: config.app.name.clone(), metrics_token: config.app.metrics_token.clone(), auth_region: config.auth_region().to_owned() }
+    }
+}
+
+impl ApiState {
+    pub fn new(app: Arc<App>, settings: ApiSettings) -> Self {
+        let document = openapi::document(&settings.name).to_json().unwrap_or_default();
+        Self { app, settings: Arc::new(settings), openapi: Bytes::from(document), stopping: Arc::default() }
+    }
+    /// From now on `/health/ready` says so, and whoever balances load sends requests elsewhere.
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
+
+/// Every route that is in the OpenAPI document. Paths have no trailing slash here; requests may have one.
+#[expect(deprecated, reason = "routes for older clients")]
+fn described() -> OpenApiRouter<ApiState> {
+    OpenApiRouter::new()
+        .routes(routes!(users::list, users::create))
+        .routes(routes!(users::get, users::replace, users::patch, users::delete))
+        .routes(routes!(events::list, events::create))
+        .routes(routes!(events::get, events::replace, events::patch, events::delete))
+        .routes(routes!(attendance::create))
+        .routes(routes!(attendance::get, attendance::patch, attendance::delete))
+        .routes(routes!(attendance::of_user))
+        .routes(routes!(attendance::of_event))
+        .routes(routes!(search::query_users))
+        .routes(routes!(search::users, search::users_by_query))
+        .routes(routes!(search::facets))
+        .routes(routes!(email::send))
+        .routes(routes!(email::send_emails))
+        .routes(routes!(email::list))
+        .routes(routes!(email::requests))
+        .routes(routes!(email::request_get))
+        .routes(routes!(email::pause))
+        .routes(routes!(email::resume))
+        .routes(routes!(email::cancel))
+        .routes(routes!(email::retry))
+        .routes(routes!(email::status))
+        .routes(routes!(email::status_of_user))
+        .routes(routes!(email::preview))
+        .routes(routes!(email::test))
+        .routes(routes!(email::sent_by_post))
+        .routes(routes!(email::user_by_post))
+        .routes(routes!(email::get_by_post))
+        .routes(routes!(health::health))
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(auth_status::status))
+}
+
+/// Pages about the API, which the document does not describe.
+fn undescribed() -> Router<ApiState> {
+    Router::new()
+        .route("/openapi.json", get(docs::openapi))
+        .route("/docs", get(docs::swagger))
+        .route("/docs/{file}", get(docs::swagger_file))
+        .route("/redoc", get(docs::redoc))
+        .route("/redoc/{file}", get(docs::redoc_file))
+}
+
+/// The router with everything in it.
+pub fn router(state: ApiState) -> Router {
+    let (api, _) = described().split_for_parts();
+    api.merge(undescribed()).fallback(health::unknown_route).method_not_allowed_fallback(health::wrong_method).with_state(state)
+}
+
+/// Paths and operations as the handlers describe them; [`openapi::document`] completes it.
+pub(crate) fn described_api() -> OpenApi {
+    described().split_for_parts().1
+}

@@ -1,0 +1,170 @@
+//! The server: accepts connections, answers requests, and stops in an orderly way.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use emcrm_app::{App, Worker};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Role};
+use crate::http::edge::{Edge, Limits};
+use crate::http::metrics;
+use crate::router::{ApiSettings, ApiState, router};
+
+/// Most headers of a request, and most bytes of its head.
+const HEADERS_MAX: usize = 100;
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// How long the head of a request may take, which is also how long a kept connection may be idle.
+const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// How often collected measurements are summed up.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// What the server needs to know besides the application.
+#[derive(Debug, Clone)]
+pub struct ServeSettings {
+    pub role: Role,
+    pub api: ApiSettings,
+    pub limits: Limits,
+    pub connections: usize,
+    /// Patience with requests in hand when stopping.
+    pub shutdown: Duration,
+    /// Tells this process's request ids from those of others.
+    pub id_prefix: u32,
+}
+
+impl ServeSettings {
+    pub fn of(config: &Config) -> Self {
+        Self {
+            role: config.app.role,
+            api: ApiSettings::of(config),
+            limits: Limits { time: config.app.request_timeout.0, requests: config.app.max_requests as usize },
+            connections: config.app.max_connections as usize,
+            shutdown: config.app.shutdown_timeout.0,
+            id_prefix: rand::random(),
+        }
+    }
+}
+
+/// A running server.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    state: ApiState,
+    edge: Edge,
+    stop: CancellationToken,
+    connections: TaskTracker,
+    background: TaskTracker,
+    worker: Option<Worker>,
+    shutdown: Duration,
+}
+
+/// Opens the address. A port that is in use is an error at once, also when its owner is about to end.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
+}
+
+impl Server {
+    /// Starts to answer on `listener` and, unless the role is `api`, to run tasks. With the role `worker` only the routes about
+    /// the process's health do something useful, but all are there.
+    pub fn start(app: Arc<App>, listener: TcpListener, settings: ServeSettings) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        metrics::recorder();
+        let state = ApiState::new(app.clone(), settings.api);
+        let edge = Edge::new(router(state.clone()), settings.limits, settings.id_prefix);
+        let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
+        let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
+        background.spawn(accept(listener, edge.clone(), settings.connections, stop.clone(), connections.clone()));
+        background.spawn(upkeep(stop.clone()));
+        background.close();
+        Ok(Self { address, state, edge, stop, connections, background, worker, shutdown: settings.shutdown })
+    }
+
+    /// Accepts nothing more, lets requests in hand end (for a bounded time), then stops the worker.
+    pub async fn stop(self) {
+        self.state.stop();
+        self.edge.stop();
+        self.stop.cancel();
+        self.background.wait().await;
+        self.connections.close();
+        if tokio::time::timeout(self.shutdown, self.connections.wait()).await.is_err() {
+            tracing::warn!(connections = self.connections.len(), "requests in hand did not end in time and were cut off");
+        }
+        if let Some(worker) = self.worker {
+            worker.stop().await;
+        }
+    }
+}
+
+async fn upkeep(stop: CancellationToken) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => metrics::recorder().run_upkeep(),
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: CancellationToken, connections: TaskTracker) {
+    let places = Arc::new(Semaphore::new(most));
+    loop {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            () = stop.cancelled() => return,
+        };
+        // The semaphore is never closed.
+        let Ok(place) = place else { return };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, peer)) => {
+                let (edge, stop) = (edge.clone(), stop.clone());
+                connections.spawn(async move {
+                    serve_connection(stream, peer, edge, stop).await;
+                    drop(place);
+                });
+            }
+            // The client went away before it was accepted.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                // Out of file handles, most likely: others have to be given back first.
+                tracing::error!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+}
+
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, stop: CancellationToken) {
+    // Answers are written whole: nothing is gained by waiting for more.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let edge = edge.clone();
+        async move { Ok::<_, Infallible>(edge.answer(request, Some(peer)).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).pipeline_flush(true);
+    let connection = http.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
