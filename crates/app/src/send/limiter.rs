@@ -27,9 +27,12 @@ impl Limiter {
 
     /// When the next `n` messages may go; they are taken.
     pub(crate) fn take(&self, n: usize) -> Option<Instant> {
+        self.take_at(Instant::now(), n)
+    }
+
+    fn take_at(&self, now: Instant, n: usize) -> Option<Instant> {
         let interval = self.interval?;
         let mut next = self.next.lock();
-        let now = Instant::now();
         // Time that nobody used is not saved up.
         let start = next.map_or(now, |next| next.max(now));
         *next = Some(start + interval * n as u32);
@@ -41,24 +44,24 @@ impl Limiter {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn ten_a_second_are_a_tenth_of_a_second_apart() {
+    #[test]
+    fn ten_a_second_are_a_tenth_of_a_second_apart() {
         let limiter = Limiter::new(Some(10));
         let begin = Instant::now();
-        assert_eq!(limiter.take(1).unwrap() - begin, Duration::ZERO);
-        assert_eq!(limiter.take(2).unwrap() - begin, Duration::from_millis(100));
-        assert_eq!(limiter.take(1).unwrap() - begin, Duration::from_millis(300));
+        assert_eq!(limiter.take_at(begin, 1).unwrap() - begin, Duration::ZERO);
+        assert_eq!(limiter.take_at(begin, 2).unwrap() - begin, Duration::from_millis(100));
+        assert_eq!(limiter.take_at(begin, 1).unwrap() - begin, Duration::from_millis(300));
         assert_eq!(limiter.batch(50), 2);
         assert_eq!(Limiter::new(None).batch(50), 50);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn unused_time_is_not_saved_up() {
+    #[test]
+    fn unused_time_is_not_saved_up() {
         let limiter = Limiter::new(Some(10));
-        limiter.take(1);
-        tokio::time::advance(Duration::from_secs(60)).await;
-        let later = Instant::now();
-        assert_eq!(limiter.take(5).unwrap(), later);
-        assert_eq!(limiter.take(1).unwrap() - later, Duration::from_millis(500));
+        let begin = Instant::now();
+        limiter.take_at(begin, 1);
+        let later = begin + Duration::from_secs(60);
+        assert_eq!(limiter.take_at(later, 5).unwrap(), later);
+        assert_eq!(limiter.take_at(later, 1).unwrap() - later, Duration::from_millis(500));
     }
 }

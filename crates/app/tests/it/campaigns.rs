@@ -1,0 +1,315 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use emcrm_app::{AppError, Call, Idempotency};
+use emcrm_model::{CampaignState, DeliveryState, EmailAddress, PageRequest, UserPatch};
+use emcrm_search::{Conditions, DocChange, Field, Index, Kind, Rebuild, SearchError, SearchPage, SearchRequest, tantivy_index::TantivyIndex};
+use emcrm_store::sqlite::SqliteEngine;
+use emcrm_store::{Guard, Item, Table, Transaction, keys};
+use serde_json::json;
+
+use crate::support::{Answer, TestApp, call, campaign_draft};
+
+async fn people(t: &TestApp, n: usize) {
+    for i in 0..n {
+        t.user_with(&format!("u{i:03}"), json!({ "city": if i % 2 == 0 { "Austin" } else { "Boston" } })).await;
+    }
+}
+
+fn addresses(n: usize, which: impl Fn(usize) -> bool) -> Vec<String> {
+    (0..n).filter(|i| which(*i)).map(|i| format!("u{i:03}@example.org")).collect()
+}
+
+#[tokio::test]
+async fn exactly_those_who_match_are_mailed_once_and_the_ledger_says_so() {
+    let t = TestApp::new();
+    people(&t, 230).await;
+    let worker = t.worker();
+    let campaign = t.campaign(json!({ "city": "austin" })).await;
+    assert_eq!(campaign.total_recipients, 115, "exact as soon as it is frozen");
+    worker.stop().await;
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count, done.counts.total()), (CampaignState::Sent, 115, 115));
+    assert!(done.finished_at.is_some());
+    assert_eq!(t.mail.taken(), addresses(230, |i| i % 2 == 0));
+    let states = t.states(&campaign).await;
+    assert_eq!(states.len(), 115);
+    assert!(states.values().all(|state| *state == DeliveryState::Sent));
+    let user = t.app.store.users.by_email(&EmailAddress::parse("u000@example.org").unwrap()).await.unwrap().unwrap();
+    let history = t.app.deliveries_of_user(&call(), &user.id, PageRequest::first()).await.unwrap();
+    assert_eq!((history.total, history.items[0].attempts), (1, 1));
+}
+
+#[tokio::test]
+async fn an_audience_of_nobody_is_refused() {
+    let t = TestApp::new();
+    people(&t, 3).await;
+    t.settle().await;
+    let nobody = t.app.campaign_create(&call(), campaign_draft(json!({ "city": "Paris" }))).await;
+    assert!(matches!(nobody, Err(AppError::NoUsersMatch)));
+    assert!(matches!(t.app.campaign_list(&call(), PageRequest::first()).await, Err(AppError::NothingThere(_))));
+}
+
+#[tokio::test]
+async fn a_repeated_key_makes_no_second_campaign() {
+    let t = TestApp::new();
+    people(&t, 4).await;
+    let worker = t.worker();
+    let with_key = Call { idempotency: Some(Idempotency { key: "once".to_owned(), fingerprint: "f".to_owned() }), ..call() };
+    let first = t.app.campaign_create(&with_key, campaign_draft(json!({}))).await.unwrap();
+    let second = t.app.campaign_create(&with_key, campaign_draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    assert_eq!(first.id, second.id);
+    t.settle().await;
+    assert_eq!(t.mail.taken().len(), 4);
+}
+
+#[tokio::test]
+async fn each_answer_of_the_mail_server_ends_as_documented() {
+    let t = TestApp::new();
+    people(&t, 8).await;
+    t.mail.answer("u000@example.org", &[Answer::Permanent]);
+    t.mail.answer("u001@example.org", &[Answer::Temporary, Answer::Temporary]);
+    t.mail.answer("u002@example.org", &[Answer::TakenThenLost]);
+    t.mail.answer("u003@example.org", &[Answer::Lost]);
+    t.mail.answer("u004@example.org", &[Answer::Temporary; 6]);
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    for _ in 0..10 {
+        t.settle().await;
+        t.later(10_000);
+    }
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!(done.status, CampaignState::Sent);
+    let states = t.states(&campaign).await;
+    let state = |i: usize| states[&format!("u{i:03}@example.org")];
+    assert_eq!([0, 1, 2, 3, 4].map(state), [DeliveryState::Error, DeliveryState::Sent, DeliveryState::Unknown, DeliveryState::Sent, DeliveryState::Error]);
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), None).await.unwrap().items;
+    let row = |i: usize| rows.iter().find(|row| row.email.as_ref().unwrap().as_str() == format!("u{i:03}@example.org")).unwrap();
+    assert_eq!(row(0).error.as_deref(), Some("550 5.1.1 no such user"));
+    assert_eq!([row(0).attempts, row(1).attempts, row(3).attempts, row(4).attempts], [1, 3, 1, 6]);
+    assert_eq!(row(1).error, None, "an old failure is forgotten when the mail has gone out");
+    let mut unique = t.mail.taken();
+    unique.dedup();
+    assert_eq!(unique.len(), t.mail.taken().len(), "nobody twice");
+    let errors = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), Some(DeliveryState::Error)).await.unwrap();
+    assert_eq!((errors.total, errors.items.len()), (2, 2));
+}
+
+#[tokio::test]
+async fn a_row_whose_worker_died_is_unknown_and_only_a_person_sends_it_again() {
+    let t = TestApp::new();
+    people(&t, 3).await;
+    let worker = t.worker();
+    let gate = t.mail.hold();
+    let campaign = t.campaign(json!({})).await;
+    // Wait for the claims; the mails are at the gate. Then the rows are those of a worker that no longer lives.
+    while t.states(&campaign).await.values().filter(|state| **state == DeliveryState::Sending).count() < 3 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    drop(worker);
+    let other = TestApp::with(t.app.store.engine.clone(), t.app.index.clone());
+    let settled = other.app.clone();
+    let task = {
+        let mut tx = Transaction::new();
+        settled.store.tasks.put(&mut tx, emcrm_store::Queue::Mail, campaign.id.as_str(), "send", json!({ "campaign": campaign.id.as_str() }), settled.clock.now().as_millisecond());
+        settled.store.engine.transact(tx).await
+    };
+    task.unwrap();
+    other.later(31);
+    other.settle().await;
+    assert!(other.states(&campaign).await.values().all(|state| *state == DeliveryState::Unknown));
+    assert!(other.mail.taken().is_empty(), "never again by itself");
+    let done = other.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.unknown_count, done.counts.total()), (CampaignState::Sent, 3, 3));
+
+    // The old worker lives after all, and what it knows is recorded.
+    gate.add_permits(1_000);
+    while t.states(&campaign).await.values().any(|state| *state != DeliveryState::Sent) {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert_eq!(t.mail.taken().len(), 3);
+    assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.sent_count, 3);
+}
+
+#[tokio::test]
+async fn who_was_deleted_changed_or_suppressed_after_the_freeze_is_not_mailed() {
+    let t = TestApp::new();
+    people(&t, 20).await;
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.campaign(json!({ "city": "Austin" })).await;
+    t.app.campaign_pause(&call(), &campaign.id).await.unwrap();
+    gate.add_permits(1_000);
+    worker.stop().await;
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), Some(DeliveryState::Pending)).await.unwrap().items;
+    assert!(rows.len() >= 4, "{} rows wait", rows.len());
+    let address = |i: usize| rows[i].email.clone().unwrap();
+    t.app.user_delete(&call(), &rows[0].user_id).await.unwrap();
+    let patch = |body| UserPatch::parse(&body).unwrap();
+    t.app.user_patch(&call(), &rows[1].user_id, patch(json!({ "city": "Boston" }))).await.unwrap();
+    t.app.user_patch(&call(), &rows[2].user_id, patch(json!({ "email": "elsewhere@example.org" }))).await.unwrap();
+    let mut tx = Transaction::new();
+    tx.put(Table::Email, Item { key: keys::suppression(&address(3)), attrs: Default::default() }).when(Guard::Absent).or(emcrm_store::Rule::Changed);
+    t.app.store.engine.transact(tx).await.unwrap();
+    t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    t.later(5);
+    t.settle().await;
+    let states = t.states(&campaign).await;
+    assert_eq!(
+        [0, 1, 2, 3].map(|i| states[address(i).as_str()]),
+        [DeliveryState::Skipped, DeliveryState::Skipped, DeliveryState::Skipped, DeliveryState::Suppressed]
+    );
+    let taken = t.mail.taken();
+    assert!((0..4).all(|i| !taken.contains(&address(i).as_str().to_owned())));
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count, done.counts.total()), (CampaignState::Sent, 6, 10));
+}
+
+#[tokio::test]
+async fn a_cancelled_campaign_sends_no_more_and_its_states_add_up() {
+    let t = TestApp::new();
+    people(&t, 40).await;
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    t.app.campaign_cancel(&call(), &campaign.id).await.unwrap();
+    gate.add_permits(1_000);
+    worker.stop().await;
+    t.settle().await;
+    t.later(200);
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!(done.status, CampaignState::Cancelled);
+    assert_eq!((done.counts.sent_count + done.counts.cancelled_count, done.counts.total()), (40, 40));
+    assert_eq!(t.mail.taken().len() as i64, done.counts.sent_count);
+    let wrong = t.app.campaign_resume(&call(), &campaign.id).await;
+    assert!(matches!(wrong, Err(AppError::CampaignState { now: CampaignState::Cancelled, wanted: "resumed" })));
+}
+
+#[tokio::test]
+async fn refused_mails_go_out_again_when_a_person_says_so() {
+    let t = TestApp::new();
+    people(&t, 3).await;
+    t.mail.answer("u001@example.org", &[Answer::Permanent]);
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.error_count, 1);
+    t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count, done.counts.error_count), (CampaignState::Sent, 3, 0));
+    assert!(matches!(t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Sent]).await, Err(AppError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn a_mail_server_that_is_down_delays_the_campaign_and_loses_nothing() {
+    let t = TestApp::new();
+    people(&t, 12).await;
+    *t.mail.down.lock() = true;
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.pending_count, 12);
+    *t.mail.down.lock() = false;
+    t.later(400);
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 12));
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), None).await.unwrap().items;
+    assert!(rows.iter().all(|row| row.attempts == 1), "a mail that never left is no attempt");
+}
+
+#[tokio::test]
+async fn a_mail_server_that_refuses_everything_pauses_the_campaign() {
+    let t = TestApp::new();
+    people(&t, 150).await;
+    for i in 0..150 {
+        t.mail.answer(&format!("u{i:03}@example.org"), &[Answer::Permanent]);
+    }
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    let held = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!(held.status, CampaignState::Paused);
+    assert!(held.reason.unwrap().contains("550 5.1.1 no such user"));
+    assert!(held.counts.pending_count > 0 && held.counts.total() == 150);
+}
+
+/// Answers every question about users with everybody, whatever was asked.
+struct LyingIndex(TantivyIndex);
+
+#[async_trait]
+impl Index for LyingIndex {
+    async fn apply(&self, changes: Vec<DocChange>) -> Result<(), SearchError> {
+        self.0.apply(changes).await
+    }
+    async fn flush(&self) -> Result<(), SearchError> {
+        self.0.flush().await
+    }
+    async fn search(&self, request: SearchRequest) -> Result<SearchPage, SearchError> {
+        self.0.search(request).await
+    }
+    async fn count(&self, kind: Kind, _: Conditions) -> Result<u64, SearchError> {
+        self.0.count(kind, Conditions::default()).await
+    }
+    async fn walk(&self, kind: Kind, _: Conditions, after: Option<String>, limit: u32) -> Result<Vec<String>, SearchError> {
+        let mut ids = self.0.walk(kind, Conditions::default(), after.clone(), limit).await?;
+        if after.is_none() {
+            ids.push("zzz-nobody".to_owned());
+        }
+        Ok(ids)
+    }
+    async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
+        self.0.facets(kind, conditions, field, prefix, limit).await
+    }
+    async fn digests(&self, kind: Kind, after: Option<String>, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
+        self.0.digests(kind, after, limit).await
+    }
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>, SearchError> {
+        self.0.rebuild().await
+    }
+    async fn health(&self) -> Result<(), SearchError> {
+        self.0.health().await
+    }
+    fn name(&self) -> &'static str {
+        "lying"
+    }
+    async fn is_complete(&self) -> Result<bool, SearchError> {
+        self.0.is_complete().await
+    }
+    async fn mark_complete(&self) -> Result<(), SearchError> {
+        self.0.mark_complete().await
+    }
+}
+
+#[tokio::test]
+async fn an_index_that_lies_mails_nobody_who_does_not_match() {
+    let t = TestApp::with(Arc::new(SqliteEngine::memory()), Arc::new(LyingIndex(TantivyIndex::memory().unwrap())));
+    people(&t, 30).await;
+    let worker = t.worker();
+    let campaign = t.campaign(json!({ "city": "Austin" })).await;
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.mail.taken(), addresses(30, |i| i % 2 == 0));
+    assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().total_recipients, 15);
+}
+
+#[tokio::test]
+async fn a_preview_counts_and_renders_and_stores_nothing() {
+    let t = TestApp::new();
+    people(&t, 30).await;
+    t.settle().await;
+    let preview = t.app.campaign_preview(&call(), campaign_draft(json!({ "city": "Austin" }))).await.unwrap();
+    assert_eq!((preview.total, preview.recipients.len(), preview.subject.as_str()), (15, 10, "Hello"));
+    assert!(matches!(t.app.campaign_list(&call(), PageRequest::first()).await, Err(AppError::NothingThere(_))));
+    t.app.campaign_test(&call(), campaign_draft(json!({})), EmailAddress::parse("me@example.org").unwrap()).await.unwrap();
+    assert_eq!(t.mail.taken(), ["me@example.org"]);
+}

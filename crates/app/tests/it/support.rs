@@ -1,0 +1,265 @@
+//! What every test needs: an application in memory, people and events in it, a worker that can be run to the end of its work.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use emcrm_app::{App, AppParts, AppSettings, Call, Worker};
+use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
+use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft};
+use emcrm_search::{Index, tantivy_index::TantivyIndex};
+use emcrm_store::sqlite::SqliteEngine;
+use emcrm_store::{Attendances, CountKind, Engine, Events, Query, Users, from_item};
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub clock: Arc<FixedClock>,
+    pub mail: Arc<ScriptedTransport>,
+}
+
+impl TestApp {
+    pub fn new() -> Self {
+        Self::on(Arc::new(SqliteEngine::memory()))
+    }
+
+    pub fn on(engine: Arc<dyn Engine>) -> Self {
+        Self::with(engine, Arc::new(TantivyIndex::memory().unwrap()))
+    }
+
+    pub fn with(engine: Arc<dyn Engine>, index: Arc<dyn Index>) -> Self {
+        let clock = Arc::new(FixedClock::new("2026-11-22T09:00:00Z".parse().unwrap()));
+        let mail = Arc::new(ScriptedTransport::default());
+        let settings = AppSettings {
+            secret_key: [7; 32],
+            default_zone: TimeZone::UTC,
+            mail_from: Mailbox { name: Some("Meetups".to_owned()), address: "crm@example.org".to_owned() },
+            public_url: None,
+            worker_name: "test".to_owned(),
+            lease_seconds: 30,
+            mail_retry_seconds: 60,
+        };
+        let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(1)), settings };
+        Self { app: App::new(parts), clock, mail }
+    }
+
+    pub fn worker(&self) -> Worker {
+        Worker::spawn(self.app.clone())
+    }
+
+    /// Runs the worker until nothing is due any more.
+    pub async fn settle(&self) {
+        let worker = self.worker();
+        self.wait_idle().await;
+        worker.stop().await;
+    }
+
+    async fn wait_idle(&self) {
+        for _ in 0..6_000 {
+            let now = self.app.clock.now().as_millisecond();
+            let mut due = 0;
+            for queue in emcrm_store::Queue::ALL {
+                for shard in 0..emcrm_store::keys::SHARDS {
+                    due += self.app.store.tasks.due(queue, shard, now, 10).await.unwrap().len();
+                }
+            }
+            if due == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("tasks are due and nobody does them");
+    }
+
+    pub fn later(&self, seconds: i64) {
+        self.clock.advance(SignedDuration::from_secs(seconds));
+    }
+
+    pub async fn user(&self, name: &str) -> User {
+        self.user_with(name, json!({})).await
+    }
+
+    pub async fn user_with(&self, name: &str, more: Value) -> User {
+        let draft = user_draft(name, more);
+        self.app.user_create(&call(), None, draft).await.unwrap()
+    }
+
+    pub async fn event(&self, title: &str, more: Value) -> Event {
+        self.app.event_create(&call(), None, event_draft(title, more)).await.unwrap()
+    }
+
+    pub async fn attend(&self, user: &User, event: &Event) {
+        self.app.attendance_register(&call(), attendance(user, event)).await.unwrap();
+    }
+
+    pub async fn reload(&self, user: &User) -> User {
+        self.app.user_get(&call(), &user.id).await.unwrap()
+    }
+
+    pub async fn campaign(&self, filter: Value) -> Campaign {
+        self.app.campaign_create(&call(), campaign_draft(filter)).await.unwrap()
+    }
+
+    pub async fn states(&self, campaign: &Campaign) -> HashMap<String, DeliveryState> {
+        let query = emcrm_store::Campaigns::deliveries(&campaign.id).limit(10_000);
+        let rows = self.app.store.engine.query(query).await.unwrap();
+        rows.items
+            .into_iter()
+            .map(|item| {
+                let delivery = emcrm_store::Campaigns::read_delivery(item).unwrap();
+                (delivery.email.unwrap().as_str().to_owned(), delivery.status)
+            })
+            .collect()
+    }
+
+    /// Recounts everything that is counted and compares.
+    pub async fn assert_counts(&self) {
+        let users: Vec<User> = self.all(Users::list()).await;
+        let events: Vec<Event> = self.all(Events::list()).await;
+        assert_eq!(self.app.store.counts.total(CountKind::Users).await.unwrap(), users.len() as u64, "users");
+        assert_eq!(self.app.store.counts.total(CountKind::Events).await.unwrap(), events.len() as u64, "events");
+        for user in &users {
+            let attended = self.app.store.engine.query(Attendances::of_user(&user.id).limit(10_000)).await.unwrap().items.len();
+            assert_eq!(user.attended_count, attended as i64, "attendedCount of {}", user.email);
+            let hosted = events.iter().filter(|event| event.host_ids().contains(&user.id)).count();
+            assert_eq!(user.hosted_count, hosted as i64, "hostedCount of {}", user.email);
+            assert_eq!(self.app.store.users.by_email(&user.email).await.unwrap().unwrap().id, user.id, "the claim on {}", user.email);
+        }
+        for event in &events {
+            let attendees = self.app.store.engine.query(Attendances::of_event(&event.id).limit(10_000)).await.unwrap().items.len();
+            assert_eq!(event.attendee_count, attendees as i64, "attendeeCount of {}", event.slug);
+            assert!(event.max_capacity.is_none_or(|most| event.attendee_count <= most), "capacity of {}", event.slug);
+            assert_eq!(self.app.store.events.by_slug(&event.slug).await.unwrap().unwrap().id, event.id, "the claim on {}", event.slug);
+        }
+    }
+
+    pub async fn all<T: serde::de::DeserializeOwned>(&self, query: Query) -> Vec<T> {
+        let rows = self.app.store.engine.query(query.limit(10_000)).await.unwrap();
+        assert!(rows.next.is_none());
+        rows.items.into_iter().map(|item| from_item(item).unwrap()).collect()
+    }
+}
+
+pub fn call() -> Call {
+    Call::system()
+}
+
+pub fn merged(mut base: Value, more: Value) -> Value {
+    for (name, value) in more.as_object().unwrap() {
+        base[name] = value.clone();
+    }
+    base
+}
+
+pub fn user_draft(name: &str, more: Value) -> UserDraft {
+    let body = json!({ "firstName": name, "lastName": "Test", "email": format!("{}@example.org", name.to_lowercase()) });
+    UserDraft::parse(&merged(body, more)).unwrap()
+}
+
+pub fn event_draft(title: &str, more: Value) -> EventDraft {
+    let body = json!({ "title": title, "startAt": "2026-12-01T18:00:00", "endAt": "2026-12-01T21:00:00" });
+    EventDraft::parse(&merged(body, more), &TimeZone::UTC).unwrap()
+}
+
+pub fn attendance(user: &User, event: &Event) -> AttendanceDraft {
+    AttendanceDraft { user_id: user.id.clone(), event_id: event.id.clone(), attended: "yes".to_owned() }
+}
+
+pub fn campaign_draft(filter: Value) -> CampaignDraft {
+    CampaignDraft::parse(&json!({ "filter": filter, "subject": "Hello", "body": "See you there." })).unwrap()
+}
+
+/// What the mail server says to an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Temporary,
+    Permanent,
+    /// Takes the mail, and the connection dies before the answer.
+    TakenThenLost,
+    /// The connection dies before the mail.
+    Lost,
+}
+
+/// Keeps what it took. Answers by address, each answer once or for ever.
+#[derive(Default)]
+pub struct ScriptedTransport {
+    pub taken: Arc<Mutex<Vec<String>>>,
+    pub script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
+    pub down: Arc<Mutex<bool>>,
+    pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
+}
+
+impl ScriptedTransport {
+    pub fn answer(&self, address: &str, answers: &[Answer]) {
+        self.script.lock().insert(address.to_owned(), answers.to_vec());
+    }
+    /// Mails pass only as permits are added.
+    pub fn hold(&self) -> Arc<tokio::sync::Semaphore> {
+        let gate = Arc::new(tokio::sync::Semaphore::new(0));
+        *self.gate.lock() = Some(gate.clone());
+        gate
+    }
+    pub fn taken(&self) -> Vec<String> {
+        let mut taken = self.taken.lock().clone();
+        taken.sort();
+        taken
+    }
+}
+
+struct ScriptedConnection {
+    taken: Arc<Mutex<Vec<String>>>,
+    script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
+    gate: Option<Arc<tokio::sync::Semaphore>>,
+}
+
+#[async_trait]
+impl Transport for ScriptedTransport {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        if *self.down.lock() {
+            return Err(MailError::Unavailable { cause: "down".to_owned() });
+        }
+        Ok(Box::new(ScriptedConnection { taken: self.taken.clone(), script: self.script.clone(), gate: self.gate.lock().clone() }))
+    }
+    fn connections_max(&self) -> usize {
+        6
+    }
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+    async fn health(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        "scripted"
+    }
+}
+
+#[async_trait]
+impl Connection for ScriptedConnection {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        if let Some(gate) = &self.gate {
+            gate.acquire().await.unwrap().forget();
+        }
+        let answer = {
+            let mut script = self.script.lock();
+            script.get_mut(&handover.to).and_then(|answers| if answers.is_empty() { None } else { Some(answers.remove(0)) })
+        };
+        match answer {
+            None => {}
+            Some(Answer::Temporary) => return Err(MailError::Temporary { reply: "450 4.2.1 later".to_owned() }),
+            Some(Answer::Permanent) => return Err(MailError::Permanent { reply: "550 5.1.1 no such user".to_owned() }),
+            Some(Answer::Lost) => return Err(MailError::Unavailable { cause: "reset".to_owned() }),
+            Some(Answer::TakenThenLost) => {
+                self.taken.lock().push(handover.to.clone());
+                return Err(MailError::Unknown { cause: "reset".to_owned() });
+            }
+        }
+        self.taken.lock().push(handover.to.clone());
+        Ok(Receipt { reply: "250 ok".to_owned() })
+    }
+    async fn close(self: Box<Self>) {}
+}
