@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `message` | a mail as a person means it, and its bytes |
+//! | `header` | header values: addresses checked, text encoded and folded |
 //! | `transport` | the seam: transports, connections, what can go wrong |
 //! | `conformance` | the one suite that every transport passes |
 //! | `smtp` | SMTP with kept connections |
