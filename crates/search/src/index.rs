@@ -26,9 +26,7 @@ impl Doc {
         let named = values.iter().flat_map(|(name, value)| [*name, value.as_str()]);
         let parts = [self.kind.as_str(), self.id.as_str()].into_iter().chain(named).chain(["text"]).chain(self.text.iter().map(String::as_str));
         // 0xFF is no byte of UTF-8, so it parts one text from the next.
-        parts
-            .flat_map(|part| part.bytes().chain([0xFF]))
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+        parts.flat_map(|part| part.bytes().chain([0xFF])).fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
     }
 }
 

@@ -154,6 +154,31 @@ pub async fn a_walk_sees_every_match_once(index: Dyn) {
     assert_eq!(index.walk(Kind::User, Conditions::default(), Some("zzz".to_owned()), 2).await.unwrap(), [""; 0]);
 }
 
+pub async fn digests_tell_what_a_document_was_made_from(index: Dyn) {
+    let doc = |n: usize, city: &str| user(&format!("{n:03}")).with(Field::City, city).text("ann");
+    let mut docs: Vec<Doc> = (0..90).map(|n| doc(n, "Oslo")).collect();
+    for part in docs.chunks(40) {
+        put(&index, part.to_vec()).await;
+    }
+    docs[7] = doc(7, "Rome");
+    put(&index, [docs[7].clone(), super::event("007")]).await;
+    delete(&index, Kind::User, &["008"]).await;
+    docs.remove(8);
+    let mut seen: Vec<(String, u64)> = Vec::new();
+    loop {
+        let part = index.digests(Kind::User, seen.last().map(|(id, _)| id.clone()), 20).await.unwrap();
+        assert!(part.len() <= 20);
+        if part.is_empty() {
+            break;
+        }
+        seen.extend(part);
+    }
+    let wanted: Vec<(String, u64)> = docs.iter().map(|doc| (doc.id.clone(), doc.digest())).collect();
+    assert_eq!(seen, wanted);
+    assert_ne!(doc(7, "Rome").digest(), doc(7, "Oslo").digest());
+    assert!(matches!(index.digests(Kind::User, None, WALK_MAX + 1).await, Err(SearchError::Invalid(_))));
+}
+
 pub async fn numbered_pages_end_at_the_window(index: Dyn) {
     people(&index).await;
     put(&index, (0..200).map(|n| user(&format!("x{n:03}")).number(Field::AttendedCount, 9))).await;

@@ -4,9 +4,9 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use emcrm_model::fold;
-use tantivy::Searcher;
-use tantivy::columnar::{Dictionary, StrColumn, Streamer, TermOrdHit};
+use tantivy::columnar::{ColumnIndex, Dictionary, StrColumn, Streamer, TermOrdHit};
 use tantivy::query::{EnableScoring, Query};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, Searcher};
 
 use super::fault;
 use super::query::after_prefix;
@@ -23,14 +23,20 @@ pub fn facets(searcher: &Searcher, query: &dyn Query, field: Field, prefix: &str
         let (first, end) = ordinals(&column, &prefix)?;
         let mut counts = vec![0_u32; (end - first) as usize];
         let ords = column.ords();
-        for_each_match(reader, weight.as_ref(), |docs| {
-            for doc in docs {
-                for ord in ords.values_for_doc(*doc) {
-                    if let Some(count) = ord.checked_sub(first).and_then(|at| counts.get_mut(at as usize)) {
-                        *count += 1;
-                    }
+        let mut count = |ord: u64| {
+            if let Some(count) = ord.checked_sub(first).and_then(|at| counts.get_mut(at as usize)) {
+                *count += 1;
+            }
+        };
+        let mut buffer = [0; COLLECT_BLOCK_BUFFER_LEN];
+        for_each_match(reader, weight.as_ref(), |docs| match buffer.get_mut(..docs.len()) {
+            Some(buffer) if matches!(ords.index, ColumnIndex::Full) => {
+                ords.values.get_vals(docs, buffer);
+                for ord in &*buffer {
+                    count(*ord);
                 }
             }
+            _ => docs.iter().flat_map(|doc| ords.values_for_doc(*doc)).for_each(&mut count),
         })?;
         segments.push((column, first, counts));
     }
@@ -41,10 +47,10 @@ pub fn facets(searcher: &Searcher, query: &dyn Query, field: Field, prefix: &str
             if let Some(end) = after_prefix(&prefix) {
                 range = range.lt(end);
             }
-            streams.push(Counted { terms: range.into_stream().map_err(|error| fault(error.into()))?, first: *first, counts });
+            streams.push(Counted { terms: range.into_stream().map_err(|error| fault(error.into()))?, first: *first, counts, count: 0 });
         }
     }
-    most_frequent(streams, limit)
+    Ok(most_frequent(streams, limit))
 }
 
 /// The ordinals of the values that begin with the prefix.
@@ -63,53 +69,51 @@ fn ordinals(column: &StrColumn, prefix: &str) -> Result<(u64, u64), SearchError>
     Ok((first, end.max(first)))
 }
 
-/// The values of a segment that occur among the matches, ascending.
+/// The values of a segment that occur among the matches, ascending; stands on one of them.
 struct Counted<'a> {
     terms: Streamer<'a>,
     first: u64,
     counts: &'a [u32],
+    count: u32,
 }
 
 impl Counted<'_> {
-    fn next(&mut self) -> Option<(String, u32)> {
+    /// False at the end.
+    fn advance(&mut self) -> bool {
         while self.terms.advance() {
-            let at = self.terms.term_ord().checked_sub(self.first)?;
-            let count = *self.counts.get(at as usize)?;
-            if count > 0 {
-                return Some((String::from_utf8_lossy(self.terms.key()).into_owned(), count));
+            let at = self.terms.term_ord().checked_sub(self.first);
+            self.count = at.and_then(|at| self.counts.get(at as usize)).copied().unwrap_or(0);
+            if self.count > 0 {
+                return true;
             }
         }
-        None
+        false
     }
 }
 
 /// Adds up equal values of the segments, one value at a time, so that a field with a million values needs no memory for them.
-fn most_frequent(mut streams: Vec<Counted<'_>>, limit: usize) -> Result<Vec<(String, u64)>, SearchError> {
-    let mut heads = BinaryHeap::new();
-    for (place, stream) in streams.iter_mut().enumerate() {
-        heads.extend(stream.next().map(|(value, count)| Reverse((value, count, place))));
-    }
+fn most_frequent(mut streams: Vec<Counted<'_>>, limit: usize) -> Vec<(String, u64)> {
+    streams.retain_mut(Counted::advance);
     // The least of the best is on top: fewest, then the later value.
     let mut best: BinaryHeap<(Reverse<u64>, String)> = BinaryHeap::new();
-    while let Some(Reverse((value, count, place))) = heads.pop() {
-        let mut sum = u64::from(count);
-        let mut places = vec![place];
-        while heads.peek().is_some_and(|Reverse((next, ..))| *next == value) {
-            if let Some(Reverse((_, count, place))) = heads.pop() {
-                sum += u64::from(count);
-                places.push(place);
+    let mut value = Vec::new();
+    while let Some(least) = streams.iter().map(|stream| stream.terms.key()).min() {
+        value.clear();
+        value.extend_from_slice(least);
+        let mut sum = 0;
+        streams.retain_mut(|stream| {
+            if stream.terms.key() != value {
+                return true;
             }
-        }
-        for place in places {
-            let stream = streams.get_mut(place).ok_or_else(|| SearchError::Corrupt("a segment is missing".to_owned()))?;
-            heads.extend(stream.next().map(|(value, count)| Reverse((value, count, place))));
-        }
+            sum += u64::from(stream.count);
+            stream.advance()
+        });
         if best.len() < limit || best.peek().is_some_and(|(Reverse(least), _)| sum > *least) {
-            best.push((Reverse(sum), value));
+            best.push((Reverse(sum), String::from_utf8_lossy(&value).into_owned()));
             if best.len() > limit {
                 best.pop();
             }
         }
     }
-    Ok(best.into_sorted_vec().into_iter().map(|(Reverse(count), value)| (value, count)).collect())
+    best.into_sorted_vec().into_iter().map(|(Reverse(count), value)| (value, count)).collect()
 }

@@ -119,7 +119,7 @@ fn number_of(version: &str) -> Option<u64> {
 }
 
 /// A new name in a folder is durable once the folder is.
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }
 

@@ -8,11 +8,13 @@
 //! | `top`, `facets`, `digests` | reading: ordered rows, frequent values, what each document was made from |
 //! | `writer`, `worker` | writing: one thread, one commit for all who wait |
 //! | `folder`, `version` | the versions on the disk and the one in use |
+//! | `directory` | the files of one index, durable with each commit |
 //!
 //! Free text without a sort is ordered by id, not by relevance: relevance changes with every document that comes or goes, and a
 //! position in a list has to stay meaningful.
 
 mod digests;
+mod directory;
 mod facets;
 mod fields;
 mod folder;

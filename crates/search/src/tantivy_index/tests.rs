@@ -1,5 +1,8 @@
 //! The rules of every index, in memory and on the disk, and what only the embedded index promises.
 
+// The suite awaits the making of an index, which elsewhere waits for a server.
+#![allow(clippy::unused_async)]
+
 use super::*;
 use crate::conformance::Fixture;
 
@@ -30,6 +33,15 @@ mod files {
     use tempfile::TempDir;
 
     use super::*;
+    use crate::tantivy_index::fields::SCHEMA_VERSION;
+
+    /// The folder of the first version.
+    const FIRST: &str = "v2-000001";
+
+    #[test]
+    fn the_first_version_is_named_after_the_schema() {
+        assert_eq!(FIRST, format!("v{SCHEMA_VERSION}-000001"));
+    }
 
     fn change(id: &str) -> DocChange {
         DocChange::Upsert(Doc {
@@ -65,12 +77,17 @@ mod files {
         found
     }
 
+    /// The files as a crash at this moment would leave them. Files that vanish meanwhile are drafts.
     fn copy(from: &Path, to: &Path) {
         fs::create_dir_all(to).unwrap();
         for entry in fs::read_dir(from).unwrap() {
             let path = entry.unwrap().path();
             let target = to.join(path.file_name().unwrap());
-            if path.is_dir() { copy(&path, &target) } else { drop(fs::copy(&path, &target).unwrap()) }
+            if path.is_dir() {
+                copy(&path, &target);
+            } else if let Err(error) = fs::copy(&path, &target) {
+                assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+            }
         }
     }
 
@@ -108,7 +125,6 @@ mod files {
         index.apply(vec![change("flushed")]).await.unwrap();
         index.flush().await.unwrap();
         index.apply(vec![change("lost"), DocChange::Delete(Kind::User, "a".to_owned())]).await.unwrap();
-        // The files as a crash at this moment would leave them.
         let crashed = tempfile::tempdir().unwrap();
         copy(folder.path(), crashed.path());
         let index = TantivyIndex::open(crashed.path()).unwrap();
@@ -121,16 +137,16 @@ mod files {
         type Damage = fn(&Path);
         let damages: [(&str, Damage); 7] = [
             ("another schema version", |search| {
-                fs::rename(search.join("v1-000001"), search.join("v0-000001")).unwrap();
+                fs::rename(search.join(FIRST), search.join("v0-000001")).unwrap();
                 fs::write(search.join("current"), "v0-000001").unwrap();
             }),
             ("no pointer", |search| fs::remove_file(search.join("current")).unwrap()),
             ("garbage as pointer", |search| fs::write(search.join("current"), [0xFF, 0, b'/', b'.']).unwrap()),
-            ("a pointer to nothing", |search| fs::write(search.join("current"), "v1-000009").unwrap()),
-            ("garbage as description", |search| fs::write(search.join("v1-000001/user/meta.json"), "{\"segments\":").unwrap()),
-            ("a missing folder", |search| fs::remove_dir_all(search.join("v1-000001/event")).unwrap()),
+            ("a pointer to nothing", |search| fs::write(search.join("current"), format!("v{SCHEMA_VERSION}-000009")).unwrap()),
+            ("garbage as description", |search| fs::write(search.join(FIRST).join("user/meta.json"), "{\"segments\":").unwrap()),
+            ("a missing folder", |search| fs::remove_dir_all(search.join(FIRST).join("event")).unwrap()),
             ("cut files", |search| {
-                for entry in fs::read_dir(search.join("v1-000001/user")).unwrap() {
+                for entry in fs::read_dir(search.join(FIRST).join("user")).unwrap() {
                     let path = entry.unwrap().path();
                     if path.extension().is_some_and(|extension| extension != "json") {
                         fs::write(path, "cut").unwrap();
@@ -155,15 +171,26 @@ mod files {
     }
 
     #[tokio::test]
+    async fn a_cut_list_of_files_does_no_harm() {
+        let folder = filled().await;
+        fs::write(folder.path().join("search").join(FIRST).join("user/.managed.json"), "[\"a").unwrap();
+        let index = TantivyIndex::open(folder.path()).unwrap();
+        assert!(index.is_complete().await.unwrap());
+        index.apply(vec![change("c")]).await.unwrap();
+        index.flush().await.unwrap();
+        assert_eq!(ids(&index).await, ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
     async fn a_kill_before_or_after_the_swap_leaves_one_usable_version() {
         let folder = filled().await;
         let (before, after) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let old = folder.path().join("search/v1-000001");
+        let old = folder.path().join("search").join(FIRST);
         let index = TantivyIndex::open(folder.path()).unwrap();
         let mut rebuild = index.rebuild().await.unwrap();
         rebuild.add(vec![doc("new")]).await.unwrap();
         copy(folder.path(), before.path());
-        copy(&old, &after.path().join("search/v1-000001"));
+        copy(&old, &after.path().join("search").join(FIRST));
         rebuild.swap().await.unwrap();
         assert_eq!(versions(folder.path()).len(), 1, "the old version is removed");
         copy(folder.path(), after.path());

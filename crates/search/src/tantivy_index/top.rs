@@ -104,7 +104,7 @@ impl Segment {
 
     /// The keys of the first matches that are not before `after`, ascending, and the number of all matches.
     fn best(&self, reader: &SegmentReader, weight: &dyn Weight, wanted: &Wanted<'_>) -> Result<(Vec<Key>, u64), SearchError> {
-        let mut best = Best::new(self.start(wanted)?, wanted.rows + wanted.skip);
+        let mut best = Best::new(self.start(wanted.sort, wanted.after)?, wanted.rows + wanted.skip);
         let mut total = 0;
         let ids = &self.ids.ords().values;
         let mut buffer = [0; COLLECT_BLOCK_BUFFER_LEN];
@@ -142,14 +142,14 @@ impl Segment {
     }
 
     /// The least key that comes after the row of `after`.
-    fn start(&self, wanted: &Wanted<'_>) -> Result<Key, SearchError> {
-        let Some(after) = wanted.after else { return Ok(0) };
+    fn start(&self, sort: Option<Sort>, after: Option<&After>) -> Result<Key, SearchError> {
+        let Some(after) = after else { return Ok(0) };
         let id = match self.ids.dictionary().term_ord_or_next(&after.id).map_err(io_fault)? {
             TermOrdHit::Exact(ord) => ord + 1,
             TermOrdHit::Next(ord) => ord.min(self.ids.num_terms() as u64),
         };
         let id = Key::from(id);
-        let of_type = |field_type| wanted.sort.is_some_and(|sort| sort.field.field_type() == field_type);
+        let of_type = |field_type| sort.is_some_and(|sort| sort.field.field_type() == field_type);
         match (&after.value, &self.values) {
             (SortValue::Missing, _) => Ok(MISSING + id),
             (SortValue::Number(value), Values::Numbers(_)) => Ok((Key::from(self.rank(value.to_u64())) << 32) + id),
@@ -305,14 +305,43 @@ impl Rank {
     }
 }
 
-fn merge(mut cursors: Vec<Cursor>, wanted: &Wanted<'_>) -> Result<Vec<Row>, SearchError> {
-    let mut skip = wanted.skip;
-    if let [only] = cursors.as_mut_slice() {
-        // Nothing to merge: what is left out need not be read.
-        only.at = skip.min(only.keys.len());
-        only.chunk = LAST_CHUNK;
-        skip = 0;
+/// Moves the cursors behind rows that are to be left out, without reading them; the number of rows. What remains to be left out is little.
+///
+/// Reads the row in the middle of the longest stretch and finds its place in every segment: the rows before it are either all left out,
+/// or all that matter.
+fn skip_unread(cursors: &mut [Cursor], wanted: &Wanted<'_>) -> Result<usize, SearchError> {
+    let mut ends: Vec<usize> = cursors.iter().map(|cursor| cursor.keys.len()).collect();
+    let mut skipped = 0;
+    while wanted.skip - skipped > LAST_CHUNK / 8 {
+        let stretches = cursors.iter().zip(&ends).map(|(cursor, end)| (end - cursor.at, cursor));
+        let Some((length, longest)) = stretches.max_by_key(|(length, _)| *length) else { break };
+        if length <= FIRST_CHUNK {
+            break;
+        }
+        let middle = longest.at + length / 2;
+        let mut row = longest.segment.rows(longest.keys.get(middle..=middle).unwrap_or_default())?;
+        let Some(Row { value, id }) = row.pop_front() else { break };
+        let after = After { value, id };
+        let mut places = Vec::with_capacity(cursors.len());
+        for (cursor, end) in cursors.iter().zip(&ends) {
+            let key = cursor.segment.start(wanted.sort, Some(&after))?;
+            places.push(cursor.keys.partition_point(|have| *have < key).clamp(cursor.at, *end));
+        }
+        let before: usize = places.iter().sum();
+        if before <= wanted.skip {
+            skipped = before;
+            for (cursor, place) in cursors.iter_mut().zip(places) {
+                cursor.at = place;
+            }
+        } else {
+            ends = places;
+        }
     }
+    Ok(skipped)
+}
+
+fn merge(mut cursors: Vec<Cursor>, wanted: &Wanted<'_>) -> Result<Vec<Row>, SearchError> {
+    let mut skip = wanted.skip - skip_unread(&mut cursors, wanted)?;
     let descending = wanted.sort.is_some_and(|sort| sort.descending);
     let mut heads = BinaryHeap::new();
     for (place, cursor) in cursors.iter_mut().enumerate() {

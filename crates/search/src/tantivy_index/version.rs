@@ -5,8 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use tantivy::schema::Schema;
-use tantivy::{Index, IndexReader, ReloadPolicy, Searcher};
+use tantivy::{Index, IndexReader, IndexSettings, ReloadPolicy, Searcher};
 
+use super::directory::CommitDirectory;
 use super::fault;
 use crate::{Kind, SearchError};
 
@@ -33,7 +34,8 @@ impl Version {
         let part = |kind: Kind| {
             let path = path.join(kind.as_str());
             fs::create_dir_all(&path).map_err(|error| fault(error.into()))?;
-            Part::new(Index::create_in_dir(path, schema.clone()).map_err(fault)?)
+            let directory = CommitDirectory::open(&path).map_err(fault)?;
+            Part::new(Index::create(directory, schema.clone(), IndexSettings::default()).map_err(fault)?)
         };
         Ok(Self { name, users: part(Kind::User)?, events: part(Kind::Event)? })
     }
@@ -42,7 +44,7 @@ impl Version {
     /// `Corrupt` for whatever keeps it from being used: it can be made anew.
     pub fn open(name: String, path: &Path, schema: &Schema) -> Result<Self, SearchError> {
         let part = |kind: Kind| {
-            let index = Index::open_in_dir(path.join(kind.as_str())).map_err(fault)?;
+            let index = Index::open(CommitDirectory::open(&path.join(kind.as_str())).map_err(fault)?).map_err(fault)?;
             if index.schema() != *schema {
                 return Err(SearchError::Corrupt("its fields are not the ones of this program".to_owned()));
             }
