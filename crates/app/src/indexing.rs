@@ -112,10 +112,18 @@ impl App {
     }
 
     /// Waits until every change that was committed before the call can be found, at most `patience`. False when the backlog is not done by then.
+    ///
+    /// An index that is being filled for the first time is not settled: it would leave people out.
     pub async fn index_settled(&self, patience: Duration) -> Result<bool, AppError> {
         let asked = self.now_ms();
         let deadline = tokio::time::Instant::now() + patience;
         let mut wait = Duration::from_millis(2);
+        while !self.index.is_complete().await? {
+            if tokio::time::Instant::now() >= deadline {
+                return Ok(false);
+            }
+            tokio::time::sleep(wait).await;
+        }
         for shard in 0..keys::SHARDS {
             loop {
                 let first = self.store.tasks.first(Queue::Index, shard).await?;

@@ -31,6 +31,7 @@ pub struct Worker {
     stop: CancellationToken,
     running: TaskTracker,
     app: Arc<App>,
+    queues: Vec<Queue>,
 }
 
 /// Shards that this process may work on, and until when (milliseconds since 1970).
@@ -38,15 +39,20 @@ type Held = Arc<Mutex<HashMap<(Queue, u32), i64>>>;
 
 impl Worker {
     pub fn spawn(app: Arc<App>) -> Self {
+        Self::spawn_for(app, &Queue::ALL)
+    }
+
+    /// Works on some queues only.
+    pub fn spawn_for(app: Arc<App>, queues: &[Queue]) -> Self {
         let stop = CancellationToken::new();
         let running = TaskTracker::new();
         let held: Held = Arc::default();
-        running.spawn(keep_leases(app.clone(), held.clone(), stop.clone()));
-        for queue in Queue::ALL {
-            running.spawn(run_queue(app.clone(), queue, held.clone(), stop.clone()));
+        running.spawn(keep_leases(app.clone(), queues.to_vec(), held.clone(), stop.clone()));
+        for queue in queues {
+            running.spawn(run_queue(app.clone(), *queue, held.clone(), stop.clone()));
         }
         running.close();
-        Self { stop, running, app }
+        Self { stop, running, app, queues: queues.to_vec() }
     }
 
     /// Takes no new tasks, lets those in hand come to a stopping point, and gives the leases back.
@@ -56,7 +62,7 @@ impl Worker {
             tracing::warn!("tasks in hand did not stop in time; they will be taken up again");
             return;
         }
-        for queue in Queue::ALL {
+        for queue in self.queues {
             for shard in 0..keys::SHARDS {
                 if let Err(error) = self.app.store.leases.give(queue, shard, &self.app.settings.worker_name).await {
                     tracing::warn!(%error, "a lease could not be given back; it runs out by itself");
@@ -67,11 +73,11 @@ impl Worker {
     }
 }
 
-async fn keep_leases(app: Arc<App>, held: Held, stop: CancellationToken) {
+async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, held: Held, stop: CancellationToken) {
     let lasts = i64::from(app.settings.lease_seconds) * 1_000;
     let renew = Duration::from_millis((lasts / 3).max(100) as u64);
     loop {
-        for queue in Queue::ALL {
+        for queue in queues.iter().copied() {
             for shard in 0..keys::SHARDS {
                 let now = app.now_ms();
                 match app.store.leases.take(queue, shard, &app.settings.worker_name, now, now + lasts).await {
@@ -100,6 +106,9 @@ fn shards(app: &App, queue: Queue, held: &Held) -> Vec<u32> {
 async fn run_queue(app: Arc<App>, queue: Queue, held: Held, stop: CancellationToken) {
     let in_hand: Arc<Mutex<HashSet<String>>> = Arc::default();
     let mut working = JoinSet::new();
+    if queue == Queue::Index {
+        fill_index(&app, &stop).await;
+    }
     loop {
         let more = if queue == Queue::Index { index_once(&app, &held).await } else { start_due(&app, queue, &held, &in_hand, &mut working, &stop).await };
         while working.try_join_next().is_some() {}
@@ -120,6 +129,31 @@ async fn run_queue(app: Arc<App>, queue: Queue, held: Held, stop: CancellationTo
         tokio::time::sleep(pause.min(Duration::from_millis(2))).await;
     }
     while working.join_next().await.is_some() {}
+}
+
+/// Fills an index that is new, or that was lost or damaged, from the storage.
+async fn fill_index(app: &Arc<App>, stop: &CancellationToken) {
+    loop {
+        let result = match app.index.is_complete().await {
+            Ok(true) => return,
+            Ok(false) => {
+                tracing::info!("the search index is not complete; it is being filled from the storage");
+                tokio::select! {
+                    result = app.reindex(|_| {}) => result.map(|documents| tracing::info!(documents, "the search index is filled")),
+                    () = stop.cancelled() => return,
+                }
+            }
+            Err(error) => Err(error.into()),
+        };
+        match result {
+            Ok(()) => return,
+            Err(error) => tracing::warn!(%error, "the search index could not be filled; trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK * 4) => {}
+            () = stop.cancelled() => return,
+        }
+    }
 }
 
 /// Brings up to date what is due, all shards in one batch; true when there may be more.

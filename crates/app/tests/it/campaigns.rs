@@ -114,7 +114,14 @@ async fn a_row_whose_worker_died_is_unknown_and_only_a_person_sends_it_again() {
     let settled = other.app.clone();
     let task = {
         let mut tx = Transaction::new();
-        settled.store.tasks.put(&mut tx, emcrm_store::Queue::Mail, campaign.id.as_str(), "send", json!({ "campaign": campaign.id.as_str() }), settled.clock.now().as_millisecond());
+        settled.store.tasks.put(
+            &mut tx,
+            emcrm_store::Queue::Mail,
+            campaign.id.as_str(),
+            "send",
+            json!({ "campaign": campaign.id.as_str() }),
+            settled.clock.now().as_millisecond(),
+        );
         settled.store.engine.transact(tx).await
     };
     task.unwrap();

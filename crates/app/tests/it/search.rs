@@ -85,3 +85,25 @@ async fn the_index_is_rebuilt_from_the_storage_while_changes_go_on() {
     worker.stop().await;
     assert_eq!(t.app.user_search(&call(), search(json!({ "city": "Austin" }))).await.unwrap().total, 80);
 }
+
+#[tokio::test]
+async fn an_index_that_was_lost_is_filled_again_before_anybody_is_chosen_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine: std::sync::Arc<dyn emcrm_store::Engine> = std::sync::Arc::new(emcrm_store::sqlite::SqliteEngine::memory());
+    let open = || std::sync::Arc::new(emcrm_search::TantivyIndex::open(folder.path()).unwrap());
+    {
+        let t = TestApp::with(engine.clone(), open());
+        for i in 0..30 {
+            t.user_with(&format!("u{i}"), json!({ "city": "Austin" })).await;
+        }
+        t.settle().await;
+        assert_eq!(t.app.user_search(&call(), search(json!({ "city": "Austin" }))).await.unwrap().total, 30);
+    }
+    std::fs::remove_dir_all(folder.path().join("search")).unwrap();
+    let t = TestApp::with(engine, open());
+    assert!(!t.app.index_settled(std::time::Duration::ZERO).await.unwrap());
+    let worker = t.worker();
+    assert!(t.app.index_settled(std::time::Duration::from_secs(30)).await.unwrap());
+    worker.stop().await;
+    assert_eq!(t.app.user_search(&call(), search(json!({ "city": "Austin" }))).await.unwrap().total, 30);
+}
