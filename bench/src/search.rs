@@ -1,0 +1,212 @@
+//! Import, search and memory with a million users.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::{Value, json};
+
+use crate::Bench;
+use crate::children::{Memory, Running, tell};
+use crate::http::settled;
+use crate::http_client::{drive, get_once, post, post_once};
+use crate::report::{Report, Row};
+use crate::stats::{grouped, ms, per_second, percentile};
+
+/// Searches at once.
+const CLIENTS: usize = 2;
+
+/// The data folder with the many users, made once for all parts of a run.
+pub fn filled(bench: &Bench, report: &mut Report) -> Result<std::path::PathBuf> {
+    let folder = bench.folder.join("many");
+    let users = bench.many();
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let took = bench.emcrm.run(&folder, &["generate", "--users", &users.to_string(), "--events", "0", "--attendance", "0", "--seed", "1"])?;
+    let rate = per_second(users as usize, took);
+    let (server, _) = bench.emcrm.serve(&folder, &[])?;
+    let later = settled(server.address, users)?;
+    let how = format!(
+        "emcrm generate, {} users in {:.1} s; all searchable {:.1} s after the next start",
+        grouped(users as f64),
+        took.as_secs_f64(),
+        later.as_secs_f64()
+    );
+    report.add(Row::new("bulk import", ">= 20,000 users/s", rate >= 20_000.0, format!("{} users/s", grouped(rate)), &how));
+    server.stop()?;
+    Ok(folder)
+}
+
+pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
+    let folder = filled(bench, report)?;
+    let (server, _) = bench.emcrm.serve(&folder, &[])?;
+    let users = bench.many();
+    settled(server.address, users)?;
+    let filters = filters(&server)?;
+    let rounds = if bench.quick { 1_000 } else { 4_000 };
+    let pages = searches(&server, &filters, "/search/query_users?page=0&size=10", rounds)?;
+    let deep = searches(&server, &filters, "/search/query_users?page=3&size=100", rounds / 4)?;
+    let counts = searches(&server, &filters, "/search/query_users?page=0&size=1", rounds)?;
+    let at = grouped(users as f64);
+    let how = format!("POST /search/query_users, {CLIENTS} clients, {} filters in turn, of them everybody, one value, two values, ranges", filters.len());
+    let measured = format!("{:.1} ms (median {:.1}, 100 rows from the 4th page {:.1} ms)", pages.1, pages.0, deep.1);
+    report.add(Row::new(&format!("search page at {at} users, p95"), "< 15 ms", pages.1 < 15.0, measured, &how));
+    report.add(Row::new(
+        &format!("count at {at} users, p95"),
+        "< 5 ms",
+        counts.1 < 5.0,
+        format!("{:.1} ms (median {:.1})", counts.1, counts.0),
+        "the same with one row",
+    ));
+    visible(bench, &server, report)?;
+    server.stop()
+}
+
+/// Filters over the values that are there.
+fn filters(server: &Running) -> Result<Vec<Value>> {
+    let values = |field: &str| -> Result<Vec<String>> {
+        let (status, facets) = get_once(server.address, &format!("/search/facets?field={field}"))?;
+        let mut found = Vec::new();
+        strings_under(&facets, "value", &mut found);
+        if found.is_empty() {
+            bail!("/search/facets answered {status} {facets}");
+        }
+        Ok(found)
+    };
+    let (companies, cities, jobs) = (values("company")?, values("city")?, values("jobTitle")?);
+    let mut filters = vec![json!({}), json!({ "minAttended": 0 }), json!({ "minHosted": 1 }), json!({ "company": "There is no such company" })];
+    for (n, company) in companies.iter().take(8).enumerate() {
+        let (city, job) = (cities.get(n % cities.len()), jobs.get(n % jobs.len()));
+        filters.extend([
+            json!({ "company": company }),
+            json!({ "city": city }),
+            json!({ "jobTitle": job, "city": city }),
+            json!({ "city": city, "maxAttended": 3 }),
+        ]);
+    }
+    Ok(filters)
+}
+
+fn strings_under(value: &Value, name: &str, found: &mut Vec<String>) {
+    match value {
+        Value::Object(object) => {
+            for (key, inner) in object {
+                match inner.as_str() {
+                    Some(text) if key == name => found.push(text.to_owned()),
+                    _ => strings_under(inner, name, found),
+                }
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|inner| strings_under(inner, name, found)),
+        _ => {}
+    }
+}
+
+/// Median and 95th percentile, in milliseconds.
+fn searches(server: &Running, filters: &[Value], path: &str, rounds: usize) -> Result<(f64, f64)> {
+    let (mut n, mut failed) = (0_usize, Vec::new());
+    let mut load = drive(
+        server.address,
+        CLIENTS,
+        |request| {
+            n += 1;
+            let which = n % filters.len();
+            post(path, &filters.get(which)?.to_string(), request);
+            (n <= rounds).then_some(which)
+        },
+        |_, status, body| {
+            if status != 200 {
+                failed.push(format!("{status} {}", String::from_utf8_lossy(body)));
+            }
+        },
+    )?;
+    if let Some(first) = failed.first() {
+        bail!("{} searches failed, the first: {first}", failed.len());
+    }
+    if let Some((took, which)) = load.waits.iter().zip(&load.which).max() {
+        tell(&format!("  {path}: the slowest took {:.1} ms: {}", ms(*took), filters.get(*which).unwrap_or(&Value::Null)));
+    }
+    Ok((ms(percentile(&mut load.waits, 0.5)), ms(percentile(&mut load.waits, 0.95))))
+}
+
+/// From the answer to a new user until a search finds them.
+fn visible(bench: &Bench, server: &Running, report: &mut Report) -> Result<()> {
+    let rounds = if bench.quick { 60 } else { 200 };
+    let mut waits = Vec::with_capacity(rounds);
+    for n in 0..rounds {
+        let company = format!("Visible {n} {}", rand::random::<u32>());
+        let mut user = crate::people::body(&format!("visible{}", rand::random::<u32>()), n);
+        if let Some(slot) = user.get_mut("company") {
+            *slot = Value::from(company.as_str());
+        }
+        let (status, answer) = post_once(server.address, "/users/", &user)?;
+        let answered = Instant::now();
+        if status != 200 {
+            bail!("a user was answered {status} {answer}");
+        }
+        loop {
+            let (_, page) = post_once(server.address, "/search/query_users?page=0&size=1", &json!({ "company": company }))?;
+            if page.get("total").and_then(Value::as_u64) == Some(1) {
+                break;
+            }
+            if answered.elapsed() > Duration::from_secs(10) {
+                bail!("after ten seconds a new user is not found");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        waits.push(answered.elapsed());
+        // Not in step with anything that the server does at fixed times.
+        std::thread::sleep(Duration::from_micros(u64::from(rand::random::<u16>())));
+    }
+    let (middle, p95) = (ms(percentile(&mut waits, 0.5)), ms(percentile(&mut waits, 0.95)));
+    let how = format!("{rounds} new users one after the other, searched for every millisecond");
+    report.add(Row::new("change visible in search, p95", "< 150 ms", p95 < 150.0, format!("{p95:.0} ms (median {middle:.0} ms)"), &how));
+    Ok(())
+}
+
+/// A campaign to everybody, for a while.
+pub fn memory(bench: &Bench, report: &mut Report) -> Result<()> {
+    let folder = filled(bench, report)?;
+    let sink = Running::own(&["sink"])?;
+    let (server, _) = bench.emcrm.serve(&folder, &crate::campaign::mail_settings(&sink, 20).iter().map(|(k, v)| (*k, v.as_str())).collect::<Vec<_>>())?;
+    settled(server.address, bench.many())?;
+    let began = Instant::now();
+    let (status, campaign) = post_once(server.address, "/email/send_emails", &crate::campaign::body())?;
+    let id = campaign.get("email_id").and_then(Value::as_str).with_context(|| format!("the campaign was answered {status} {campaign}"))?.to_owned();
+    let (mut most, mut frozen, mut sent) = (Memory::default(), None, 0);
+    let enough = if bench.quick { 30_000 } else { 300_000 };
+    while sent < enough {
+        if began.elapsed() > Duration::from_secs(900) {
+            bail!("after 15 minutes only {sent} mails were sent");
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        let memory = server.memory()?;
+        if memory.now > most.now {
+            most = memory;
+        }
+        let (_, campaign) = get_once(server.address, &format!("/email/requests/{id}"))?;
+        if campaign.get("status").and_then(Value::as_str) == Some("sending") {
+            frozen.get_or_insert_with(|| began.elapsed());
+        }
+        sent = crate::smtp_sink::stats(sink.address)?.mails;
+    }
+    let users = grouped(bench.many() as f64);
+    let how = format!(
+        "most VmRSS while {users} recipients were frozen (in {:.0} s) and {} of them mailed; {:.0} MB of it without mapped files",
+        frozen.unwrap_or_default().as_secs_f64(),
+        grouped(sent as f64),
+        most.own
+    );
+    report.add(Row::new(
+        &format!("resident memory, {users} users stored and a campaign running"),
+        "< 150 MB",
+        most.peak.max(most.now) < 150.0,
+        format!("{:.0} MB", most.now),
+        &how,
+    ));
+    let (status, answer) = post_once(server.address, &format!("/email/requests/{id}/cancel"), &json!({}))?;
+    if status != 200 {
+        bail!("cancel was answered {status} {answer}");
+    }
+    server.stop()
+}
