@@ -13,7 +13,7 @@ port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0))
 log="$OUT/server.log"
 
 # Everything that is configured, here: the commands run in the folder OUT, so that no .env or emcrm.toml of a developer counts.
-export APP_DATA_DIR="$OUT/data" APP_API_HOST=127.0.0.1 APP_API_PORT="$port" MAIL_TRANSPORT=outbox
+export APP_DATA_DIR="$OUT/data" APP_API_HOST=127.0.0.1 APP_API_PORT="$port" MAIL_TRANSPORT=outbox APP_LOG_FORMAT=json
 (cd "$OUT" && exec "$BIN" serve) >"$log" 2>&1 </dev/null &
 server=$!
 trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
