@@ -30,6 +30,7 @@ pub mod search;
 mod send;
 mod steer;
 pub mod users;
+pub mod verify;
 pub mod worker;
 
 pub use app::{App, AppParts, AppSettings};
