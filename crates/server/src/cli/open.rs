@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use emcrm_app::{App, AppError, AppParts, AppSettings};
+use emcrm_app::{App, AppParts, AppSettings};
 use emcrm_mail::{Outbox, SmtpTransport, Transport};
 use emcrm_model::{Clock, RandomIds, SystemClock};
 use emcrm_search::{Index, SearchError, TantivyIndex};
@@ -108,7 +108,11 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         default_zone: config.app.timezone.0.clone(),
         mail_from: config.mail.from.0.clone(),
         public_url: config.app.public_url.as_ref().map(|url| url.as_str().to_owned()),
-        worker_name: format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+        worker_name: match config.storage().engine {
+            // One process at a time has the folder: whoever held a lease in it before is dead, so nobody needs to wait for its leases.
+            DbEngine::Sqlite => "embedded".to_owned(),
+            DbEngine::Dynamodb => format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+        },
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
     }
@@ -122,15 +126,4 @@ fn smtp(config: &Config) -> Result<Arc<dyn Transport>, StartError> {
 
 fn missing(fault: &str) -> StartError {
     StartError::Config(ConfigError(vec![fault.to_owned()]))
-}
-
-/// Fills an index that was just made, or made anew because it was damaged. Until then searches, and with them audiences, would miss people.
-pub async fn complete_index(app: &App) -> Result<(), StartError> {
-    let failed = |error: AppError| StartError::Data(format!("The search index cannot be filled: {error}."));
-    if app.index.is_complete().await.map_err(|error| failed(error.into()))? {
-        return Ok(());
-    }
-    let documents = app.reindex(|_| ()).await.map_err(failed)?;
-    tracing::info!(documents, "the search index was made anew");
-    Ok(())
 }

@@ -1,0 +1,12 @@
+//! Storms: many clients at once, processes that die, lists that grow while they are read, disks that are full. Against the real binary and real parts.
+//!
+//! Each runs a bounded slice here; `EMCRM_SOAK=1` runs the long version.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests fail by panicking, and say their figures")]
+
+mod data_folder;
+mod kills;
+mod races;
+mod real_input;
+mod support;
+mod walks;

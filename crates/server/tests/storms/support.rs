@@ -1,0 +1,236 @@
+//! The real binary on a data folder of its own, a client, and a real mail server.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Rounds of a storm: the bounded slice, or the long run.
+pub fn rounds(slice: usize, soak: usize) -> usize {
+    if std::env::vars().any(|(name, value)| name == "EMCRM_SOAK" && value == "1") { soak } else { slice }
+}
+
+pub fn binary() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_emcrm"));
+    // Nothing of the surroundings reaches the program.
+    command.env_clear().env("APP_LOG_LEVEL", "warn");
+    command
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A server process. Killed when dropped.
+pub struct Process {
+    child: Child,
+    pub base: String,
+}
+
+impl Process {
+    pub async fn start(data: &Path, smtp: Option<&str>) -> Self {
+        let port = free_port();
+        let mut command = binary();
+        command.arg("serve").env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
+        // Many clients of one address are the point here.
+        if let Some(url) = smtp {
+            command.env("MAIL_TRANSPORT", "smtp").env("MAIL_SMTP_URL", url);
+        }
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.join("server.log")).unwrap();
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        let mut process = Self { child, base: format!("http://127.0.0.1:{port}") };
+        process.wait_ready(data).await;
+        process
+    }
+
+    async fn wait_ready(&mut self, data: &Path) {
+        let client = client();
+        for _ in 0..3_000 {
+            if let Ok(answer) = client.get(format!("{}/health", self.base)).send().await
+                && answer.status().is_success()
+            {
+                return;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("the server ended with {status}: {}", std::fs::read_to_string(data.join("server.log")).unwrap_or_default());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the server did not get ready");
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Resident memory in kilobytes.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Asks it to stop, and waits for the orderly end.
+    pub fn stop(mut self) {
+        Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(60) {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                assert!(status.success(), "the server ended with {status}");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("the server did not stop");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a command of the binary to its end.
+pub fn run(data: &Path, arguments: &[&str]) -> Output {
+    binary().args(arguments).env("APP_DATA_DIR", data).current_dir(data).output().unwrap()
+}
+
+/// `emcrm verify` finds nothing.
+pub fn assert_verified(data: &Path) -> String {
+    let output = run(data, &["verify"]);
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "verify found something:\n{text}");
+    text
+}
+
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap()
+}
+
+pub async fn get(client: &reqwest::Client, url: String) -> Value {
+    let answer = client.get(&url).send().await.unwrap();
+    let status = answer.status();
+    let text = answer.text().await.unwrap();
+    assert!(status.is_success(), "GET {url}: {status} {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+pub async fn post(client: &reqwest::Client, url: String, body: &Value) -> (u16, Value) {
+    let answer = client.post(&url).json(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+}
+
+pub async fn post_ok(client: &reqwest::Client, url: String, body: &Value) -> Value {
+    let (status, answer) = post(client, url.clone(), body).await;
+    assert_eq!(status, 200, "POST {url}: {answer}");
+    answer
+}
+
+/// A real mail server, postfix's `smtp-sink`, that writes each mail it took into a file of its own.
+pub struct Sink {
+    child: Child,
+    pub port: u16,
+    folder: PathBuf,
+}
+
+impl Sink {
+    /// `folder` is made, and must not be below a folder that others may not enter: the sink runs as `nobody`.
+    pub fn start(folder: &Path) -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
+        let path = sink_path();
+        let port = free_port();
+        let mut command = Command::new(&path);
+        command.arg("-u").arg("nobody").args(["-d", "%M.", "-m", "100"]).arg(format!("127.0.0.1:{port}")).arg("1024");
+        let child =
+            command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        for _ in 0..500 {
+            if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
+                return Self { child, port, folder: folder.to_owned() };
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("{} does not answer on port {port}", path.display());
+    }
+
+    pub fn url(&self) -> String {
+        format!("smtp://127.0.0.1:{}?connections=20", self.port)
+    }
+
+    /// What it saw: recipient and Message-ID of each mail, with how often.
+    pub fn seen(&self) -> HashMap<(String, String), usize> {
+        let mut seen = HashMap::new();
+        for entry in std::fs::read_dir(&self.folder).unwrap() {
+            let file = BufReader::new(std::fs::File::open(entry.unwrap().path()).unwrap());
+            let (mut recipient, mut message) = (String::new(), String::new());
+            for line in file.lines() {
+                let Ok(line) = line else { break };
+                if let Some(arguments) = line.strip_prefix("X-Rcpt-Args: ") {
+                    recipient = arguments.split_whitespace().next().unwrap_or_default().trim_matches(['<', '>']).to_owned();
+                }
+                if line.to_ascii_lowercase().starts_with("message-id:") {
+                    message = line["message-id:".len()..].trim().to_owned();
+                }
+                if line.trim().is_empty() && !message.is_empty() {
+                    break;
+                }
+            }
+            // A file without a Message-ID is a mail whose connection broke: the sink did not take it.
+            if !message.is_empty() {
+                *seen.entry((recipient, message)).or_default() += 1;
+            }
+        }
+        seen
+    }
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn sink_path() -> PathBuf {
+    let named = std::env::vars().find(|(name, _)| name == "EMCRM_SMTP_SINK").map(|(_, path)| PathBuf::from(path));
+    named.unwrap_or_else(|| PathBuf::from("/usr/sbin/smtp-sink"))
+}
+
+/// A folder that the mail server, which is somebody else, may enter.
+pub fn folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// All rows of a list, by cursor, page after page.
+pub async fn walk(client: &reqwest::Client, url: &str, size: usize, mut each: impl FnMut(&Value), post: bool) -> u64 {
+    let mut cursor: Option<String> = None;
+    let mut pages = 0;
+    loop {
+        let separator = if url.contains('?') { '&' } else { '?' };
+        let position = cursor.map_or_else(|| "page=1".to_owned(), |cursor| format!("cursor={cursor}"));
+        let address = format!("{url}{separator}{position}&size={size}");
+        let page = if post { post_ok(client, address, &Value::Object(serde_json::Map::new())).await } else { get(client, address).await };
+        pages += 1;
+        page["items"].as_array().unwrap().iter().for_each(&mut each);
+        match page["next"].as_str() {
+            Some(next) => cursor = Some(next.to_owned()),
+            None => return pages,
+        }
+    }
+}
