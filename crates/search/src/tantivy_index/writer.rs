@@ -17,6 +17,9 @@ const HEAP: usize = 15_000_000;
 /// Changes that wait for a flush before they are committed without one: a bound for memory. Deletions weigh about 1.5 kB each.
 const DELETIONS_MAX: usize = 4_096;
 const ADDITIONS_MAX: usize = 50_000;
+/// Segments with more living documents are left alone: a bound for the memory and the time of a merge. A million documents are about
+/// ten to twenty such segments; one that shrinks below the bound is merged again, and so loses its deleted documents.
+const MERGED_MAX: usize = 60_000;
 
 pub struct VersionWriter {
     pub version: Arc<Version>,
@@ -110,6 +113,7 @@ impl PartWriter {
         policy.set_min_layer_size(1_000);
         policy.set_level_log_size(1.5);
         policy.set_del_docs_ratio_before_merge(0.3);
+        policy.set_max_docs_before_merge(MERGED_MAX);
         writer.set_merge_policy(Box::new(policy));
         part.reload()?;
         Ok(Self { writer, searcher: part.searcher(), waiting: HashSet::new(), deletions: 0, broken: false })
