@@ -19,6 +19,8 @@ FACETS = ["company", "jobTitle", "city", "state"]
 # An id of each kind that is there, as far as we know.
 known = {}
 numbers = itertools.count(1)
+# Fresh campaigns are slow on purpose, so there are only so many of them.
+campaigns = iter(range(12))
 
 
 def digest(value) -> bytes:
@@ -47,7 +49,7 @@ def before_call(ctx, case, kwargs):
 def after_call(ctx, case, response):
     """What was deleted, or has come to its end, is provided anew."""
     deleted = case.method == "DELETE" and response.status_code == 200
-    ended = case.path.startswith("/email/requests/") and response.status_code == 409
+    ended = case.path.startswith("/email/requests/") and response.status_code == 409 and next(campaigns, None) is not None
     if deleted or ended:
         gone = set(case.path_parameters.values())
         for kind in [kind for kind, id in known.items() if id in gone]:
@@ -63,10 +65,10 @@ def provide(base: str) -> None:
         body = {"title": "Tea and Rust", "startAt": STARTS, "endAt": ENDS, "owner": known["user"]}
         known["event"] = create(base, "/events/", body)["id"]
     if "campaign" not in known:
-        # Slow and for several, so that there is something to pause.
+        # Slow, and for several, so that there is something to pause.
         for _ in range(3):
             create(base, "/users/", {"firstName": "Ben", "lastName": "", "email": f"ben{next(numbers)}@example.net"})
-        body = {"filter": {}, "subject": "Hello", "body": "See you.", "rate": 1}
+        body = {"filter": {}, "subject": "Hello", "body": "See you.", "rate": 5}
         known["campaign"] = create(base, "/email/send", body)["email_id"]
 
 
