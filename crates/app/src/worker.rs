@@ -242,7 +242,7 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
     };
     let settled = match result {
         Ok(Outcome::Done) => app.store.tasks.delete_many(std::slice::from_ref(task)).await,
-        Ok(Outcome::Again { due, payload }) => app.store.tasks.reschedule_now(task, Task { due, payload, attempts: 0, error: None, ..task.clone() }).await,
+        Ok(Outcome::Again { due, payload }) => app.store.tasks.reschedule_now(task, &Task { due, payload, attempts: 0, error: None, ..task.clone() }).await,
         Err(error) => {
             tracing::warn!(%error, task = %task.id, kind = %task.kind, attempts = task.attempts, "a task failed");
             if task.attempts + 1 >= ATTEMPTS_MAX || matches!(error, AppError::Internal(_)) && task.attempts >= 2 {
@@ -250,7 +250,7 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
             } else {
                 let wait = (500_i64 << task.attempts.min(10)).min(300_000);
                 let due = app.now_ms() + wait + rand::random_range(0..=wait / 4);
-                app.store.tasks.reschedule_now(task, Task { due, attempts: task.attempts + 1, error: Some(error.to_string()), ..task.clone() }).await
+                app.store.tasks.reschedule_now(task, &Task { due, attempts: task.attempts + 1, error: Some(error.to_string()), ..task.clone() }).await
             }
         }
     };

@@ -63,7 +63,14 @@ impl Campaigns {
     }
 
     /// A change of one delivery from one state to another.
-    pub fn delivery_step<'a>(&self, tx: &'a mut Transaction, campaign: &CampaignId, user: &UserId, from: DeliveryState, to: DeliveryState) -> crate::engine::OpBuilder<'a> {
+    pub fn delivery_step<'a>(
+        &self,
+        tx: &'a mut Transaction,
+        campaign: &CampaignId,
+        user: &UserId,
+        from: DeliveryState,
+        to: DeliveryState,
+    ) -> crate::engine::OpBuilder<'a> {
         tx.update(Table::Email, keys::delivery(campaign, user)).set("status", to.as_str()).when(Guard::equals("status", from.as_str())).or(Rule::CampaignMoved)
     }
 

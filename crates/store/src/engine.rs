@@ -20,6 +20,8 @@ pub const PK_BYTES_MAX: usize = 2048;
 pub const SK_BYTES_MAX: usize = 1024;
 /// Most rows that one `query` returns.
 pub const QUERY_MAX: u32 = 10_000;
+/// Attribute with a moment, in whole seconds since 1970, after which the item may vanish by itself. It need not: readers look at the moment.
+pub const EXPIRES: &str = "expiresAt";
 /// Most keys of one `get_many`.
 pub const GET_MANY_MAX: usize = 100;
 
@@ -151,7 +153,10 @@ pub enum Guard {
     /// The attribute is missing.
     Missing(String),
     /// `count < limit`, both attributes; a missing count is 0, a missing limit is unlimited.
-    BelowAttr { count: String, limit: String },
+    BelowAttr {
+        count: String,
+        limit: String,
+    },
     /// Number attribute <= value; missing counts as 0.
     AtMost(String, i64),
     /// Number attribute >= value; missing counts as 0.
@@ -224,7 +229,11 @@ pub enum Change {
     Put(Attrs),
     /// Set, remove and add to attributes, each attribute in one way only. An item that is not there is made, unless a guard says `Present`.
     /// Adding to something that is not a number breaks a limit.
-    Update { set: Attrs, remove: Vec<String>, add: Vec<(String, i64)> },
+    Update {
+        set: Attrs,
+        remove: Vec<String>,
+        add: Vec<(String, i64)>,
+    },
     Delete,
     /// Only the guards.
     Check,
@@ -405,15 +414,19 @@ pub fn check_limits(transaction: &Transaction) -> Result<(), EngineError> {
         if !seen.insert((op.table, &op.key)) {
             return limit(format!("two operations on {}", op.key.pk));
         }
-        let bytes = op.key.pk.len() + op.key.sk.len() + match &op.change {
-            Change::Put(attrs) => attrs_bytes(attrs),
-            Change::Update { set, .. } => attrs_bytes(set),
-            Change::Delete | Change::Check => 0,
-        };
+        let bytes = op.key.pk.len()
+            + op.key.sk.len()
+            + match &op.change {
+                Change::Put(attrs) => attrs_bytes(attrs),
+                Change::Update { set, .. } => attrs_bytes(set),
+                Change::Delete | Change::Check => 0,
+            };
         if bytes > ITEM_BYTES_MAX {
             return limit(format!("an item of {bytes} bytes, at most {ITEM_BYTES_MAX}"));
         }
-        if let Change::Put(attrs) | Change::Update { set: attrs, .. } = &op.change && attrs.values().any(Value::is_null) {
+        if let Change::Put(attrs) | Change::Update { set: attrs, .. } = &op.change
+            && attrs.values().any(Value::is_null)
+        {
             return limit("a null attribute; leave it out".to_owned());
         }
         if let Change::Update { set, remove, add } = &op.change {

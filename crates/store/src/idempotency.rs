@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::engine::{Attrs, Engine, EngineError, Guard, Item, Table, Transaction};
+use crate::engine::{Attrs, EXPIRES, Engine, EngineError, Guard, Item, Table, Transaction};
 use crate::keys;
 use crate::rules::Rule;
 
@@ -31,7 +31,7 @@ impl IdempotencyRows {
     /// `now` in seconds since 1970; what is older than a day is forgotten.
     pub async fn get(&self, actor: &str, key: &str, now: i64) -> Result<Option<Remembered>, EngineError> {
         let Some(item) = self.engine.get(Table::Main, &keys::idempotency(actor, key)).await? else { return Ok(None) };
-        if item.attrs.get("expiresAt").and_then(Value::as_i64).is_none_or(|expires| expires <= now) {
+        if item.attrs.get(EXPIRES).and_then(Value::as_i64).is_none_or(|expires| expires <= now) {
             return Ok(None);
         }
         let text = |name: &str| item.attrs.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -44,11 +44,11 @@ impl IdempotencyRows {
         let attrs: Attrs = [
             ("fingerprint".to_owned(), Value::from(remembered.fingerprint.as_str())),
             ("answer".to_owned(), Value::from(remembered.answer.to_string())),
-            ("expiresAt".to_owned(), Value::from(now + KEPT_SECONDS)),
+            (EXPIRES.to_owned(), Value::from(now + KEPT_SECONDS)),
         ]
         .into_iter()
         .collect();
-        let free = Guard::Absent.or(Guard::AtMost("expiresAt".to_owned(), now));
+        let free = Guard::Absent.or(Guard::AtMost(EXPIRES.to_owned(), now));
         tx.put(Table::Main, Item { key: keys::idempotency(actor, key), attrs }).when(free).or(Rule::KeyUsed);
     }
 }

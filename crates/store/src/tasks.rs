@@ -104,7 +104,17 @@ impl Tasks {
 
     /// Work about `subject`, whose hash chooses the shard: tasks of one subject are done in order.
     pub fn put(&self, tx: &mut Transaction, queue: Queue, subject: &str, kind: &str, payload: Value, due: i64) {
-        let task = Task { queue, shard: keys::shard_of(subject), due, id: self.ids.ordered().simple().to_string(), kind: kind.to_owned(), payload, attempts: 0, created: due, error: None };
+        let task = Task {
+            queue,
+            shard: keys::shard_of(subject),
+            due,
+            id: self.ids.ordered().simple().to_string(),
+            kind: kind.to_owned(),
+            payload,
+            attempts: 0,
+            created: due,
+            error: None,
+        };
         tx.put(Table::Main, task.item(task.key()));
     }
 
@@ -144,12 +154,12 @@ impl Tasks {
     }
 
     /// Moves the task to another moment, with another payload (a checkpoint) or a failure noted.
-    pub fn reschedule(&self, tx: &mut Transaction, task: &Task, changed: Task) {
+    pub fn reschedule(&self, tx: &mut Transaction, task: &Task, changed: &Task) {
         self.done(tx, task);
         tx.put(Table::Main, changed.item(changed.key()));
     }
 
-    pub async fn reschedule_now(&self, task: &Task, changed: Task) -> Result<(), EngineError> {
+    pub async fn reschedule_now(&self, task: &Task, changed: &Task) -> Result<(), EngineError> {
         if task.key() == changed.key() {
             let mut tx = Transaction::new();
             tx.put(Table::Main, changed.item(changed.key())).when(Guard::Present).or(Rule::TaskGone);

@@ -5,7 +5,7 @@ use serde_json::{Number, Value};
 
 use super::{fault::fault, read};
 use crate::{
-    engine::{Attrs, Change, EngineError, ITEM_BYTES_MAX, Key, Op, Table, TransactError, Transaction, attrs_bytes},
+    engine::{Attrs, Change, EXPIRES, EngineError, ITEM_BYTES_MAX, Key, Op, Table, TransactError, Transaction, attrs_bytes},
     rules::Rule,
 };
 
@@ -41,12 +41,13 @@ pub struct Columns {
     kind: Option<String>,
     email: Option<String>,
     slug: Option<String>,
+    expires: Option<i64>,
 }
 
 impl Columns {
     fn of(attrs: &Attrs) -> Self {
         let text = |name| attrs.get(name).and_then(Value::as_str).map(str::to_owned);
-        Self { kind: text("type"), email: text("email"), slug: text("slug") }
+        Self { kind: text("type"), email: text("email"), slug: text("slug"), expires: attrs.get(EXPIRES).and_then(Value::as_i64) }
     }
 }
 
@@ -130,10 +131,10 @@ fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize
     match write {
         Write::Insert { table, key, json, columns } => {
             let sql = match table {
-                Table::Main => "INSERT INTO main_items (pk, sk, item, type, email, slug) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-                Table::Email => "INSERT INTO email_items (pk, sk, item, type, email, slug) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                Table::Main => "INSERT INTO main_items (pk, sk, item, type, email, slug, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                Table::Email => "INSERT INTO email_items (pk, sk, item, type, email, slug, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             };
-            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug])
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug, columns.expires])
         }
         Write::Update { table, key, json } => {
             let sql = match table {
@@ -144,10 +145,10 @@ fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize
         }
         Write::UpdateAll { table, key, json, columns } => {
             let sql = match table {
-                Table::Main => "UPDATE main_items SET item = ?3, type = ?4, email = ?5, slug = ?6 WHERE pk = ?1 AND sk = ?2",
-                Table::Email => "UPDATE email_items SET item = ?3, type = ?4, email = ?5, slug = ?6 WHERE pk = ?1 AND sk = ?2",
+                Table::Main => "UPDATE main_items SET item = ?3, type = ?4, email = ?5, slug = ?6, expires = ?7 WHERE pk = ?1 AND sk = ?2",
+                Table::Email => "UPDATE email_items SET item = ?3, type = ?4, email = ?5, slug = ?6, expires = ?7 WHERE pk = ?1 AND sk = ?2",
             };
-            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug])
+            connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug, columns.expires])
         }
         Write::Delete { table, key } => {
             let sql = match table {
@@ -157,4 +158,16 @@ fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize
             connection.prepare_cached(sql)?.execute(params![key.pk, key.sk])
         }
     }
+}
+
+/// Items of both tables that have expired, oldest first, at most `most` of each.
+pub fn forget_expired(connection: &Connection, most: u32) -> rusqlite::Result<usize> {
+    let mut forgotten = 0;
+    for sql in [
+        "DELETE FROM main_items WHERE (pk, sk) IN (SELECT pk, sk FROM main_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1)",
+        "DELETE FROM email_items WHERE (pk, sk) IN (SELECT pk, sk FROM email_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1)",
+    ] {
+        forgotten += connection.prepare_cached(sql)?.execute([most])?;
+    }
+    Ok(forgotten)
 }

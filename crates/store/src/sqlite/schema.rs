@@ -11,23 +11,25 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// Step `n` leads from version `n` to `n + 1`. A step that was released never changes.
 ///
-/// Columns compare as UTF-8 bytes. `type`, `email` and `slug` repeat texts of `item`, for the indexes.
+/// Columns compare as UTF-8 bytes. `type`, `email`, `slug` and `expires` repeat attributes of `item`, for the indexes.
 const MIGRATIONS: [&str; 1] = ["
 CREATE TABLE main_items (
-    pk TEXT NOT NULL, sk TEXT NOT NULL, type TEXT, email TEXT, slug TEXT, item TEXT NOT NULL,
+    pk TEXT NOT NULL, sk TEXT NOT NULL, type TEXT, email TEXT, slug TEXT, expires INTEGER, item TEXT NOT NULL,
     PRIMARY KEY (pk, sk)
 ) WITHOUT ROWID;
 CREATE INDEX main_type ON main_items (type, pk, sk) WHERE type IS NOT NULL;
 CREATE INDEX main_sk ON main_items (sk, pk);
 CREATE INDEX main_email ON main_items (email, pk, sk) WHERE email IS NOT NULL;
 CREATE INDEX main_slug ON main_items (slug, pk, sk) WHERE slug IS NOT NULL;
+CREATE INDEX main_expires ON main_items (expires) WHERE expires IS NOT NULL;
 CREATE TABLE email_items (
-    pk TEXT NOT NULL, sk TEXT NOT NULL, type TEXT, email TEXT, slug TEXT, item TEXT NOT NULL,
+    pk TEXT NOT NULL, sk TEXT NOT NULL, type TEXT, email TEXT, slug TEXT, expires INTEGER, item TEXT NOT NULL,
     PRIMARY KEY (pk, sk)
 ) WITHOUT ROWID;
 CREATE INDEX email_type ON email_items (type, pk, sk) WHERE type IS NOT NULL;
 CREATE INDEX email_user ON email_items (sk, pk);
 CREATE INDEX email_email ON email_items (email, pk, sk) WHERE email IS NOT NULL;
+CREATE INDEX email_expires ON email_items (expires) WHERE expires IS NOT NULL;
 "];
 
 /// Brings the tables from a version to this one, all steps or none.

@@ -25,6 +25,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// log can start anew.
 const CHECKPOINT_PAGES: i32 = 2_000;
 const RESTART_PAGES: i32 = 16_000;
+/// Most expired items of a table that are deleted at once.
+const EXPIRED_MAX: u32 = 2_000;
 
 pub type Answer<T> = oneshot::Sender<Result<(), T>>;
 
@@ -141,10 +143,18 @@ impl Writer {
             }
             return;
         }
+        self.forget_expired();
         let mode = if pages >= RESTART_PAGES { "RESTART" } else { "PASSIVE" };
         self.copy_log(mode);
         // Readers may have hindered it; try again only after as many pages more.
         self.checkpoint_at = pages.saturating_add(CHECKPOINT_PAGES);
+    }
+
+    /// As often as the log is copied: the more is written, the more may have expired. A fault here harms nothing; the items are forgotten later.
+    fn forget_expired(&self) {
+        if let Err(error) = apply::forget_expired(&self.connection.lock(), EXPIRED_MAX) {
+            tracing::warn!(%error, "expired items could not be deleted");
+        }
     }
 
     /// A fault here harms nothing: the log is still there.

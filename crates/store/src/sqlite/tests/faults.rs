@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Runs on the writer's thread, between two batches.
-async fn on_writer<T: Send + 'static>(engine: &SqliteEngine, work: impl FnOnce(&Connection) -> T + Send + 'static) -> T {
+pub(super) async fn on_writer<T: Send + 'static>(engine: &SqliteEngine, work: impl FnOnce(&Connection) -> T + Send + 'static) -> T {
     let (done, answer) = tokio::sync::oneshot::channel();
     let work = move |connection: &Connection| {
         let _ = done.send(work(connection));

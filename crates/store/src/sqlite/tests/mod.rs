@@ -1,6 +1,7 @@
 //! What only SQLite promises; the rest is proved by [`crate::conformance`].
 
 mod conforms;
+mod expiry;
 mod faults;
 mod model;
 mod opening;
