@@ -9,6 +9,8 @@
 //! | `worker` | runs the tasks |
 //! | `bulk` | many users, events and attendances at once |
 //! | `verify` | recounts everything |
+//! | `generate` | made-up people, events and attendances from a seed |
+//! | `drain` | has waiting tasks done, for programs that are not a server |
 //! | `health` | what is reachable, what waits |
 //! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
@@ -19,9 +21,11 @@ pub mod call;
 pub mod campaigns;
 mod cascade;
 mod cursor;
+pub mod drain;
 pub mod error;
 pub mod events;
 mod freeze;
+pub mod generate;
 pub mod health;
 pub mod indexing;
 mod paging;

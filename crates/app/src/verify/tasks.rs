@@ -8,11 +8,12 @@ use emcrm_store::{EngineError, Guard, Item, Query, Queue, Rule, Table, Task, key
 use serde_json::{Value, json};
 
 use super::{Check, FindingKind, NoteKind, Repair};
+use crate::drain::work_off;
 use crate::users::json_attrs;
-use crate::{App, AppError, Worker};
+use crate::{App, AppError};
 
-/// How long work that waits may take before the counting begins. What takes longer is named.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long work that waits may stand still before it is counted around. What still waits is named.
+const PATIENCE: Duration = Duration::from_secs(20);
 /// Dead letters of one queue that are looked at.
 const DEAD_MAX: u32 = 1_000;
 
@@ -57,32 +58,9 @@ impl Check<'_> {
             let progress = self.progress;
             self.app.reindex(|n| progress("documents of a new index", n)).await?;
         }
-        if !self.any_due().await? {
-            return Ok(());
-        }
         (self.progress)("waiting work", 0);
-        let worker = Worker::spawn_for(self.app.clone(), &[Queue::Index, Queue::Default]);
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let mut left = self.any_due().await;
-        while matches!(left, Ok(true)) && tokio::time::Instant::now() < deadline {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            left = self.any_due().await;
-        }
-        worker.stop().await;
-        left?;
+        work_off(self.app, &[Queue::Index, Queue::Default], PATIENCE).await?;
         Ok(())
-    }
-
-    async fn any_due(&self) -> Result<bool, EngineError> {
-        let now = self.app.now_ms();
-        for queue in [Queue::Index, Queue::Default] {
-            for shard in 0..keys::SHARDS {
-                if !self.app.store.tasks.due(queue, shard, now, 1).await?.is_empty() {
-                    return Ok(true);
-                }
-            }
-        }
-        Ok(false)
     }
 
     /// Dead letters, and what still waits.
