@@ -154,7 +154,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, stop:
         async move { Ok::<_, Infallible>(edge.answer(request, Some(peer)).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX).pipeline_flush(true);
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {

@@ -113,9 +113,9 @@ pub enum Expand {
 /// Register a person for an event.
 #[utoipa::path(post, path = "/attend", tag = "Attendance", operation_id = "attendance_register", request_body = AttendanceIn, responses(
     (status = 200, description = "The stored attendance", body = AttendanceOut),
-    (status = 400, description = "The person attends already", body = ref("Problem"), content_type = "application/problem+json"),
-    (status = 404, description = "The person or the event is unknown", body = ref("Problem"), content_type = "application/problem+json"),
-    (status = 409, description = "The event is full", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The person attends already", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    (status = 404, description = "The person or the event is unknown", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    (status = 409, description = "The event is full", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn create(auth: Auth<Editor>, body: JsonBody) -> Answer {
     let draft = AttendanceDraft::parse(&body.value)?;

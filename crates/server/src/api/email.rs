@@ -282,7 +282,7 @@ async fn deliveries_of(auth: &Auth<Viewer>, id: &UserId, mut query: QueryReader)
 /// Mail everybody who matches. Answers when the audience is frozen or after two seconds.
 #[utoipa::path(post, path = "/email/send", tag = "Email", operation_id = "email_send", request_body = CampaignIn, responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 404, description = "Nobody matches", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 404, description = "Nobody matches", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn send(auth: Auth<Sender>, body: JsonBody) -> Answer {
     create(&auth, &body).await
@@ -291,7 +291,7 @@ pub async fn send(auth: Auth<Sender>, body: JsonBody) -> Answer {
 /// The same by its older name.
 #[utoipa::path(post, path = "/email/send_emails", tag = "Email", operation_id = "email_send_emails", request_body = CampaignIn, responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 404, description = "Nobody matches", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 404, description = "Nobody matches", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn send_emails(auth: Auth<Sender>, body: JsonBody) -> Answer {
     create(&auth, &body).await
@@ -300,7 +300,7 @@ pub async fn send_emails(auth: Auth<Sender>, body: JsonBody) -> Answer {
 /// Campaigns, newest first.
 #[utoipa::path(get, path = "/email/requests", tag = "Email", operation_id = "email_requests", params(PageQuery), responses(
     (status = 200, description = "A page of campaigns", body = PageOut<CampaignOut>),
-    (status = 404, description = "There is none at all", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 404, description = "There is none at all", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn requests(auth: Auth<Viewer>, query: QueryReader) -> Answer {
     list_all(&auth, query).await
@@ -309,7 +309,7 @@ pub async fn requests(auth: Auth<Viewer>, query: QueryReader) -> Answer {
 /// The same by its older name.
 #[utoipa::path(get, path = "/email", tag = "Email", operation_id = "email_list", params(PageQuery), responses(
     (status = 200, description = "A page of campaigns", body = PageOut<CampaignOut>),
-    (status = 404, description = "There is none at all", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 404, description = "There is none at all", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn list(auth: Auth<Viewer>, query: QueryReader) -> Answer {
     list_all(&auth, query).await
@@ -373,7 +373,7 @@ pub async fn preview(auth: Auth<Viewer>, body: JsonBody) -> Answer {
 /// One mail to a given address, marked as a test, in no ledger.
 #[utoipa::path(post, path = "/email/test", tag = "Email", operation_id = "email_test", request_body = TestIn, responses(
     (status = 200, description = "The mail server took it", body = TestOut),
-    (status = 502, description = "The mail server refused it", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 502, description = "The mail server refused it", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn test(auth: Auth<Sender>, body: JsonBody) -> Answer {
     let mut fields = Fields::new(&body.value)?;
@@ -394,7 +394,7 @@ fn both_faults(one: Option<FieldErrors>, other: Option<FieldErrors>) -> FieldErr
 /// Stop sending for now.
 #[utoipa::path(post, path = "/email/requests/{id}/pause", tag = "Email", operation_id = "email_pause", params(("id" = String, Path, description = "Id of the campaign")), responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 409, description = "It is in a state that does not allow it", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 409, description = "It is in a state that does not allow it", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn pause(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
     json(&CampaignOut::from(auth.app().campaign_pause(&auth.write(&NoBody)?, &id).await?))
@@ -403,7 +403,7 @@ pub async fn pause(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
 /// Go on sending.
 #[utoipa::path(post, path = "/email/requests/{id}/resume", tag = "Email", operation_id = "email_resume", params(("id" = String, Path, description = "Id of the campaign")), responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 409, description = "It is in a state that does not allow it", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 409, description = "It is in a state that does not allow it", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn resume(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
     json(&CampaignOut::from(auth.app().campaign_resume(&auth.write(&NoBody)?, &id).await?))
@@ -412,7 +412,7 @@ pub async fn resume(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
 /// Never send what has not been sent.
 #[utoipa::path(post, path = "/email/requests/{id}/cancel", tag = "Email", operation_id = "email_cancel", params(("id" = String, Path, description = "Id of the campaign")), responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 409, description = "It is in a state that does not allow it", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 409, description = "It is in a state that does not allow it", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn cancel(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
     json(&CampaignOut::from(auth.app().campaign_cancel(&auth.write(&NoBody)?, &id).await?))
@@ -422,7 +422,7 @@ pub async fn cancel(auth: Auth<Sender>, CampaignAt(id): CampaignAt) -> Answer {
 #[utoipa::path(post, path = "/email/requests/{id}/retry", tag = "Email", operation_id = "email_retry",
     params(("id" = String, Path, description = "Id of the campaign")), request_body = Option<RetryIn>, responses(
     (status = 200, description = "The campaign", body = CampaignOut),
-    (status = 409, description = "It is in a state that does not allow it", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 409, description = "It is in a state that does not allow it", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn retry(auth: Auth<Sender>, CampaignAt(id): CampaignAt, OptionalJsonBody(body): OptionalJsonBody) -> Answer {
     let mut fields = Fields::new(&body.value)?;

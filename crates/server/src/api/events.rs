@@ -160,7 +160,7 @@ const ID_MAX: usize = 50;
 /// Create an event.
 #[utoipa::path(post, path = "/events", tag = "Events", operation_id = "event_create", request_body = EventIn, responses(
     (status = 200, description = "The stored event", body = EventOut),
-    (status = 400, description = "The id or the slug is taken, or the owner or a host is unknown", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The id or the slug is taken, or the owner or a host is unknown", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn create(auth: Auth<Editor>, body: JsonBody) -> Answer {
     let (id, draft) = EventDraft::parse_with_id(&body.value, &auth.app().settings.default_zone)?;
@@ -180,7 +180,7 @@ pub async fn get(auth: Auth<Viewer>, EventAt(id): EventAt, headers: HeaderMap) -
 #[utoipa::path(put, path = "/events/{id}", tag = "Events", operation_id = "event_replace", request_body = EventIn,
     params(("id" = String, Path, description = "Id of the event")), responses(
     (status = 200, description = "The stored event", body = EventOut),
-    (status = 400, description = "The slug is taken, the owner or a host is unknown, or the capacity is too low", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The slug is taken, the owner or a host is unknown, or the capacity is too low", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn replace(auth: Auth<Editor>, EventAt(id): EventAt, body: JsonBody) -> Answer {
     let draft = EventDraft::parse(&body.value, &auth.app().settings.default_zone)?;
@@ -192,7 +192,7 @@ pub async fn replace(auth: Auth<Editor>, EventAt(id): EventAt, body: JsonBody) -
 #[utoipa::path(patch, path = "/events/{id}", tag = "Events", operation_id = "event_patch", request_body = EventPatchIn,
     params(("id" = String, Path, description = "Id of the event")), responses(
     (status = 200, description = "The stored event", body = EventOut),
-    (status = 400, description = "The slug is taken, the owner or a host is unknown, or the capacity is too low", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The slug is taken, the owner or a host is unknown, or the capacity is too low", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn patch(auth: Auth<Editor>, EventAt(id): EventAt, body: JsonBody) -> Answer {
     let patch = EventPatch::parse(&body.value)?;

@@ -102,8 +102,8 @@ pub async fn ready(_: Open, State(state): State<ApiState>) -> Answer {
 /// Metrics for Prometheus, with the token or from this machine.
 #[utoipa::path(get, path = "/metrics", tag = "Health", operation_id = "metrics", responses(
     (status = 200, description = "Metrics in the text format of Prometheus", body = String, content_type = "text/plain; version=0.0.4"),
-    (status = 401, description = "The token is missing or wrong", body = ref("Problem"), content_type = "application/problem+json"),
-    (status = 403, description = "Without a configured token only loopback callers get an answer", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 401, description = "The token is missing or wrong", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
+    (status = 403, description = "Without a configured token only loopback callers get an answer", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn metrics(Open(info): Open, State(state): State<ApiState>, headers: HeaderMap) -> Answer {
     may_see_metrics(&info, &state, &headers)?;

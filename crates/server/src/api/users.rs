@@ -168,7 +168,7 @@ pub(crate) const SORT_MAX: usize = 50;
 /// Create a person.
 #[utoipa::path(post, path = "/users", tag = "Users", operation_id = "user_create", request_body = UserIn, responses(
     (status = 200, description = "The stored person", body = UserOut),
-    (status = 400, description = "The id or the address is taken", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The id or the address is taken", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn create(auth: Auth<Editor>, body: JsonBody) -> Answer {
     let (id, draft) = UserDraft::parse_with_id(&body.value)?;
@@ -188,7 +188,7 @@ pub async fn get(auth: Auth<Viewer>, UserAt(id): UserAt, headers: HeaderMap) -> 
 #[utoipa::path(put, path = "/users/{id}", tag = "Users", operation_id = "user_replace", request_body = UserIn,
     params(("id" = String, Path, description = "Id of the person")), responses(
     (status = 200, description = "The stored person", body = UserOut),
-    (status = 400, description = "The address is taken", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The address is taken", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn replace(auth: Auth<Editor>, UserAt(id): UserAt, body: JsonBody) -> Answer {
     let draft = UserDraft::parse(&body.value)?;
@@ -200,7 +200,7 @@ pub async fn replace(auth: Auth<Editor>, UserAt(id): UserAt, body: JsonBody) -> 
 #[utoipa::path(patch, path = "/users/{id}", tag = "Users", operation_id = "user_patch", request_body = UserPatchIn,
     params(("id" = String, Path, description = "Id of the person")), responses(
     (status = 200, description = "The stored person", body = UserOut),
-    (status = 400, description = "The address is taken", body = ref("Problem"), content_type = "application/problem+json"),
+    (status = 400, description = "The address is taken", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn patch(auth: Auth<Editor>, UserAt(id): UserAt, body: JsonBody) -> Answer {
     let patch = UserPatch::parse(&body.value)?;

@@ -4,6 +4,8 @@ use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore;
 use sha2::{Digest, Sha256};
 
@@ -45,7 +47,7 @@ fn read_or_make(path: &Path) -> io::Result<String> {
 fn make(path: &Path) -> io::Result<String> {
     let mut bytes = [0_u8; 32];
     rand::rng().fill_bytes(&mut bytes);
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = URL_SAFE_NO_PAD.encode(bytes);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
@@ -72,7 +74,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(FILE);
         let first = read_or_make(&path).unwrap();
-        assert_eq!(first.len(), 64);
+        assert_eq!(first.len(), 43);
         assert_eq!(read_or_make(&path).unwrap(), first);
         #[cfg(unix)]
         {

@@ -45,7 +45,11 @@ pub(super) fn figment(sources: &Sources) -> Result<Figment, ConfigError> {
         if sources.toml_required && !path.is_file() {
             return Err(ConfigError(vec![format!("{}: this file is not there", path.display())]));
         }
-        figment = figment.merge(Toml::file_exact(path));
+        if path.is_file() {
+            let toml = Toml::file_exact(path);
+            toml.data().map_err(|error| ConfigError(vec![format!("{}: cannot be read: {error}", path.display())]))?;
+            figment = figment.merge(toml);
+        }
     }
     if let Some(path) = &sources.dotenv {
         match std::fs::read_to_string(path) {

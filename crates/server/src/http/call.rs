@@ -1,6 +1,8 @@
 //! What a write carries besides its body: `Idempotency-Key` and `If-Match`.
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emcrm_app::Idempotency;
 use emcrm_model::Rev;
 use sha2::{Digest, Sha256};
@@ -59,8 +61,7 @@ impl WriteHeaders {
             digest.update((part.len() as u64).to_be_bytes());
             digest.update(part);
         }
-        let fingerprint = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Some(Idempotency { key: key.to_owned(), fingerprint }))
+        Ok(Some(Idempotency { key: key.to_owned(), fingerprint: URL_SAFE_NO_PAD.encode(digest.finalize()) }))
     }
 
     /// `"7"` is revision 7; `*` is any revision, so no condition beyond the object's being there. A weak tag never matches (RFC 9110 13.1.1).

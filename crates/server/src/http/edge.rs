@@ -166,11 +166,10 @@ impl Shared {
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let (id, route, actor, method, status) = (info.id(), info.route(), info.actor(), method.as_str(), status.as_u16());
-        match response.extensions().get::<Cause>() {
-            Some(Cause(cause)) => {
-                tracing::error!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, cause, "request failed")
-            }
-            None => tracing::info!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, "request"),
+        if let Some(Cause(cause)) = response.extensions().get() {
+            tracing::error!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, cause, "request failed");
+        } else {
+            tracing::info!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, "request");
         }
     }
 }

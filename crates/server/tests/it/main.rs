@@ -1,0 +1,25 @@
+//! HTTP tests in one binary: the contract of the API line by line, against the real router with engines in memory.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::format_push_string,
+    reason = "a test that cannot go on should end"
+)]
+
+mod attendance;
+mod bodies;
+mod conditional;
+mod config;
+mod docs;
+mod edge;
+mod email;
+mod events;
+mod health;
+mod helpers;
+mod idempotency;
+mod pages;
+mod process;
+mod search;
+mod users;
