@@ -45,7 +45,7 @@ impl Sink<'_> {
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let folder = bench.folder.join("campaign");
     let people: u64 = if bench.quick { 20_000 } else { 100_000 };
-    bench.emcrm.run(&folder, &["generate", "--users", &people.to_string(), "--events", "0", "--attendance", "0", "--seed", "2"])?;
+    crate::search::generate(bench, &folder, people)?;
     let mut sinks = vec![Sink::Own];
     if let Some(program) = &bench.smtp_sink {
         sinks.insert(0, Sink::Postfix(program));

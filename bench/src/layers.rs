@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use emcrm_app::bulk::USERS_AT_ONCE;
 use emcrm_app::{App, AppParts, AppSettings, Call, Worker};
 use emcrm_mail::{Mailbox, SmtpSettings, SmtpTransport};
 use emcrm_model::{AttendanceDraft, BodyFormat, CampaignDraft, CampaignState, EventDraft, RandomIds, SystemClock, UserFilter, UserId};
@@ -130,13 +131,9 @@ async fn engine(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-async fn app(folder: &Path, only: &str, people: usize, connections: usize) -> Result<()> {
-    let wanted = |name: &str| only.is_empty() || only == name;
-    let sink = Running::own(&["sink"])?;
-    let mut smtp = SmtpSettings::parse(&format!("smtp://{}?connections={connections}", sink.address))?;
-    smtp.mails_per_connection = u32::MAX;
+fn open(folder: &Path, smtp: SmtpSettings) -> Result<Arc<App>> {
     let from = Mailbox { name: Some("Bench".to_owned()), address: "bench@example.org".to_owned() };
-    let app = App::new(AppParts {
+    Ok(App::new(AppParts {
         engine: Arc::new(SqliteEngine::open(folder)?),
         index: Arc::new(TantivyIndex::open(folder)?),
         transport: Arc::new(SmtpTransport::new(smtp)?),
@@ -151,7 +148,15 @@ async fn app(folder: &Path, only: &str, people: usize, connections: usize) -> Re
             lease_seconds: 30,
             mail_retry_seconds: 60,
         },
-    });
+    }))
+}
+
+async fn app(folder: &Path, only: &str, people: usize, connections: usize) -> Result<()> {
+    let wanted = |name: &str| only.is_empty() || only == name;
+    let sink = Running::own(&["sink"])?;
+    let mut smtp = SmtpSettings::parse(&format!("smtp://{}?connections={connections}", sink.address))?;
+    smtp.mails_per_connection = u32::MAX;
+    let app = open(folder, smtp)?;
     let worker = Worker::spawn(app.clone());
     if wanted("app") {
         creates_and_registrations(&app).await?;
@@ -214,16 +219,49 @@ async fn settle(app: &App) -> Result<()> {
 
 async fn import(app: &Arc<App>, people: usize) -> Result<()> {
     let watch = Watch::start();
-    let mut n = 0;
-    while n < people {
-        let batch = (n..people.min(n + 4_900)).map(|n| Ok((None, people::draft("mail", n)?))).collect::<Result<Vec<_>>>()?;
-        n += batch.len();
-        for answer in app.users_import(&Call::system(), batch).await? {
-            answer?;
-        }
-    }
-    watch.line("app: users_import, one caller", people);
+    fill(app, people).await?;
+    watch.line(&format!("app: users_import, {IMPORTERS} callers"), people);
     settle(app).await
+}
+
+/// Callers of the import, so that several of its transactions share a sync of the disk.
+const IMPORTERS: usize = 8;
+
+async fn fill(app: &Arc<App>, people: usize) -> Result<()> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let mut working = JoinSet::new();
+    for _ in 0..IMPORTERS {
+        let (app, next) = (app.clone(), next.clone());
+        working.spawn(async move {
+            loop {
+                let n = next.fetch_add(USERS_AT_ONCE, Ordering::Relaxed);
+                if n >= people {
+                    return anyhow::Ok(());
+                }
+                let batch = (n..people.min(n + USERS_AT_ONCE)).map(|n| Ok((None, people::draft("mail", n)?))).collect::<Result<Vec<_>>>()?;
+                for answer in app.users_import(&Call::system(), batch).await? {
+                    answer?;
+                }
+            }
+        });
+    }
+    while let Some(ended) = working.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Puts people into a data folder without the product's program.
+pub fn filled(folder: &Path, people: usize) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let app = open(folder, SmtpSettings::parse("smtp://127.0.0.1:9")?)?;
+        let worker = Worker::spawn(app.clone());
+        fill(&app, people).await?;
+        settle(&app).await?;
+        worker.stop().await;
+        Ok(())
+    })
 }
 
 async fn campaign(app: &Arc<App>, sink: &Running, connections: usize) -> Result<()> {

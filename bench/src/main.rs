@@ -48,6 +48,9 @@ struct Arguments {
     /// Postfix's smtp-sink. Default: where Debian puts it.
     #[arg(long, global = true, env = "EMCRM_SMTP_SINK")]
     smtp_sink: Option<PathBuf>,
+    /// Import with the application's code in this process instead of `emcrm generate`.
+    #[arg(long, global = true)]
+    own_import: bool,
     /// A setting for the server, such as APP_LOG_LEVEL=warn. Default: none, so its own defaults are measured.
     #[arg(long = "set", global = true, value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -91,6 +94,7 @@ struct Bench {
     /// Removed at the end.
     folder: PathBuf,
     quick: bool,
+    own_import: bool,
     smtp_sink: Option<PathBuf>,
 }
 
@@ -102,7 +106,7 @@ impl Bench {
 }
 
 fn main() -> Result<()> {
-    let Arguments { task, emcrm, folder, quick, smtp_sink, settings } = Arguments::parse();
+    let Arguments { task, emcrm, folder, quick, smtp_sink, own_import, settings } = Arguments::parse();
     let task = task.unwrap_or(Task::All);
     let make_folder = || tempfile::Builder::new().prefix("emcrm-bench").tempdir_in(folder.clone().unwrap_or_else(std::env::temp_dir));
     match &task {
@@ -127,7 +131,7 @@ fn main() -> Result<()> {
         }
     }
     let smtp_sink = smtp_sink.or_else(|| Some(PathBuf::from("/usr/sbin/smtp-sink"))).filter(|program| program.exists());
-    let bench = Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, smtp_sink };
+    let bench = Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, own_import, smtp_sink };
     tell(&machine(&bench.folder));
     let mut report = Report::default();
     measure(&task, &bench, &mut report)?;

@@ -22,7 +22,7 @@ pub fn filled(bench: &Bench, report: &mut Report) -> Result<std::path::PathBuf> 
     if folder.exists() {
         return Ok(folder);
     }
-    let took = bench.emcrm.run(&folder, &["generate", "--users", &users.to_string(), "--events", "0", "--attendance", "0", "--seed", "1"])?;
+    let took = generate(bench, &folder, users)?;
     let rate = per_second(users as usize, took);
     let (server, _) = bench.emcrm.serve(&folder, &[])?;
     let later = settled(server.address, users)?;
@@ -35,6 +35,16 @@ pub fn filled(bench: &Bench, report: &mut Report) -> Result<std::path::PathBuf> 
     report.add(Row::new("bulk import", ">= 20,000 users/s", rate >= 20_000.0, format!("{} users/s", grouped(rate)), &how));
     server.stop()?;
     Ok(folder)
+}
+
+/// People by `emcrm generate`, or by the application's import in this process when asked for.
+pub fn generate(bench: &Bench, folder: &std::path::Path, users: u64) -> Result<Duration> {
+    if bench.own_import {
+        let began = Instant::now();
+        crate::layers::filled(folder, users as usize)?;
+        return Ok(began.elapsed());
+    }
+    bench.emcrm.run(folder, &["generate", "--users", &users.to_string(), "--events", "0", "--attendance", "0", "--seed", "1"])
 }
 
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
