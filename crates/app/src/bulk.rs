@@ -67,7 +67,7 @@ impl App {
                 None => Guard::Missing("maxCapacity".to_owned()),
             };
             let op = tx.update(Table::Main, keys::event(event)).add("attendeeCount", seats).add("rev", 1);
-            drop(op.when(Guard::Present).or(Rule::EventUnknown).when(room).or(Rule::EventFull));
+            op.when(Guard::Present).or(Rule::EventUnknown).when(room).or(Rule::EventFull);
             self.reindex_later(&mut tx, &chunk.iter().map(keys::user_part).collect::<Vec<_>>());
             match self.transact(tx).await {
                 Ok(()) => answers.extend(chunk.iter().map(|_| Ok(()))),

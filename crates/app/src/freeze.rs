@@ -119,7 +119,7 @@ impl App {
                 op = op.add(state.count_attr(), count);
             }
         }
-        drop(op);
+        let _ = op;
         if !moved(self.transact(tx).await)? {
             return Ok(false);
         }

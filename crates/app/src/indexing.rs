@@ -14,7 +14,7 @@ use crate::{App, AppError};
 const BATCH: usize = 1_000;
 
 impl App {
-    pub(crate) fn user_doc(&self, user: &User) -> Doc {
+    pub(crate) fn user_doc(user: &User) -> Doc {
         let mut exact = vec![(Field::Name, user.full_name()), (Field::Email, user.email.normalised().to_owned())];
         let optional = [(Field::Company, &user.company), (Field::JobTitle, &user.job_title), (Field::City, &user.city), (Field::State, &user.state)];
         exact.extend(optional.iter().filter_map(|(field, value)| Some((*field, (*value).clone()?))));
@@ -55,7 +55,7 @@ impl App {
         for ids in users.chunks(BATCH) {
             let stored = self.store.users.get_many(ids).await?;
             let changes = ids.iter().zip(stored).map(|(id, user)| match user {
-                Some(user) => DocChange::Upsert(self.user_doc(&user)),
+                Some(user) => DocChange::Upsert(Self::user_doc(&user)),
                 None => DocChange::Delete(Kind::User, id.to_string()),
             });
             self.index.apply(changes.collect()).await?;
@@ -106,7 +106,7 @@ impl App {
 
     fn doc_of(&self, kind: Kind, item: emcrm_store::Item) -> Result<Doc, EngineError> {
         Ok(match kind {
-            Kind::User => self.user_doc(&from_item(item)?),
+            Kind::User => Self::user_doc(&from_item(item)?),
             Kind::Event => self.event_doc(&from_item(item)?),
         })
     }

@@ -1,5 +1,7 @@
 //! Finding people and values.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emcrm_model::{FieldErrors, Page, PageRequest, Position, Role, User, UserFilter, UserId, fold};
 use emcrm_search::{After, Condition, Conditions, Field, FieldType, Kind, SearchRequest, Sort, WINDOW_MAX, conditions_of};
 use sha2::{Digest, Sha256};
@@ -128,7 +130,7 @@ impl App {
     ) -> Result<(Vec<String>, u64, Option<String>, u32), AppError> {
         // A cursor goes on with the search that gave it out, not with another.
         let digest = Sha256::digest(format!("{kind:?}{conditions:?}{sort:?}").as_bytes());
-        let list = format!("search/{}", digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<String>());
+        let list = format!("search/{}", URL_SAFE_NO_PAD.encode(digest.get(..12).unwrap_or_default()));
         let (offset, after, number) = match position {
             SearchPosition::Page(page) => {
                 let offset = u64::from(page) * u64::from(size);
@@ -154,11 +156,10 @@ fn facet_field(name: &str) -> Result<Field, AppError> {
 fn parse_sort(text: Option<&str>, allowed: &[Field]) -> Result<Option<Sort>, AppError> {
     let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
     let (name, descending) = text.strip_prefix('-').map_or((text, false), |name| (name, true));
-    match Field::parse(name).filter(|field| allowed.contains(field)) {
-        Some(field) => Ok(Some(Sort { field, descending })),
-        None => {
-            let names: Vec<&str> = allowed.iter().map(|field| field.as_str()).collect();
-            Err(FieldErrors::one("sort", "enum", format!("must be one of: {}, each also with '-' before it", names.join(", "))).into())
-        }
+    if let Some(field) = Field::parse(name).filter(|field| allowed.contains(field)) {
+        Ok(Some(Sort { field, descending }))
+    } else {
+        let names: Vec<&str> = allowed.iter().map(|field| field.as_str()).collect();
+        Err(FieldErrors::one("sort", "enum", format!("must be one of: {}, each also with '-' before it", names.join(", "))).into())
     }
 }

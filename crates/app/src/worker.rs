@@ -13,8 +13,11 @@ use tokio_util::task::TaskTracker;
 use crate::cascade::Outcome;
 use crate::{App, AppError};
 
-/// Tasks of one queue that are worked on at once.
-const AT_ONCE: usize = 8;
+/// Tasks of one queue that are worked on at once. Campaigns mostly wait, for their rate or for the mail server, so that many fit: a slow one must not
+/// keep the next one from its audience.
+fn at_once(queue: Queue) -> usize {
+    if queue == Queue::Mail { 64 } else { 8 }
+}
 /// Tasks that one read takes from a shard.
 const TAKE: u32 = 200;
 /// Documents are brought up to date in batches at least this far apart, so that a storm of changes does not become a storm of commits.
@@ -213,7 +216,7 @@ async fn start_due(
             }
         };
         for task in due {
-            if working.len() >= AT_ONCE {
+            if working.len() >= at_once(queue) {
                 // Something will end and wake us.
                 return false;
             }

@@ -237,18 +237,15 @@ impl CampaignDraft {
 
     pub fn parse(body: &Value) -> Result<Self, FieldErrors> {
         let mut f = Fields::new(body)?;
-        let filter = match f.nested("filter") {
-            Some(mut nested) => {
-                let filter = UserFilter::read(&mut nested);
-                f.absorb(nested);
-                Some(filter)
+        let filter = if let Some(mut nested) = f.nested("filter") {
+            let filter = UserFilter::read(&mut nested);
+            f.absorb(nested);
+            Some(filter)
+        } else {
+            if f.is_clean() && f.raw("filter").is_none() {
+                f.fault("filter", "missing", "this field is required: {} selects everybody");
             }
-            None => {
-                if f.is_clean() && f.raw("filter").is_none() {
-                    f.fault("filter", "missing", "this field is required: {} selects everybody");
-                }
-                None
-            }
+            None
         };
         let subject = f.text("subject", 1..=Self::SUBJECT_MAX);
         if subject.as_deref().is_some_and(|subject| subject.chars().any(char::is_control)) {

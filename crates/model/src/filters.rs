@@ -110,7 +110,13 @@ impl UserFilter {
     fn values(f: &mut Fields<'_>, name: &str) -> Vec<String> {
         let values = match f.raw(name) {
             Some(Value::Array(_)) => f.list(name, Self::VALUES_MAX, |text| {
-                if text.chars().count() > Self::VALUE_MAX { Err("must have at most 50 characters") } else { Ok(text.to_owned()) }
+                if text.chars().count() > Self::VALUE_MAX {
+                    Err("must have at most 50 characters")
+                } else if text.contains('\0') {
+                    Err("must not contain the NUL character")
+                } else {
+                    Ok(text.to_owned())
+                }
             }),
             _ => f.optional_text(name, 0..=Self::VALUE_MAX).into_iter().collect(),
         };

@@ -1,6 +1,14 @@
 //! What is accepted, what is refused, and that every fault is told at once.
 
-#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::cast_lossless,
+    reason = "tests fail by panicking, say their figures, and are called with literals"
+)]
 
 use emcrm_model::{CampaignDraft, DateTime, EmailAddress, EventDraft, FieldErrors, Patch, Slug, UserDraft, UserFilter, UserId, UserPatch, fold};
 use jiff::tz::TimeZone;
@@ -135,6 +143,7 @@ fn a_filter_names_reversed_ranges_and_takes_one_value_or_several() {
     assert_eq!((filter.company.len(), filter.city.len(), filter.state.len(), filter.min_attended), (2, 1, 0, Some(2)));
     let reversed = json!({ "minAttended": 3, "maxAttended": 2, "minHosted": -1, "maxHosted": 1.5 });
     assert_eq!(faults(UserFilter::parse(&reversed).unwrap_err()).len(), 3);
+    assert!(UserFilter::parse(&json!({ "city": ["a\0b"] })).is_err() && UserFilter::parse(&json!({ "city": "a\0b" })).is_err());
     assert_eq!(serde_json::from_value::<UserFilter>(filter.to_json()).unwrap(), filter);
 }
 

@@ -219,12 +219,11 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>) -> V
 }
 
 async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn Connection>, MailError> {
-    match line {
-        Some(connection) => Ok(connection),
-        None => {
-            let connection = run.app.transport.connect().await?;
-            run.open_lines.fetch_add(1, Ordering::Relaxed);
-            Ok(line.insert(connection))
-        }
+    if let Some(connection) = line {
+        Ok(connection)
+    } else {
+        let connection = run.app.transport.connect().await?;
+        run.open_lines.fetch_add(1, Ordering::Relaxed);
+        Ok(line.insert(connection))
     }
 }

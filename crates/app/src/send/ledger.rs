@@ -66,7 +66,7 @@ impl Step {
         if self.attempts != 0 {
             op = op.add("attempts", self.attempts);
         }
-        drop(op);
+        let _ = op;
         counted.moved(self.from, self.to);
     }
 }
@@ -90,7 +90,7 @@ impl Counted {
                 op = op.add(state.count_attr(), n);
             }
         }
-        drop(op);
+        let _ = op;
     }
 }
 

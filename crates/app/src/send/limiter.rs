@@ -60,7 +60,7 @@ mod tests {
         let limiter = Limiter::new(Some(10));
         let begin = Instant::now();
         limiter.take_at(begin, 1);
-        let later = begin + Duration::from_secs(60);
+        let later = begin + Duration::from_mins(1);
         assert_eq!(limiter.take_at(later, 5).unwrap(), later);
         assert_eq!(limiter.take_at(later, 1).unwrap() - later, Duration::from_millis(500));
     }

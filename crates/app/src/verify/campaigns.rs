@@ -217,7 +217,7 @@ impl Check<'_> {
                     tx.check(Table::Main, keys::user(&holder.to_owned().into()))
                         .when(Guard::Differs("email".to_owned(), address.as_str().into()))
                         .or(Rule::Changed);
-                    drop(tx.delete(Table::Main, claim.key.clone()).when(unchanged(claim, "user_id")).or(Rule::Changed));
+                    tx.delete(Table::Main, claim.key.clone()).when(unchanged(claim, "user_id")).or(Rule::Changed);
                 })
                 .await?;
             self.found(

@@ -54,7 +54,11 @@ impl Check<'_> {
         for event in events {
             self.slug_claim(event, items.get(&keys::slug_claim(&event.slug))).await?;
             if items.contains_key(&keys::event_tombstone(&event.id)) && !self.waiting.events.contains(event.id.as_str()) {
-                let repair = self.mend(|tx| drop(tx.delete(Table::Main, keys::event_tombstone(&event.id)))).await?;
+                let repair = self
+                    .mend(|tx| {
+                        tx.delete(Table::Main, keys::event_tombstone(&event.id));
+                    })
+                    .await?;
                 self.found(FindingKind::TombstoneLeft, keys::event_part(&event.id), "the mark of a deletion stands, but the event exists", repair);
             }
             self.host_rows(event, &items).await?;
@@ -87,7 +91,7 @@ impl Check<'_> {
         let repair = self
             .mend(|tx| {
                 let op = tx.update(Table::Main, keys::slug_claim(slug)).set("event_id", event.id.as_str());
-                drop(op.when(unchanged(claim, "event_id")).or(Rule::Changed));
+                op.when(unchanged(claim, "event_id")).or(Rule::Changed);
             })
             .await?;
         self.found(FindingKind::SlugClaimWrong, place, format!("the slug {slug} is claimed for event#{holder}, which does not have it"), repair);
@@ -105,7 +109,11 @@ impl Check<'_> {
                     continue;
                 }
                 // The clean-up of a deleted user finds its events by these rows.
-                let mut repair = self.mend(|tx| drop(tx.put(Table::Main, Item { key: row, attrs: json_attrs(Value::Null) }))).await?;
+                let mut repair = self
+                    .mend(|tx| {
+                        tx.put(Table::Main, Item { key: row, attrs: json_attrs(Value::Null) });
+                    })
+                    .await?;
                 if repair == Repair::Done {
                     repair = self.clean_up_user(host).await?;
                 }
@@ -119,7 +127,7 @@ impl Check<'_> {
                 let repair = self
                     .mend(|tx| {
                         tx.check(Table::Main, keys::user(host)).when(Guard::Present).or(Rule::Changed);
-                        drop(tx.put(Table::Main, Item { key: row, attrs: json_attrs(Value::Null) }));
+                        tx.put(Table::Main, Item { key: row, attrs: json_attrs(Value::Null) });
                     })
                     .await?;
                 self.found(FindingKind::HostRowMissing, place, "the event has this host, the row that says so is missing", repair);
@@ -155,7 +163,11 @@ impl Check<'_> {
         if stored.is_some_and(|event| event.map_or(true, |event| event.host_ids().contains(user))) {
             return Ok(());
         }
-        let repair = self.mend(|tx| drop(tx.delete(Table::Main, row.clone()))).await?;
+        let repair = self
+            .mend(|tx| {
+                tx.delete(Table::Main, row.clone());
+            })
+            .await?;
         let detail = format!("a row says that {} hosts {}, the event does not", keys::user_part(user), keys::event_part(&event));
         self.found(FindingKind::HostRowLeft, format!("{}/{}", row.pk, row.sk), detail, repair);
         Ok(())
@@ -187,7 +199,7 @@ impl Check<'_> {
                 let repair = self
                     .mend(|tx| {
                         let op = tx.update(Table::Main, keys::event(&event.id)).set("attendeeCount", seats).add("rev", 1);
-                        drop(op.when(Guard::Present).or(Rule::Changed).when(unchanged(&again, "rev")).or(Rule::Changed));
+                        op.when(Guard::Present).or(Rule::Changed).when(unchanged(&again, "rev")).or(Rule::Changed);
                     })
                     .await?;
                 let detail = format!("attendeeCount is {}, there are {seats} attendances", known.attendee_count);

@@ -135,7 +135,7 @@ impl Check<'_> {
     /// Digest of the document that the stored state makes; none when it cannot be read, which is another finding.
     fn digest(&self, kind: Kind, item: Item) -> Option<u64> {
         Some(match kind {
-            Kind::User => self.app.user_doc(&from_item::<User>(item).ok()?).digest(),
+            Kind::User => crate::App::user_doc(&from_item::<User>(item).ok()?).digest(),
             Kind::Event => self.app.event_doc(&from_item::<Event>(item).ok()?).digest(),
         })
     }

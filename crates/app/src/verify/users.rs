@@ -106,7 +106,11 @@ impl Check<'_> {
         for Seen { user, attended } in seen {
             self.email_claim(user, items.get(&keys::email_claim(&user.email))).await?;
             if items.contains_key(&keys::user_tombstone(&user.id)) && !self.waiting.users.contains(user.id.as_str()) {
-                let repair = self.mend(|tx| drop(tx.delete(Table::Main, keys::user_tombstone(&user.id)))).await?;
+                let repair = self
+                    .mend(|tx| {
+                        tx.delete(Table::Main, keys::user_tombstone(&user.id));
+                    })
+                    .await?;
                 self.found(FindingKind::TombstoneLeft, keys::user_part(&user.id), "the mark of a deletion stands, but the user exists", repair);
             }
             let hosted = self.hosted.get(&user.id).copied().unwrap_or(0);
@@ -144,7 +148,7 @@ impl Check<'_> {
         let repair = self
             .mend(|tx| {
                 let op = tx.update(Table::Main, keys::email_claim(address)).set("user_id", user.id.as_str());
-                drop(op.when(unchanged(claim, "user_id")).or(Rule::Changed));
+                op.when(unchanged(claim, "user_id")).or(Rule::Changed);
             })
             .await?;
         self.found(FindingKind::EmailClaimWrong, place, format!("the address {address} is claimed for user#{holder}, who does not have it"), repair);
@@ -186,7 +190,7 @@ impl Check<'_> {
                 let repair = self
                     .mend(|tx| {
                         let op = tx.update(Table::Main, keys::user(id)).set(attr, right).add("rev", 1);
-                        drop(op.when(Guard::Present).or(Rule::Changed).when(unchanged(&item, attr)).or(Rule::Changed));
+                        op.when(Guard::Present).or(Rule::Changed).when(unchanged(&item, attr)).or(Rule::Changed);
                         self.app.reindex_later(tx, &[keys::user_part(id)]);
                     })
                     .await?;

@@ -159,7 +159,7 @@ async fn who_was_deleted_changed_or_suppressed_after_the_freeze_is_not_mailed() 
     t.app.user_patch(&call(), &rows[1].user_id, patch(json!({ "city": "Boston" }))).await.unwrap();
     t.app.user_patch(&call(), &rows[2].user_id, patch(json!({ "email": "elsewhere@example.org" }))).await.unwrap();
     let mut tx = Transaction::new();
-    tx.put(Table::Email, Item { key: keys::suppression(&address(3)), attrs: Default::default() }).when(Guard::Absent).or(emcrm_store::Rule::Changed);
+    tx.put(Table::Email, Item { key: keys::suppression(&address(3)), attrs: emcrm_store::Attrs::default() }).when(Guard::Absent).or(emcrm_store::Rule::Changed);
     t.app.store.engine.transact(tx).await.unwrap();
     t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
     t.settle().await;

@@ -1,6 +1,14 @@
 //! Use cases on real embedded engines in memory, with a clock that stands still and a transport that answers as told.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::cast_lossless,
+    reason = "tests fail by panicking, say their figures, and are called with literals"
+)]
 
 mod attendance;
 mod campaigns;

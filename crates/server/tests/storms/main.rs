@@ -2,7 +2,15 @@
 //!
 //! Each runs a bounded slice here; `EMCRM_SOAK=1` runs the long version.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests fail by panicking, and say their figures")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::needless_pass_by_value,
+    clippy::cast_lossless,
+    reason = "tests fail by panicking, say their figures, and are called with literals"
+)]
 
 mod data_folder;
 mod kills;

@@ -165,7 +165,7 @@ impl Engine for SqliteEngine {
             return Err(EngineError::Limit(format!("{} keys in one read, at most {GET_MANY_MAX}", keys.len())));
         }
         keys.iter().try_for_each(check_key)?;
-        self.short(|connection| read::get_many(connection, table, keys))
+        self.short(|connection| keys.iter().map(|key| read::get(connection, table, key)).collect())
     }
 
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {

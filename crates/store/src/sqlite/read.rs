@@ -22,12 +22,6 @@ pub fn get(connection: &Connection, table: Table, key: &Key) -> Result<Option<It
     Ok(attrs(connection, table, key)?.map(|attrs| Item { key: key.clone(), attrs }))
 }
 
-/// All of them from one moment, in one reading transaction: the pages that their paths share are read once, and the locks are taken once.
-pub fn get_many(connection: &Connection, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
-    let open = connection.unchecked_transaction().map_err(|error| fault(&error))?;
-    keys.iter().map(|key| get(&open, table, key)).collect()
-}
-
 pub fn query(connection: &Connection, query: &Query) -> Result<Rows, EngineError> {
     let Some(select) = select(query) else { return Ok(Rows::default()) };
     let limit = query.limit as usize;

@@ -66,7 +66,10 @@ async fn wrong_totals_are_set_to_the_recount() {
     for (kind, count, finding) in [("users", 3, FindingKind::UserTotal), ("events", -1, FindingKind::EventTotal), ("campaigns", 1, FindingKind::CampaignTotal)]
     {
         let town = Town::new().await;
-        town.corrupt(|tx| drop(tx.add(Table::Main, keys::count(kind, 7), "n", count))).await;
+        town.corrupt(|tx| {
+            tx.add(Table::Main, keys::count(kind, 7), "n", count);
+        })
+        .await;
         named_and_mended(&town, &[finding], &format!("count#{kind}")).await;
     }
 }
@@ -75,7 +78,12 @@ async fn wrong_totals_are_set_to_the_recount() {
 async fn a_missing_total_is_made() {
     let town = Town::new().await;
     let shards: Vec<u32> = (0..keys::SHARDS).collect();
-    town.corrupt(|tx| shards.iter().for_each(|shard| drop(tx.delete(Table::Main, keys::count("users", *shard))))).await;
+    town.corrupt(|tx| {
+        for shard in &shards {
+            tx.delete(Table::Main, keys::count("users", *shard));
+        }
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::UserTotal], "count#users").await;
 }
 
@@ -83,7 +91,10 @@ async fn a_missing_total_is_made() {
 async fn counters_of_users_are_set_to_the_recount_and_searched_by_it() {
     for (attr, finding) in [("attendedCount", FindingKind::AttendedCount), ("hostedCount", FindingKind::HostedCount)] {
         let town = Town::new().await;
-        town.corrupt(|tx| drop(tx.add(Table::Main, keys::user(&town.user(0)), attr, -2))).await;
+        town.corrupt(|tx| {
+            tx.add(Table::Main, keys::user(&town.user(0)), attr, -2);
+        })
+        .await;
         // The index has the right number, the storage has not: both are said.
         let report = town.verify(false).await;
         assert_eq!(kinds(&report), [(finding, 1), (FindingKind::DocumentStale, 1)]);
@@ -96,14 +107,20 @@ async fn counters_of_users_are_set_to_the_recount_and_searched_by_it() {
 #[tokio::test]
 async fn the_seats_of_an_event_are_set_to_the_recount() {
     let town = Town::new().await;
-    town.corrupt(|tx| drop(tx.add(Table::Main, keys::event(&town.event(0)), "attendeeCount", -1))).await;
+    town.corrupt(|tx| {
+        tx.add(Table::Main, keys::event(&town.event(0)), "attendeeCount", -1);
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::AttendeeCount], "event#").await;
 }
 
 #[tokio::test]
 async fn more_attendances_than_seats_are_for_a_person() {
     let town = Town::new().await;
-    town.corrupt(|tx| drop(tx.update(Table::Main, keys::event(&town.event(0))).set("maxCapacity", 2))).await;
+    town.corrupt(|tx| {
+        tx.update(Table::Main, keys::event(&town.event(0))).set("maxCapacity", 2);
+    })
+    .await;
     named_and_left(&town, &[(FindingKind::OverCapacity, 1)]).await;
 }
 
@@ -111,12 +128,18 @@ async fn more_attendances_than_seats_are_for_a_person() {
 async fn a_missing_claim_is_put_back() {
     let town = Town::new().await;
     let address = town.stored(0).await.email;
-    town.corrupt(|tx| drop(tx.delete(Table::Main, keys::email_claim(&address)))).await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Main, keys::email_claim(&address));
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::EmailClaimMissing], "user#").await;
     assert_eq!(town.app.store.users.by_email(&address).await.unwrap().unwrap().id, town.user(0));
 
     let slug = town.app.store.events.get(&town.event(0)).await.unwrap().unwrap().slug;
-    town.corrupt(|tx| drop(tx.delete(Table::Main, keys::slug_claim(&slug)))).await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Main, keys::slug_claim(&slug));
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::SlugClaimMissing], "event#").await;
     assert_eq!(town.app.store.events.by_slug(&slug).await.unwrap().unwrap().id, town.event(0));
 }
@@ -127,11 +150,17 @@ async fn a_claim_for_somebody_who_does_not_have_it_is_corrected() {
     let address = town.stored(0).await.email;
     let slug = town.app.store.events.get(&town.event(0)).await.unwrap().unwrap().slug;
     for holder in ["nobody", town.user(1).as_str()] {
-        town.corrupt(|tx| drop(tx.update(Table::Main, keys::email_claim(&address)).set("user_id", holder))).await;
+        town.corrupt(|tx| {
+            tx.update(Table::Main, keys::email_claim(&address)).set("user_id", holder);
+        })
+        .await;
         named_and_mended(&town, &[FindingKind::EmailClaimWrong], "user#").await;
     }
     for holder in ["nothing", town.event(1).as_str()] {
-        town.corrupt(|tx| drop(tx.update(Table::Main, keys::slug_claim(&slug)).set("event_id", holder))).await;
+        town.corrupt(|tx| {
+            tx.update(Table::Main, keys::slug_claim(&slug)).set("event_id", holder);
+        })
+        .await;
         named_and_mended(&town, &[FindingKind::SlugClaimWrong], "event#").await;
     }
 }
@@ -141,10 +170,19 @@ async fn an_address_or_slug_of_two_is_for_a_person() {
     let town = Town::new().await;
     let address = town.stored(0).await.email;
     let was = town.stored(1).await.email;
-    town.corrupt(|tx| drop(tx.update(Table::Main, keys::user(&town.user(1))).set("email", address.as_str().to_uppercase()))).await;
-    town.corrupt(|tx| drop(tx.delete(Table::Main, keys::email_claim(&was)))).await;
+    town.corrupt(|tx| {
+        tx.update(Table::Main, keys::user(&town.user(1))).set("email", address.as_str().to_uppercase());
+    })
+    .await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Main, keys::email_claim(&was));
+    })
+    .await;
     let slug = town.app.store.events.get(&town.event(0)).await.unwrap().unwrap().slug;
-    town.corrupt(|tx| drop(tx.update(Table::Main, keys::event(&town.event(1))).set("slug", slug.as_str()))).await;
+    town.corrupt(|tx| {
+        tx.update(Table::Main, keys::event(&town.event(1))).set("slug", slug.as_str());
+    })
+    .await;
     town.app.reindex(|_| ()).await.unwrap();
     named_and_left(&town, &[(FindingKind::EmailShared, 1), (FindingKind::SlugShared, 1)]).await;
 }
@@ -163,11 +201,17 @@ async fn a_claim_that_nobody_has_is_found_through_the_ledger() {
 async fn attendances_without_their_user_or_event_are_cleaned_up() {
     let town = Town::new().await;
     let stored = town.app.store.engine.get(Table::Main, &keys::user(&town.user(1))).await.unwrap().unwrap();
-    town.corrupt(|tx| drop(tx.delete(Table::Main, keys::user(&town.user(1))))).await;
-    town.corrupt(|tx| drop(tx.add(Table::Main, keys::count("users", 0), "n", -1))).await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Main, keys::user(&town.user(1)));
+    })
+    .await;
+    town.corrupt(|tx| {
+        tx.add(Table::Main, keys::count("users", 0), "n", -1);
+    })
+    .await;
     assert_eq!(stored.attrs["attendedCount"], 2);
     town.app.reindex(|_| ()).await.unwrap();
-    let address = town.stored_address(1);
+    let address = Town::stored_address(1);
     let report = town.verify(false).await;
     assert_eq!(kinds(&report), [(FindingKind::EmailClaimLeft, 1), (FindingKind::AttendanceWithoutUser, 1), (FindingKind::HostWithoutUser, 1)]);
     assert_eq!(town.verify(true).await.repaired, 3);
@@ -196,9 +240,15 @@ async fn attendances_without_their_user_or_event_are_cleaned_up() {
 async fn rows_of_hosts_follow_the_event() {
     let town = Town::new().await;
     let row = keys::hosting(&town.user(0), &town.event(0));
-    town.corrupt(|tx| drop(tx.delete(Table::Main, row.clone()))).await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Main, row.clone());
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::HostRowMissing], "host#").await;
-    town.corrupt(|tx| drop(tx.put(Table::Main, Item { key: keys::hosting(&town.user(3), &town.event(0)), attrs: emcrm_store::Attrs::new() }))).await;
+    town.corrupt(|tx| {
+        tx.put(Table::Main, Item { key: keys::hosting(&town.user(3), &town.event(0)), attrs: emcrm_store::Attrs::new() });
+    })
+    .await;
     named_and_mended(&town, &[FindingKind::HostRowLeft], "host#").await;
 }
 
@@ -206,7 +256,10 @@ async fn rows_of_hosts_follow_the_event() {
 async fn the_mark_of_a_deletion_on_something_that_exists_is_removed() {
     let town = Town::new().await;
     for key in [keys::user_tombstone(&town.user(0)), keys::event_tombstone(&town.event(0))] {
-        town.corrupt(|tx| drop(tx.put(Table::Main, Item { key, attrs: emcrm_store::Attrs::new() }))).await;
+        town.corrupt(|tx| {
+            tx.put(Table::Main, Item { key, attrs: emcrm_store::Attrs::new() });
+        })
+        .await;
         named_and_mended(&town, &[FindingKind::TombstoneLeft], "").await;
     }
 }
@@ -215,7 +268,10 @@ async fn the_mark_of_a_deletion_on_something_that_exists_is_removed() {
 async fn counts_of_a_campaign_are_set_to_its_ledger() {
     let town = Town::new().await;
     for attr in ["sentCount", "errorCount", "totalRecipients"] {
-        town.corrupt(|tx| drop(tx.add(Table::Email, keys::campaign(&town.campaign), attr, 1))).await;
+        town.corrupt(|tx| {
+            tx.add(Table::Email, keys::campaign(&town.campaign), attr, 1);
+        })
+        .await;
         named_and_mended(&town, &[FindingKind::DeliveryCounts], "email#").await;
     }
 }
@@ -223,7 +279,10 @@ async fn counts_of_a_campaign_are_set_to_its_ledger() {
 #[tokio::test]
 async fn a_row_that_is_gone_from_the_ledger_shows_in_the_counts() {
     let town = Town::new().await;
-    town.corrupt(|tx| drop(tx.delete(Table::Email, keys::delivery(&town.campaign, &town.user(2))))).await;
+    town.corrupt(|tx| {
+        tx.delete(Table::Email, keys::delivery(&town.campaign, &town.user(2)));
+    })
+    .await;
     let report = town.verify(false).await;
     assert_eq!(kinds(&report), [(FindingKind::DeliveryCounts, 1)]);
     assert_eq!(report.findings[0].detail, "sentCount is 5, the ledger has 4; totalRecipients is 5, the ledger has 4");
@@ -251,7 +310,10 @@ async fn rows_that_wait_in_a_campaign_that_has_ended_are_findings() {
 async fn a_campaign_that_nobody_carries_on_gets_its_task_back() {
     for state in [CampaignState::Sending, CampaignState::Freezing, CampaignState::Pending] {
         let town = Town::new().await;
-        town.corrupt(|tx| drop(tx.update(Table::Email, keys::campaign(&town.campaign)).set("status", state.as_str()))).await;
+        town.corrupt(|tx| {
+            tx.update(Table::Email, keys::campaign(&town.campaign)).set("status", state.as_str());
+        })
+        .await;
         named_and_mended_with_a_note(&town).await;
     }
 }
@@ -267,8 +329,11 @@ async fn named_and_mended_with_a_note(town: &Town) {
 #[tokio::test]
 async fn an_address_that_was_mailed_twice_is_for_a_person() {
     let town = Town::new().await;
-    let address = town.stored_address(0);
-    town.corrupt(|tx| drop(tx.update(Table::Email, keys::delivery(&town.campaign, &town.user(3))).set("email", address.as_str()))).await;
+    let address = Town::stored_address(0);
+    town.corrupt(|tx| {
+        tx.update(Table::Email, keys::delivery(&town.campaign, &town.user(3))).set("email", address.as_str());
+    })
+    .await;
     named_and_left(&town, &[(FindingKind::AddressMailedTwice, 1)]).await;
     // A row that mailed nobody does not count.
     town.set_delivery(3, DeliveryState::Sent, DeliveryState::Skipped).await;
@@ -290,7 +355,10 @@ async fn a_task_that_was_given_up_is_named_and_tried_again() {
         created: now,
         error: None,
     };
-    town.corrupt(|tx| drop(tx.put(Table::Main, Item { key: task.key(), attrs: emcrm_store::Attrs::new() }))).await;
+    town.corrupt(|tx| {
+        tx.put(Table::Main, Item { key: task.key(), attrs: emcrm_store::Attrs::new() });
+    })
+    .await;
     town.app.store.tasks.bury(&task, "the disk was full").await.unwrap();
     let report = town.verify(false).await;
     assert!(report.findings[0].detail.contains("the disk was full"), "{:?}", report.findings);
@@ -310,8 +378,8 @@ async fn documents_that_are_missing_left_or_stale_are_named_and_the_index_is_mad
     for (changes, expected) in [
         (vec![DocChange::Delete(Kind::User, town.user(0).to_string())], vec![(FindingKind::DocumentMissing, 1)]),
         (vec![DocChange::Delete(Kind::Event, town.event(1).to_string())], vec![(FindingKind::DocumentMissing, 1)]),
-        (vec![DocChange::Upsert(app.user_doc(&ghost))], vec![(FindingKind::DocumentLeft, 1)]),
-        (vec![DocChange::Upsert(app.user_doc(&stale)), DocChange::Upsert(app.event_doc(&event))], vec![(FindingKind::DocumentStale, 2)]),
+        (vec![DocChange::Upsert(crate::App::user_doc(&ghost))], vec![(FindingKind::DocumentLeft, 1)]),
+        (vec![DocChange::Upsert(crate::App::user_doc(&stale)), DocChange::Upsert(app.event_doc(&event))], vec![(FindingKind::DocumentStale, 2)]),
     ] {
         app.index.apply(changes).await.unwrap();
         app.index.flush().await.unwrap();
@@ -333,8 +401,14 @@ async fn an_index_that_was_made_anew_is_filled_first() {
 #[tokio::test]
 async fn an_item_that_cannot_be_read_does_not_end_the_run() {
     let town = Town::new().await;
-    town.corrupt(|tx| drop(tx.update(Table::Main, keys::user(&town.user(0))).set("email", 7))).await;
-    town.corrupt(|tx| drop(tx.add(Table::Main, keys::count("users", 0), "n", 1))).await;
+    town.corrupt(|tx| {
+        tx.update(Table::Main, keys::user(&town.user(0))).set("email", 7);
+    })
+    .await;
+    town.corrupt(|tx| {
+        tx.add(Table::Main, keys::count("users", 0), "n", 1);
+    })
+    .await;
     let report = town.verify(false).await;
     assert_eq!(report.found.get(&FindingKind::Unreadable), Some(&1), "{:?}", report.findings);
     assert_eq!(report.found.get(&FindingKind::UserTotal), Some(&1));

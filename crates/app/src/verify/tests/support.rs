@@ -149,7 +149,7 @@ impl Town {
         self.app.store.users.get(&self.users[n]).await.unwrap().unwrap()
     }
 
-    pub(super) fn stored_address(&self, n: usize) -> EmailAddress {
+    pub(super) fn stored_address(n: usize) -> EmailAddress {
         EmailAddress::parse(&format!("p{n}@example.org")).unwrap()
     }
 
