@@ -84,7 +84,7 @@ fn one(bench: &Bench, report: &mut Report, folder: &Path, sink: Sink<'_>, connec
             bail!("the sink's recipients are not those of the ledger, each once");
         }
         span = seen.span;
-        proof = "; the sink's recipients are those of the ledger, each once".to_owned();
+        "; the sink's recipients are those of the ledger, each once".clone_into(&mut proof);
     }
     server.stop()?;
     let after = bare_rate(sink, connections, people as usize / 2)?;
@@ -136,7 +136,7 @@ fn watch(server: &Running) -> Result<Ran> {
             "sent" => break,
             _ => bail!("the campaign came to {campaign}"),
         }
-        if began.elapsed() > Duration::from_secs(900) {
+        if began.elapsed() > Duration::from_mins(15) {
             bail!("after 15 minutes the campaign is still {campaign}");
         }
         std::thread::sleep(Duration::from_millis(10));

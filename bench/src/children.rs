@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::http_client::get_once;
 
-const START_MAX: Duration = Duration::from_secs(60);
+const START_MAX: Duration = Duration::from_mins(1);
 const STOP_MAX: Duration = Duration::from_secs(30);
 
 /// A process and where it listens.

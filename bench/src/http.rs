@@ -80,7 +80,7 @@ pub fn settled(server: SocketAddr, users: u64) -> Result<Duration> {
         if status == 200 && page.get("total").and_then(Value::as_u64) >= Some(users) {
             return Ok(began.elapsed());
         }
-        if began.elapsed() > Duration::from_secs(600) {
+        if began.elapsed() > Duration::from_mins(10) {
             bail!("after ten minutes a search answers {status} {page}, not {users} users");
         }
         std::thread::sleep(Duration::from_millis(20));

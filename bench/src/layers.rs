@@ -123,7 +123,10 @@ async fn engine(folder: &Path) -> Result<()> {
         let engine = three.clone();
         async move {
             let found = engine.get(Table::Main, &Key::single(format!("user#{}", (n * 7919) % COUNT))).await?;
-            if found.is_none() { bail!("user {n} is not there") } else { Ok(()) }
+            if found.is_none() {
+                bail!("user {n} is not there");
+            }
+            Ok(())
         }
     })
     .await?;
@@ -212,7 +215,7 @@ async fn creates_and_registrations(app: &Arc<App>) -> Result<()> {
 
 async fn settle(app: &App) -> Result<()> {
     let began = Instant::now();
-    while !app.index_settled(Duration::from_secs(60)).await? {}
+    while !app.index_settled(Duration::from_mins(1)).await? {}
     tell(&format!("{:44} {:>12.2} s", "  until all of it is searchable", began.elapsed().as_secs_f64()));
     Ok(())
 }
