@@ -86,8 +86,13 @@ impl FromStr for EmailAddress {
 }
 
 /// What is stored is taken as it is; [`EmailAddress::is_deliverable`] tells whether it may be mailed.
+///
+/// Reading is frequent and checking is not cheap, so an ASCII address, whose normal form is its lower-case form, is not parsed anew.
 impl From<String> for EmailAddress {
     fn from(text: String) -> Self {
+        if text.is_ascii() {
+            return Self { normalised: text.trim().to_ascii_lowercase(), typed: text };
+        }
         Self::parse(&text).unwrap_or_else(|_| Self { normalised: text.trim().to_lowercase(), typed: text })
     }
 }

@@ -182,6 +182,15 @@ proptest! {
             // What is normalised stays as it is.
             let again = EmailAddress::parse(address.normalised()).unwrap();
             prop_assert_eq!(again.normalised(), address.normalised());
+            // Stored and read back it is the same, by the short way too.
+            prop_assert_eq!(EmailAddress::from(address.as_str().to_owned()), address);
+        }
+    }
+
+    #[test]
+    fn an_address_is_the_same_when_it_is_read_back(local in "[A-Za-z0-9.+'_-]{1,20}", domain in "([A-Za-z0-9äßÉ-]{1,8}\\.){1,3}[A-Za-z]{2,5}") {
+        if let Ok(address) = EmailAddress::parse(&format!("{local}@{domain}")) {
+            prop_assert_eq!(EmailAddress::from(address.as_str().to_owned()), address);
         }
     }
 
