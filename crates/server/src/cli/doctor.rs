@@ -1,27 +1,423 @@
-//! `emcrm doctor`: says what is wrong.
+//! `emcrm doctor`: what is configured, what is reachable, what waits, and in words what is wrong and what to do. Mends nothing.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
+use emcrm_app::App;
+use emcrm_model::{Clock, SystemClock};
+use emcrm_store::sqlite::{OpenError, SqliteEngine};
+use emcrm_store::{CountKind, Queue};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::body::Bytes;
+use hyper_util::rt::TokioIo;
+use jiff::Timestamp;
+use serde::Serialize;
 
-use crate::config::Config;
+use super::open::open_app;
+use crate::config::{Config, MailTransport};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
 Examples:
-  emcrm doctor                           configuration, folders, database, index
-  emcrm doctor --live                    ask the running server as well
-  emcrm doctor --json                    for programs")]
+  emcrm doctor                           configuration, folder, clock, storage, index, mail, waiting work
+  emcrm doctor --json                    for programs
+  emcrm doctor --live                    only whether the server of this configuration answers; for a container's health check
+
+While a server runs on the data folder, doctor asks it instead of opening the folder.
+Exit status: 0 well, also with warnings; 1 something is wrong (with --live: no answer); 2 the configuration is wrong.")]
 pub struct DoctorArgs {
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
-    /// Ask the running server as well
+    /// Only ask the running server whether it is alive
     #[arg(long)]
     pub live: bool,
 }
 
-#[expect(clippy::unused_async, reason = "written next")]
-pub async fn run(_: DoctorArgs, _: Config) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("doctor is not there yet")
+/// Below this many free bytes a warning, below the second a fault.
+const FREE_LOW: u64 = 1024 * 1024 * 1024;
+const FREE_NONE: u64 = 100 * 1024 * 1024;
+/// No clock is right that shows a time before this program was made: 2026-01-01T00:00:00Z.
+const MADE: i64 = 1_767_225_600;
+/// A file of the future by more than this is the sign of a clock that was set back, in seconds.
+const FUTURE: i64 = 300;
+/// Dead letters that are told.
+const DEAD_TOLD: u32 = 20;
+/// Work that waits longer than this waits too long while a server runs, in seconds.
+const WAITS_LONG: u64 = 60;
+const HTTP_PATIENCE: Duration = Duration::from_secs(3);
+const HTTP_BYTES_MAX: usize = 64 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum State {
+    Ok,
+    Warning,
+    Fault,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Finding {
+    about: &'static str,
+    state: State,
+    says: String,
+    /// What to do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    fn ok(&mut self, about: &'static str, says: impl Into<String>) {
+        self.findings.push(Finding { about, state: State::Ok, says: says.into(), advice: None });
+    }
+    fn warn(&mut self, about: &'static str, says: impl Into<String>, advice: impl Into<String>) {
+        self.findings.push(Finding { about, state: State::Warning, says: says.into(), advice: Some(advice.into()) });
+    }
+    fn fault(&mut self, about: &'static str, says: impl Into<String>, advice: impl Into<String>) {
+        self.findings.push(Finding { about, state: State::Fault, says: says.into(), advice: Some(advice.into()) });
+    }
+    fn is_well(&self) -> bool {
+        self.findings.iter().all(|finding| finding.state != State::Fault)
+    }
+
+    fn in_words(&self) -> String {
+        let mut text = String::new();
+        for Finding { about, state, says, advice } in &self.findings {
+            let mark = match state {
+                State::Ok => "ok     ",
+                State::Warning => "warning",
+                State::Fault => "FAULT  ",
+            };
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{mark}  {about:13}  {says}");
+            if let Some(advice) = advice {
+                let _ = writeln!(text, "{:24}-> {advice}", "");
+            }
+        }
+        let faults = self.findings.iter().filter(|finding| finding.state == State::Fault).count();
+        let _ = if faults == 0 { writeln!(text, "Nothing is wrong.") } else { writeln!(text, "{faults} {}.", if faults == 1 { "fault" } else { "faults" }) };
+        text
+    }
+}
+
+pub async fn run(args: DoctorArgs, config: Config) -> anyhow::Result<ExitCode> {
+    let report = if args.live { live(&config).await } else { examine(&config).await };
+    let mut stdout = std::io::stdout().lock();
+    if args.json {
+        writeln!(stdout, "{}", serde_json::json!({ "well": report.is_well(), "findings": report.findings }))?;
+    } else {
+        stdout.write_all(report.in_words().as_bytes())?;
+    }
+    Ok(if report.is_well() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn examine(config: &Config) -> Report {
+    let mut report = Report::default();
+    configuration(config, &mut report);
+    let folder = config.app.data_dir.as_path();
+    clock(folder, &SystemClock, &mut report);
+    if !folder.exists() {
+        report.ok("data folder", format!("{} is not there yet; the first start makes it", folder.display()));
+        mail_later(config, &mut report);
+        return report;
+    }
+    free_space(folder, &mut report);
+    // Any other fault is told by `open_app`, with advice.
+    if let Err(OpenError::InUse { pid, .. }) = SqliteEngine::open(folder) {
+        let who = pid.map(|pid| format!(" (process {pid})")).unwrap_or_default();
+        report.ok("data folder", format!("{} is in use by a running program{who}; asking it", folder.display()));
+        running(config, &mut report).await;
+        return report;
+    }
+    match open_app(config) {
+        Ok(app) => {
+            report.ok("data folder", format!("{} can be read and written; no server is running on it", folder.display()));
+            opened(&app, &mut report).await;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (says, advice) = text.split_once(". ").unwrap_or((&text, "See docs/OPERATIONS.md."));
+            report.fault("data folder", says.to_owned(), advice.to_owned());
+        }
+    }
+    report
+}
+
+/// What was chosen and why. Secrets are said to be there, no more.
+fn configuration(config: &Config, report: &mut Report) {
+    let (storage, search) = (config.storage(), config.search_engine());
+    report.ok("storage", format!("{}, because {}", storage.engine.as_str(), storage.because));
+    report.ok("search", format!("{}, because {}", search.engine.as_str(), search.because));
+    let mail = match (config.mail.transport, config.smtp_settings()) {
+        (MailTransport::Smtp, Some(Ok(smtp))) => {
+            let sign_in = if smtp.credentials.is_some() { "with a sign-in (hidden)" } else { "without sign-in" };
+            format!("smtp to {}:{} {sign_in}", smtp.host, smtp.port)
+        }
+        (transport, _) => transport.as_str().to_owned(),
+    };
+    let from = &config.mail.from.0;
+    report.ok("mail", format!("{mail}; comes from {}", from.address));
+    if config.mail.transport != MailTransport::Outbox && from.address.ends_with(".invalid") {
+        report.fault("mail", format!("{} is nobody's address", from.address), "Set MAIL_FROM to an address of yours; mail from others is refused.");
+    }
+    let key = if config.app.secret_key.is_some() { "APP_SECRET_KEY is set (hidden)" } else { "kept in the data folder" };
+    report.ok("secret key", key);
+    match config.listen() {
+        Ok(listen) => {
+            report.ok("address", format!("http://{} (role {})", listen.address, config.app.role.as_str()));
+            if let Some(note) = listen.note {
+                report.warn("address", "not the configured one", note);
+            }
+        }
+        Err(error) => report.fault("address", error.to_string(), "Correct APP_API_HOST."),
+    }
+    for note in &config.notes {
+        report.warn("configuration", note.clone(), "See docs/CONFIGURATION.md.");
+    }
+}
+
+fn clock(folder: &Path, clock: &dyn Clock, report: &mut Report) {
+    let now = clock.now();
+    let advice = "Set the clock (or let NTP do it): times of campaigns, leases and retries depend on it.";
+    if now.as_second() < MADE {
+        report.fault("clock", format!("it shows {now:.0}, which is before this program was made"), advice);
+        return;
+    }
+    let files = ["emcrm.db", "emcrm.db-wal", "secret.key"].map(|name| folder.join(name));
+    let changed = |path: &Path| path.metadata().and_then(|meta| meta.modified()).ok().and_then(|time| Timestamp::try_from(time).ok());
+    let newest = files.iter().filter_map(|path| changed(path)).max();
+    match newest.filter(|newest| newest.as_second() > now.as_second() + FUTURE) {
+        Some(newest) => report.warn("clock", format!("it shows {now:.0}, but the data was changed at {newest:.0}, which is later"), advice),
+        None => report.ok("clock", format!("{now:.0}")),
+    }
+}
+
+fn free_space(folder: &Path, report: &mut Report) {
+    match rustix::fs::statvfs(folder) {
+        Ok(disk) => space(disk.f_bavail.saturating_mul(disk.f_frsize), report),
+        Err(error) => report.warn("disk", format!("its free space cannot be read: {error}"), "Look with df."),
+    }
+}
+
+fn space(free: u64, report: &mut Report) {
+    let says = format!("{:.1} GB free", free as f64 / 1e9);
+    let advice = "Make room: when the disk is full, nothing can be changed any more (nothing is damaged by it).";
+    match free {
+        0..FREE_NONE => report.fault("disk", says, advice),
+        FREE_NONE..FREE_LOW => report.warn("disk", says, advice),
+        _ => report.ok("disk", says),
+    }
+}
+
+/// A transport that needs no data folder is asked for nothing before the first start.
+fn mail_later(config: &Config, report: &mut Report) {
+    if config.mail.transport == MailTransport::Smtp {
+        report.ok("mail server", "is asked once there is a data folder");
+    }
+}
+
+/// The folder is ours: everything can be looked at.
+async fn opened(app: &App, report: &mut Report) {
+    let health = app.health().await;
+    match (&health.storage, app.store.counts.total(CountKind::Users).await) {
+        (Ok(()), Ok(users)) => report.ok("storage", format!("{} answers; {users} people", app.store.engine.name())),
+        (Err(error), _) => report.fault("storage", error.clone(), "Nothing works without it. Restore a backup, or see docs/OPERATIONS.md."),
+        (_, Err(error)) => report.fault("storage", error.to_string(), "Nothing works without it. Restore a backup, or see docs/OPERATIONS.md."),
+    }
+    match (&health.search, app.index.is_complete().await) {
+        (Ok(()), Ok(true)) => report.ok("search", format!("{} answers", app.index.name())),
+        (Ok(()), Ok(false)) => report.warn("search", "the index is empty or was lost", "Nothing to do: the next start fills it. `emcrm reindex` does it now."),
+        (Err(error), _) => report.fault("search", error.clone(), "Run `emcrm reindex`; nothing is lost by it."),
+        (_, Err(error)) => report.fault("search", error.to_string(), "Run `emcrm reindex`; nothing is lost by it."),
+    }
+    match tokio::time::timeout(Duration::from_secs(20), app.transport.health()).await {
+        Ok(Ok(())) => report.ok("mail", format!("{} answers", app.transport.name())),
+        Ok(Err(error)) => report.fault("mail", error.to_string(), "Campaigns wait until it can be used. Check MAIL_TRANSPORT and MAIL_SMTP_URL."),
+        Err(_) => report.fault("mail", "no answer within 20 seconds", "Campaigns wait until it answers. Check MAIL_SMTP_URL and the network."),
+    }
+    if let Err(error) = waiting(app, report).await {
+        report.fault("work", error.to_string(), "See the storage above.");
+    }
+}
+
+async fn waiting(app: &App, report: &mut Report) -> Result<(), emcrm_app::AppError> {
+    for (queue, backlog) in Queue::ALL.into_iter().zip(app.backlog().await?.queues) {
+        let says = format!("queue {}: {} tasks wait", backlog.queue, backlog.waiting);
+        if backlog.oldest_seconds > WAITS_LONG {
+            report.warn("work", format!("{says}, the oldest since {} s", backlog.oldest_seconds), "Start the server (role all or worker): it does them.");
+        } else {
+            report.ok("work", says);
+        }
+        for dead in app.store.tasks.dead(queue, DEAD_TOLD).await? {
+            let why = dead.error.as_deref().unwrap_or("no reason was kept");
+            let advice = "Mend the cause, then `emcrm verify --repair` has it tried again.";
+            report.fault("work", format!("queue {}: a task of kind {} was given up after {} attempts: {why}", backlog.queue, dead.kind, dead.attempts), advice);
+        }
+        if backlog.dead > u64::from(DEAD_TOLD) {
+            report.fault("work", format!("queue {}: {} tasks were given up in all", backlog.queue, backlog.dead), "The first ones are above.");
+        }
+    }
+    Ok(())
+}
+
+/// A server has the folder: it is asked.
+async fn running(config: &Config, report: &mut Report) {
+    let Some(address) = address(config) else {
+        report.warn("server", "its port is not known, because APP_API_PORT is 0", "Ask /health/ready at the address it printed at its start.");
+        return;
+    };
+    match get(address, "/health/ready").await {
+        Ok((200, body)) => report.ok("server", format!("http://{address} is ready: {body}")),
+        Ok((status, body)) => report.fault("server", format!("http://{address} answers {status}: {body}"), "The server's log says why."),
+        Err(error) => {
+            let advice = "Another command may be using the folder, or the server listens elsewhere (APP_API_HOST, APP_API_PORT), or it hangs: see its log.";
+            report.fault("server", format!("http://{address} does not answer: {error}"), advice);
+        }
+    }
+}
+
+async fn live(config: &Config) -> Report {
+    let mut report = Report::default();
+    let Some(address) = address(config) else {
+        report.fault("server", "its port is not known, because APP_API_PORT is 0", "Choose a port.");
+        return report;
+    };
+    match get(address, "/health/live").await {
+        Ok((200, _)) => report.ok("server", format!("http://{address} is alive")),
+        Ok((status, body)) => report.fault("server", format!("http://{address} answers {status}: {body}"), "Start it again."),
+        Err(error) => report.fault("server", format!("http://{address} does not answer: {error}"), "Start it."),
+    }
+    report
+}
+
+/// Where the server of this configuration is reached from this machine.
+fn address(config: &Config) -> Option<SocketAddr> {
+    let mut address = config.listen().ok()?.address;
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv6() { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) });
+    }
+    (address.port() != 0).then_some(address)
+}
+
+/// Status and body of a short answer.
+async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+    let exchange = async {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = hyper::Request::get(path).header("host", address.to_string()).header("connection", "close").body(Empty::<Bytes>::new())?;
+        let answer = sender.send_request(request).await?;
+        let status = answer.status().as_u16();
+        let body = Limited::new(answer.into_body(), HTTP_BYTES_MAX).collect().await.map_err(|error| anyhow::anyhow!("{error}"))?;
+        anyhow::Ok((status, String::from_utf8_lossy(&body.to_bytes()).trim().to_owned()))
+    };
+    tokio::time::timeout(HTTP_PATIENCE, exchange).await.map_err(|_| anyhow::anyhow!("no answer within {} seconds", HTTP_PATIENCE.as_secs()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use emcrm_model::FixedClock;
+
+    use super::*;
+    use crate::config::Sources;
+
+    fn config(settings: &[(&str, &str)]) -> Config {
+        let environment = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::load(&Sources { environment, ..Sources::default() }).unwrap()
+    }
+
+    #[test]
+    fn what_is_configured_is_told_without_secrets() {
+        let mut report = Report::default();
+        let secret = "a-secret-key-that-nobody-may-see-0123456789";
+        configuration(
+            &config(&[
+                ("MAIL_TRANSPORT", "smtp"),
+                ("MAIL_SMTP_URL", "smtp://anna:hush-hush@mail.example.org:2525"),
+                ("MAIL_FROM", "Events <events@example.org>"),
+                ("APP_SECRET_KEY", secret),
+                ("APP_API_HOST", "0.0.0.0"),
+            ]),
+            &mut report,
+        );
+        let text = report.in_words();
+        assert!(!text.contains("hush") && !text.contains(secret) && !text.contains("anna"), "{text}");
+        for expected in [
+            "sqlite, because it is the default",
+            "smtp to mail.example.org:2525 with a sign-in (hidden); comes from events@example.org",
+            "APP_SECRET_KEY is set (hidden)",
+            "Listening on 127.0.0.1 and not on 0.0.0.0",
+        ] {
+            assert!(text.contains(expected), "{expected} in {text}");
+        }
+        assert!(report.is_well());
+    }
+
+    #[test]
+    fn mail_in_nobodys_name_is_a_fault() {
+        let mut report = Report::default();
+        configuration(&config(&[("MAIL_TRANSPORT", "smtp"), ("MAIL_SMTP_URL", "smtp://127.0.0.1:2525")]), &mut report);
+        assert!(!report.is_well());
+        assert!(report.in_words().contains("Set MAIL_FROM"), "{}", report.in_words());
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |now: &str| {
+            let mut report = Report::default();
+            clock(folder.path(), &FixedClock::new(now.parse().unwrap()), &mut report);
+            report.findings[0].state
+        };
+        assert_eq!(told("1970-01-01T00:00:10Z"), State::Fault);
+        assert_eq!(told("2026-06-01T00:00:00Z"), State::Ok);
+        let file = std::fs::File::create(folder.path().join("emcrm.db")).unwrap();
+        let changed = "2026-06-01T01:00:00Z".parse::<Timestamp>().unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + Duration::from_secs(changed.as_second() as u64)).unwrap();
+        assert_eq!(told("2026-06-01T00:00:00Z"), State::Warning);
+        assert_eq!(told("2026-06-01T02:00:00Z"), State::Ok);
+    }
+
+    #[test]
+    fn a_disk_that_fills_up_is_named_before_it_is_full() {
+        for (free, state) in [(0, State::Fault), (50_000_000, State::Fault), (500_000_000, State::Warning), (50_000_000_000, State::Ok)] {
+            let mut report = Report::default();
+            space(free, &mut report);
+            assert_eq!(report.findings[0].state, state, "{free}");
+        }
+    }
+
+    #[test]
+    fn a_server_on_all_addresses_is_asked_on_this_machine() {
+        let all = config(&[("APP_API_HOST", "0.0.0.0"), ("APP_ALLOW_UNAUTHENTICATED", "true"), ("APP_API_PORT", "8123")]);
+        assert_eq!(address(&all).unwrap().to_string(), "127.0.0.1:8123");
+        assert_eq!(address(&config(&[("APP_API_PORT", "0")])), None);
+    }
+
+    #[test]
+    fn words_say_what_is_wrong_and_what_to_do() {
+        let mut report = Report::default();
+        report.ok("disk", "12.0 GB free");
+        report.warn("search", "the index is empty", "Nothing to do.");
+        report.fault("mail", "no answer", "Check MAIL_SMTP_URL.");
+        assert_eq!(
+            report.in_words(),
+            "ok       disk           12.0 GB free\n\
+             warning  search         the index is empty\n\
+             \x20                       -> Nothing to do.\n\
+             FAULT    mail           no answer\n\
+             \x20                       -> Check MAIL_SMTP_URL.\n\
+             1 fault.\n"
+        );
+    }
 }

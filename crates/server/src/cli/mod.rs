@@ -5,6 +5,7 @@ pub mod doctor;
 pub mod generate;
 pub mod open;
 pub mod openapi;
+pub mod progress;
 pub mod reindex;
 pub mod serve;
 pub mod verify;

@@ -18,12 +18,12 @@ use crate::serve::{ServeSettings, Server, listen};
 #[command(after_help = "\
 Examples:
   emcrm serve                            answer requests and run tasks
-  emcrm serve --demo                     with made-up people and events, if there is nobody yet
+  emcrm serve --demo                     made-up people and events in a folder that is thrown away at the end
   emcrm serve --role api                 answer requests only; another process runs the tasks
 
 The first SIGTERM or SIGINT lets requests in hand end; the second ends the process at once.")]
 pub struct ServeArgs {
-    /// Fill an empty data folder with made-up people and events first
+    /// Show made-up people, events and campaigns, in a folder that is thrown away at the end; mails become files
     #[arg(long)]
     pub demo: bool,
     /// What this process does; wins over APP_ROLE
@@ -67,8 +67,14 @@ async fn serve(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
     let wanted = config.listen().map_err(StartError::from)?;
     // The address first: it is the more common mistake, and cheaper to find than an open database is to close.
     let listener = listen(wanted.address).await.map_err(|error| StartError::address(wanted.address, &error))?;
+    // The folder of a demo lives as long as the server.
+    let (config, demo_folder) = if args.demo {
+        let (config, folder) = demo::throw_away(config)?;
+        (config, Some(folder))
+    } else {
+        (config, None)
+    };
     let app = open::open_app(&config)?;
-    open::complete_index(&app).await?;
     if args.demo {
         demo::fill(&app).await?;
     }
@@ -79,6 +85,9 @@ async fn serve(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
 
     let mut lines =
         vec![format!("{} is ready at http://{} (role {}, data in {})", config.app.name, server.address, role.as_str(), config.app.data_dir.display())];
+    if demo_folder.is_some() {
+        lines.extend(demo::lines(&format!("http://{}", server.address), &config.app.data_dir));
+    }
     lines.extend(wanted.note);
     lines.extend(config.notes.iter().cloned());
     tell(&lines);
@@ -101,6 +110,7 @@ async fn serve(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
         }
         () = signals.next() => {
             tell(&["Ended at once.".to_owned()]);
+            drop(demo_folder);
             std::process::exit(1);
         }
     }

@@ -10,6 +10,7 @@
 
 mod attendance;
 mod bodies;
+mod commands;
 mod conditional;
 mod config;
 mod docs;

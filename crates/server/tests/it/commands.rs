@@ -1,0 +1,155 @@
+//! The commands that are not the server: generate, verify, reindex, doctor, and the demo.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::helpers::process::{Process, emcrm, run, start};
+
+fn command(folder: &Path, args: &[&str]) -> (i32, String, String) {
+    let mut command = emcrm(folder);
+    command.args(args);
+    run(command)
+}
+
+/// Exit status and the JSON that was answered.
+fn json(folder: &Path, args: &[&str]) -> (i32, Value) {
+    let (status, stdout, stderr) = command(folder, args);
+    (status, serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}{stderr}")))
+}
+
+fn get(server: &Process, path: &str) -> Value {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{answer}");
+    serde_json::from_str(body).unwrap_or_else(|_| panic!("{answer}"))
+}
+
+const GENERATE: [&str; 9] = ["generate", "--users", "600", "--events", "10", "--attendance", "900", "--json", "--seed"];
+
+#[test]
+fn generated_data_is_the_same_for_the_same_seed_and_verifies() {
+    let mut first = Vec::new();
+    for seed in ["3", "3", "4"] {
+        let folder = tempfile::tempdir().unwrap();
+        let (status, made) = json(folder.path(), &[&GENERATE[..], &[seed]].concat());
+        assert_eq!((status, &made["users"], &made["events"], &made["attendance"]), (0, &600.into(), &10.into(), &900.into()));
+        let (status, again) = json(folder.path(), &[&GENERATE[..], &[seed]].concat());
+        assert_eq!((status, &again["users"], &again["already_there"]), (0, &0.into(), &1510.into()));
+        let (status, report) = json(folder.path(), &["verify", "--json"]);
+        assert_eq!((status, &report["clean"]), (0, &true.into()), "{report}");
+        assert_eq!(report["counted"]["documents"], 610);
+        let server = start(emcrm(folder.path()));
+        let mut users = get(&server, "/users?size=100");
+        users["items"].as_array_mut().into_iter().flatten().for_each(|user| drop(user.as_object_mut().unwrap().remove("rev")));
+        first.push(users["items"].to_string());
+    }
+    assert!(first[0] == first[1], "the same seed, the same people");
+    assert!(first[0] != first[2], "another seed, other people");
+}
+
+#[test]
+fn reindex_builds_the_index_that_was_deleted() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &[&GENERATE[..], &["1"]].concat());
+    std::fs::remove_dir_all(folder.path().join("data/search")).unwrap();
+    let (status, made) = json(folder.path(), &["reindex", "--json"]);
+    assert_eq!((status, &made["documents"]), (0, &610.into()));
+    assert_eq!(command(folder.path(), &["verify"]).0, 0);
+}
+
+#[test]
+fn verify_ends_with_1_when_something_was_found_and_with_0_after_the_repair() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &[&GENERATE[..], &["1"]].concat());
+    {
+        use emcrm_store::{Engine, Table, Transaction, keys};
+        let engine = emcrm_store::sqlite::SqliteEngine::open(&folder.path().join("data")).unwrap();
+        let mut tx = Transaction::new();
+        tx.add(Table::Main, keys::count("users", 0), "n", 5);
+        tokio::runtime::Runtime::new().unwrap().block_on(engine.transact(tx)).unwrap();
+    }
+    let (status, stdout, _) = command(folder.path(), &["verify"]);
+    assert_eq!(status, 1, "{stdout}");
+    assert!(stdout.contains("user_total: count#users: the total says 605, there are 600"), "{stdout}");
+    let (status, report) = json(folder.path(), &["verify", "--repair", "--json"]);
+    assert_eq!((status, &report["repaired"]), (1, &1.into()), "{report}");
+    assert_eq!(command(folder.path(), &["verify"]).0, 0);
+}
+
+#[test]
+fn while_a_server_runs_the_others_say_so_and_doctor_asks_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let on_port = || {
+        let mut command = emcrm(folder.path());
+        command.env("APP_API_PORT", &port);
+        command
+    };
+    let mut server = start(on_port());
+    for name in ["verify", "reindex", "generate"] {
+        let (status, _, stderr) = command(folder.path(), &[name]);
+        assert_eq!(status, 3, "{stderr}");
+        assert!(stderr.contains("in use by another process") && stderr.contains("Stop that process first"), "{stderr}");
+    }
+    let mut doctor = on_port();
+    doctor.arg("doctor");
+    let (status, stdout, stderr) = run(doctor);
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("is ready") && stdout.contains("Nothing is wrong."), "{stdout}");
+    let live = || {
+        let mut live = on_port();
+        live.args(["doctor", "--live"]);
+        run(live).0
+    };
+    assert_eq!(live(), 0);
+    server.signal("TERM");
+    assert!(server.end().0.success());
+    assert_eq!(live(), 1);
+}
+
+#[test]
+fn doctor_tells_a_new_folder_a_good_one_and_a_damaged_one_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let (status, stdout, _) = command(folder.path(), &["doctor"]);
+    assert_eq!(status, 0, "{stdout}");
+    assert!(stdout.contains("is not there yet; the first start makes it"), "{stdout}");
+    assert!(!folder.path().join("data").exists(), "looking makes nothing");
+
+    json(folder.path(), &[&GENERATE[..], &["1"]].concat());
+    let (status, report) = json(folder.path(), &["doctor", "--json"]);
+    assert_eq!((status, &report["well"]), (0, &true.into()), "{report}");
+    assert!(report.to_string().contains("sqlite answers; 600 people"), "{report}");
+
+    std::fs::write(folder.path().join("data/emcrm.db"), b"this is not a database, it is a poem").unwrap();
+    let (status, stdout, _) = command(folder.path(), &["doctor"]);
+    assert_eq!(status, 1, "{stdout}");
+    assert!(stdout.contains("FAULT") && stdout.contains("Restore it from a backup"), "{stdout}");
+}
+
+#[test]
+fn a_demo_is_full_of_people_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut demo = emcrm(folder.path());
+    demo.args(["serve", "--demo"]).env("TMPDIR", folder.path());
+    let mut server = start(demo);
+    assert_eq!(get(&server, "/users")["total"], 300);
+    assert_eq!(get(&server, "/events")["total"], 12);
+    let campaigns = get(&server, "/email/requests");
+    let campaigns = campaigns["items"].as_array().unwrap();
+    assert_eq!(campaigns.len(), 2);
+    let sent: u64 = campaigns.iter().map(|campaign| campaign["counts"]["sent"].as_u64().unwrap()).sum();
+    let made: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(made.len(), 1, "one folder, and not the configured one: {made:?}");
+    assert_eq!(std::fs::read_dir(made[0].join("outbox")).unwrap().count() as u64, sent);
+    assert!(sent > 10, "{sent}");
+    server.signal("TERM");
+    let (status, told) = server.end();
+    assert!(status.success());
+    assert!(told.contains("/search/users?city=Austin") && told.contains("outbox"), "{told}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "thrown away");
+}
