@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emcrm_store::{Queue, Task, keys};
+use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -81,9 +82,11 @@ async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, held: Held, stop: Cancel
     let renew = Duration::from_millis((lasts / 3).max(100) as u64);
     loop {
         for queue in queues.iter().copied() {
-            for shard in 0..keys::SHARDS {
-                let now = app.now_ms();
-                match app.store.leases.take(queue, shard, &app.settings.worker_name, now, now + lasts).await {
+            // All at once, so that an engine may commit them together.
+            let now = app.now_ms();
+            let takes = (0..keys::SHARDS).map(|shard| app.store.leases.take(queue, shard, &app.settings.worker_name, now, now + lasts));
+            for (shard, taken) in (0..keys::SHARDS).zip(join_all(takes).await) {
+                match taken {
                     Ok(true) => drop(held.lock().insert((queue, shard), now + lasts)),
                     Ok(false) => drop(held.lock().remove(&(queue, shard))),
                     Err(error) => tracing::warn!(%error, queue = queue.as_str(), shard, "a lease could not be renewed"),

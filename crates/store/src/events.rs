@@ -5,9 +5,9 @@ use std::sync::Arc;
 use emcrm_model::{Event, EventId, Slug, UserId};
 use serde_json::Value;
 
-use crate::engine::{Attrs, Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::engine::{Attrs, Engine, EngineError, Guard, IndexName, Item, Key, Query, Table, Transaction};
 use crate::keys;
-use crate::repository::{from_item, to_item};
+use crate::repository::{read_many, to_item};
 use crate::rules::Rule;
 
 #[derive(Clone)]
@@ -21,7 +21,8 @@ impl Events {
     }
 
     pub async fn get(&self, id: &EventId) -> Result<Option<Event>, EngineError> {
-        self.item(id).await?.map(from_item).transpose()
+        let found = read_many(self.engine.as_ref(), Table::Main, &[keys::event(id)]).await?;
+        Ok(found.into_iter().next().flatten())
     }
 
     pub async fn item(&self, id: &EventId) -> Result<Option<Item>, EngineError> {
@@ -29,14 +30,8 @@ impl Events {
     }
 
     pub async fn get_many(&self, ids: &[EventId]) -> Result<Vec<Option<Event>>, EngineError> {
-        let mut events = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(GET_MANY_MAX) {
-            let keys: Vec<Key> = chunk.iter().map(keys::event).collect();
-            for item in self.engine.get_many(Table::Main, &keys).await? {
-                events.push(item.map(from_item).transpose()?);
-            }
-        }
-        Ok(events)
+        let keys: Vec<Key> = ids.iter().map(keys::event).collect();
+        read_many(self.engine.as_ref(), Table::Main, &keys).await
     }
 
     /// Which event the slug belongs to.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::engine::{Attrs, Engine, EngineError, Item, Key, Query, Rows};
+use crate::engine::{Attrs, Engine, EngineError, GET_MANY_MAX, Item, Key, Query, Rows, Table};
 
 /// The stored shape of a value, with its `type`.
 pub(crate) fn to_item<T: Serialize>(key: Key, item_type: &str, value: &T) -> Item {
@@ -20,6 +20,18 @@ pub(crate) fn to_item<T: Serialize>(key: Key, item_type: &str, value: &T) -> Ite
 pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, EngineError> {
     let Item { key, attrs } = item;
     serde_json::from_value(Value::Object(attrs)).map_err(|error| EngineError::Corrupt(format!("{} / {}: {error}", key.pk, key.sk)))
+}
+
+/// Reads values by their keys, in the order of the keys, any number of them.
+pub(crate) async fn read_many<T: DeserializeOwned>(engine: &dyn Engine, table: Table, keys: &[Key]) -> Result<Vec<Option<T>>, EngineError> {
+    let mut values = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(GET_MANY_MAX) {
+        for (key, json) in chunk.iter().zip(engine.get_many_json(table, chunk).await?) {
+            let value = json.map(|json| serde_json::from_str(&json)).transpose();
+            values.push(value.map_err(|error| EngineError::Corrupt(format!("{} / {}: {error}", key.pk, key.sk)))?);
+        }
+    }
+    Ok(values)
 }
 
 pub(crate) fn from_items<T: DeserializeOwned>(items: Vec<Item>) -> Result<Vec<T>, EngineError> {

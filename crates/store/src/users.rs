@@ -5,9 +5,9 @@ use std::sync::Arc;
 use emcrm_model::{EmailAddress, User, UserId};
 use serde_json::Value;
 
-use crate::engine::{Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::engine::{Engine, EngineError, Guard, IndexName, Item, Key, Query, Table, Transaction};
 use crate::keys;
-use crate::repository::{from_item, to_item};
+use crate::repository::{read_many, to_item};
 use crate::rules::Rule;
 
 #[derive(Clone)]
@@ -21,7 +21,8 @@ impl Users {
     }
 
     pub async fn get(&self, id: &UserId) -> Result<Option<User>, EngineError> {
-        self.item(id).await?.map(from_item).transpose()
+        let found = read_many(self.engine.as_ref(), Table::Main, &[keys::user(id)]).await?;
+        Ok(found.into_iter().next().flatten())
     }
 
     /// As stored: what guards are built from.
@@ -31,14 +32,8 @@ impl Users {
 
     /// In the order of `ids`; any number of them.
     pub async fn get_many(&self, ids: &[UserId]) -> Result<Vec<Option<User>>, EngineError> {
-        let mut users = Vec::with_capacity(ids.len());
-        for chunk in ids.chunks(GET_MANY_MAX) {
-            let keys: Vec<Key> = chunk.iter().map(keys::user).collect();
-            for item in self.engine.get_many(Table::Main, &keys).await? {
-                users.push(item.map(from_item).transpose()?);
-            }
-        }
-        Ok(users)
+        let keys: Vec<Key> = ids.iter().map(keys::user).collect();
+        read_many(self.engine.as_ref(), Table::Main, &keys).await
     }
 
     /// Whom the address belongs to.

@@ -174,6 +174,9 @@ pub async fn what_was_answered_is_read_by_all_reads_of_the_table(engine: Arc<dyn
                 bench.put(Table::Main, &key, json!({"round": round})).await;
                 assert_eq!(bench.read(Table::Main, &key).await, json!({"round": round}));
                 let many = bench.engine.get_many(Table::Main, std::slice::from_ref(&key)).await.unwrap();
+                let json = bench.engine.get_many_json(Table::Main, std::slice::from_ref(&key)).await.unwrap();
+                let json = json.into_iter().next().unwrap().map(|json| serde_json::from_str::<crate::Attrs>(&json).unwrap());
+                assert_eq!(json, many.first().cloned().unwrap().map(|item| item.attrs), "as JSON text");
                 assert!(many[0].is_some());
                 let rows = bench.rows(Query::table(Table::Main, key.pk.clone())).await;
                 assert_eq!(rows.items.len(), round + 1);

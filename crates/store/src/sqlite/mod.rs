@@ -153,6 +153,13 @@ fn with<T>(pool: &[Arc<Mutex<Connection>>], next: &AtomicUsize, read: impl FnOnc
     }
 }
 
+fn check_keys(keys: &[Key]) -> Result<(), EngineError> {
+    if keys.len() > GET_MANY_MAX {
+        return Err(EngineError::Limit(format!("{} keys in one read, at most {GET_MANY_MAX}", keys.len())));
+    }
+    keys.iter().try_for_each(check_key)
+}
+
 #[async_trait]
 impl Engine for SqliteEngine {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
@@ -161,11 +168,13 @@ impl Engine for SqliteEngine {
     }
 
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
-        if keys.len() > GET_MANY_MAX {
-            return Err(EngineError::Limit(format!("{} keys in one read, at most {GET_MANY_MAX}", keys.len())));
-        }
-        keys.iter().try_for_each(check_key)?;
+        check_keys(keys)?;
         self.short(|connection| keys.iter().map(|key| read::get(connection, table, key)).collect())
+    }
+
+    async fn get_many_json(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<String>>, EngineError> {
+        check_keys(keys)?;
+        self.short(|connection| keys.iter().map(|key| read::json(connection, table, key)).collect())
     }
 
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {

@@ -10,12 +10,21 @@ use crate::engine::{Attrs, Direction, EngineError, IndexName, Item, Key, Query, 
 
 /// The attributes of one item.
 pub fn attrs(connection: &Connection, table: Table, key: &Key) -> Result<Option<Attrs>, EngineError> {
+    stored(connection, table, key, |text| parse(text, key))
+}
+
+/// The attributes of one item, as they are stored.
+pub fn json(connection: &Connection, table: Table, key: &Key) -> Result<Option<String>, EngineError> {
+    stored(connection, table, key, |text| Ok(text.to_owned()))
+}
+
+fn stored<T>(connection: &Connection, table: Table, key: &Key, read: impl FnOnce(&str) -> Result<T, EngineError>) -> Result<Option<T>, EngineError> {
     let sql = match table {
         Table::Main => "SELECT item FROM main_items WHERE pk = ?1 AND sk = ?2",
         Table::Email => "SELECT item FROM email_items WHERE pk = ?1 AND sk = ?2",
     };
     let mut statement = connection.prepare_cached(sql).map_err(|error| fault(&error))?;
-    statement.query_row([&key.pk, &key.sk], |row| Ok(parse(row.get_ref(0)?.as_str()?, key))).optional().map_err(|error| fault(&error))?.transpose()
+    statement.query_row([&key.pk, &key.sk], |row| Ok(read(row.get_ref(0)?.as_str()?))).optional().map_err(|error| fault(&error))?.transpose()
 }
 
 pub fn get(connection: &Connection, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
