@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::cursor::CursorKey;
 use crate::send::Limiter;
@@ -66,6 +66,8 @@ pub struct App {
     pub(crate) index_writes: Mutex<()>,
     /// Campaigns that this process is sending now.
     pub(crate) sending_now: parking_lot::Mutex<HashSet<CampaignId>>,
+    /// Connections to the mail server that this process may have open, over all campaigns.
+    pub(crate) mail_lines: Arc<Semaphore>,
     /// The transport's own rate, over all campaigns of this process.
     pub(crate) transport_limiter: Limiter,
 }
@@ -97,6 +99,7 @@ impl App {
             wake: Wake::default(),
             index_writes: Mutex::new(()),
             sending_now: parking_lot::Mutex::default(),
+            mail_lines: Arc::new(Semaphore::new(transport.connections_max().max(1))),
             transport_limiter: Limiter::new(transport.rate()),
             index,
             transport,

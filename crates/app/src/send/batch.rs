@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use emcrm_mail::{Connection, Handover, MailError};
 use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, User, UserId};
 use emcrm_store::{Guard, Rule, TransactError, Transaction};
 use futures::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::ledger::{Counted, Step};
 use super::{Halt, REFUSED_IN_A_ROW, Run};
@@ -28,38 +31,112 @@ struct Ended {
     result: Result<(), MailError>,
 }
 
-type Line = Option<Box<dyn Connection>>;
+/// One connection and the right to have it. It is opened when it is needed first.
+struct Line {
+    connection: Option<Box<dyn Connection>>,
+    _place: OwnedSemaphorePermit,
+}
 
-pub(super) async fn group(run: Arc<Run>, lines: usize) -> Result<(), AppError> {
-    let mut lines: Vec<Line> = (0..lines).map(|_| None).collect();
+/// A wait that is worth closing the connections for.
+const LONG_WAIT: Duration = Duration::from_secs(2);
+/// How often a group that has to rest looks whether it may go on.
+const REST: Duration = Duration::from_millis(100);
+
+pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
+    let mut lines: Vec<Line> = Vec::new();
     let mut ended = Vec::new();
+    // Connections that the mail server did not want to give.
+    let mut denied = 0;
     loop {
-        let batch = if run.is_halted() || lines.is_empty() { Vec::new() } else { next(&run, lines.len()).await? };
+        let mut batch = Vec::new();
+        if !run.is_halted() {
+            let share = run.app.lines_share(group).saturating_sub(denied);
+            batch = if share == 0 { Vec::new() } else { next(&run, share).await? };
+            if share == 0 && ended.is_empty() {
+                close(&run, &mut lines, 0).await;
+                if run.feeder.lock().await.is_done() {
+                    break;
+                }
+                tokio::time::sleep(REST).await;
+                continue;
+            }
+            if !batch.is_empty() {
+                let moment = moment(&run, batch.len());
+                if moment.is_some_and(|moment| moment > Instant::now()) {
+                    // Nothing stays unrecorded while the group waits for its moment.
+                    settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
+                }
+                if moment.is_some_and(|moment| moment > Instant::now() + LONG_WAIT) {
+                    close(&run, &mut lines, 0).await;
+                }
+                wait_for(&run, moment).await;
+                close(&run, &mut lines, share).await;
+                open(&run, &mut lines, batch.len().min(share)).await;
+                // What has no line is left to others.
+                let mut feeder = run.feeder.lock().await;
+                batch.drain(lines.len().min(batch.len())..).rev().for_each(|delivery| feeder.put_back(delivery));
+            }
+        }
         if batch.is_empty() && ended.is_empty() {
             break;
         }
         let claimed = settle(&run, std::mem::take(&mut ended), batch).await?;
-        ended = hand_over(&run, &mut lines, claimed).await;
+        ended = hand_over(&run, &mut lines, claimed, &mut denied).await;
+        if run.app.lines_are_short() {
+            settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
+            close(&run, &mut lines, 0).await;
+        }
     }
-    for connection in lines.into_iter().flatten() {
-        run.open_lines.fetch_sub(1, Ordering::Relaxed);
-        connection.close().await;
-    }
+    close(&run, &mut lines, 0).await;
     Ok(())
 }
 
-/// The next rows, when the rate allows them.
+/// Takes places for so many lines: one for sure, more if there are any.
+async fn open(run: &Run, lines: &mut Vec<Line>, wanted: usize) {
+    while lines.len() < wanted {
+        let place = if lines.is_empty() {
+            tokio::select! {
+                place = run.app.mail_lines.clone().acquire_owned() => place.ok(),
+                () = run.stop.cancelled() => None,
+            }
+        } else {
+            run.app.mail_lines.clone().try_acquire_owned().ok()
+        };
+        match place {
+            Some(place) => lines.push(Line { connection: None, _place: place }),
+            None => return,
+        }
+    }
+}
+
+/// Gives up all lines but so many.
+async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
+    for line in lines.drain(keep.min(lines.len())..) {
+        if let Some(connection) = line.connection {
+            run.open_lines.fetch_sub(1, Ordering::Relaxed);
+            connection.close().await;
+        }
+    }
+}
+
+/// The next rows, no more than the rate allows at once.
 async fn next(run: &Run, most: usize) -> Result<Vec<Delivery>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    let batch = run.feeder.lock().await.next(&run.app, n).await?;
-    let moments = [run.limiter.take(batch.len()), run.app.transport_limiter.take(batch.len())];
-    if let Some(moment) = moments.into_iter().flatten().max().filter(|_| !batch.is_empty()) {
+    run.feeder.lock().await.next(&run.app, n).await
+}
+
+/// When so many mails may go, by the rates of the campaign and of the transport.
+fn moment(run: &Run, mails: usize) -> Option<Instant> {
+    [run.limiter.take(mails), run.app.transport_limiter.take(mails)].into_iter().flatten().max()
+}
+
+async fn wait_for(run: &Run, moment: Option<Instant>) {
+    if let Some(moment) = moment {
         tokio::select! {
             () = tokio::time::sleep_until(moment) => {}
             () = run.stop.cancelled() => {}
         }
     }
-    Ok(batch)
 }
 
 /// One transaction: the outcomes of the last mails, and the claims of the next. Returns what was claimed.
@@ -193,13 +270,13 @@ fn refused(run: &Run, reply: &str) {
 }
 
 /// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
-async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>) -> Vec<Ended> {
+async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut usize) -> Vec<Ended> {
     let one = async |line: &mut Line, claim: Claimed| {
         let result = match line_ready(run, line).await {
             Ok(connection) => connection.send(&claim.mail).await.map(|_| ()),
             Err(error) => Err(error),
         };
-        if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.take().is_some() {
+        if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.connection.take().is_some() {
             run.open_lines.fetch_sub(1, Ordering::Relaxed);
         }
         Ended { delivery: claim.delivery, result }
@@ -212,6 +289,7 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>) -> V
             } else if lines.len() > i {
                 // The server allows fewer connections than we would like.
                 lines.swap_remove(i);
+                *denied += 1;
             }
         }
     }
@@ -219,11 +297,9 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>) -> V
 }
 
 async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn Connection>, MailError> {
-    if let Some(connection) = line {
-        Ok(connection)
-    } else {
-        let connection = run.app.transport.connect().await?;
+    if line.connection.is_none() {
+        line.connection = Some(run.app.transport.connect().await?);
         run.open_lines.fetch_add(1, Ordering::Relaxed);
-        Ok(line.insert(connection))
     }
+    line.connection.as_mut().ok_or_else(|| MailError::Unavailable { cause: "no connection".to_owned() })
 }

@@ -59,6 +59,11 @@ impl Feeder {
         self.earliest_retry = Some(self.earliest_retry.map_or(at, |earliest| earliest.min(at)));
     }
 
+    /// Nothing is left to give out in this run.
+    pub(super) fn is_done(&self) -> bool {
+        self.ended && self.waiting.is_empty()
+    }
+
     pub(super) fn earliest_retry(&self) -> Option<i64> {
         self.earliest_retry
     }

@@ -117,12 +117,9 @@ impl App {
             halted: AtomicBool::new(false),
             why: Mutex::new(None),
         });
-        let connections = self.transport.connections_max().max(1);
-        let groups = GROUPS.max(connections.div_ceil(GROUP_MAX)).min(connections);
         let mut working = tokio::task::JoinSet::new();
-        for group in 0..groups {
-            let lines = connections / groups + usize::from(group < connections % groups);
-            working.spawn(batch::group(run.clone(), lines));
+        for group in 0..self.mail_groups() {
+            working.spawn(batch::group(run.clone(), group));
         }
         let mut failed = None;
         while let Some(ended) = working.join_next().await {
@@ -142,6 +139,25 @@ impl App {
             Some(error) => Err(error),
             None => self.run_ended(&run, task).await,
         }
+    }
+
+    fn mail_groups(&self) -> usize {
+        let most = self.transport.connections_max().max(1);
+        GROUPS.max(most.div_ceil(GROUP_MAX)).min(most)
+    }
+
+    /// Connections that one group of a run may hold now: all campaigns of this process share what the transport allows. 0 for a group that has to
+    /// rest because there are too many campaigns.
+    fn lines_share(&self, group: usize) -> usize {
+        let campaigns = self.sending_now.lock().len().max(1);
+        let share = (self.transport.connections_max().max(1) / campaigns).max(1);
+        let groups = self.mail_groups();
+        (share / groups + usize::from(group < share % groups)).min(GROUP_MAX)
+    }
+
+    /// Whether there are more campaigns than connections, so that they take turns.
+    fn lines_are_short(&self) -> bool {
+        self.sending_now.lock().len() > self.transport.connections_max().max(1)
     }
 
     async fn run_ended(&self, run: &Run, task: &Task) -> Result<Outcome, AppError> {
