@@ -46,12 +46,13 @@ impl Default for Options {
 }
 
 impl TestApp {
+    #[expect(clippy::unused_async, reason = "what is opened may come to wait")]
     pub async fn new() -> Self {
-        Self::with(Options::default(), router).await
+        Self::with(Options::default(), router)
     }
 
     /// `routes` may add routes of a test's own.
-    pub async fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
+    pub fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock::new(NOW.parse().unwrap()));
         let settings = AppSettings {
@@ -87,7 +88,7 @@ impl TestApp {
 
     /// Returns when everything that was changed so far can be found.
     pub async fn settled(&self) {
-        assert!(self.app.index_settled(Duration::from_secs(60)).await.unwrap(), "the index did not settle");
+        assert!(self.app.index_settled(Duration::from_mins(1)).await.unwrap(), "the index did not settle");
     }
 
     pub async fn stop(mut self) {
