@@ -84,7 +84,7 @@ impl Process {
     pub fn stop(mut self) {
         Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(60) {
+        while begin.elapsed() < Duration::from_mins(1) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(status.success(), "the server ended with {status}");
                 return;
@@ -147,6 +147,7 @@ pub struct Sink {
 
 impl Sink {
     /// `folder` is made, and must not be below a folder that others may not enter: the sink runs as `nobody`.
+    #[expect(clippy::zombie_processes, reason = "without an answer the test panics, and the process ends with it")]
     pub fn start(folder: &Path) -> Self {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(folder).unwrap();
@@ -179,10 +180,10 @@ impl Sink {
             for line in file.lines() {
                 let Ok(line) = line else { break };
                 if let Some(arguments) = line.strip_prefix("X-Rcpt-Args: ") {
-                    recipient = arguments.split_whitespace().next().unwrap_or_default().trim_matches(['<', '>']).to_owned();
+                    arguments.split_whitespace().next().unwrap_or_default().trim_matches(['<', '>']).clone_into(&mut recipient);
                 }
                 if line.to_ascii_lowercase().starts_with("message-id:") {
-                    message = line["message-id:".len()..].trim().to_owned();
+                    line["message-id:".len()..].trim().clone_into(&mut message);
                 }
                 if line.trim().is_empty() && !message.is_empty() {
                     break;
