@@ -9,6 +9,10 @@ use crate::{App, AppError, Worker};
 
 /// Between two looks at what waits.
 const LOOK: Duration = Duration::from_millis(20);
+/// Longer than a transaction may be on its way.
+const SURELY_COMMITTED_MS: i64 = 60_000;
+/// Tasks that are forgotten at once.
+const FORGET: u32 = 1_000;
 
 /// Works off the tasks of these queues that are due. False when nothing has moved for as long as `patience`, because another process holds the
 /// leases or the tasks fail.
@@ -34,6 +38,28 @@ pub async fn work_off(app: &Arc<App>, queues: &[Queue], patience: Duration) -> R
     };
     worker.stop().await;
     outcome
+}
+
+/// Builds the index anew, and forgets the tasks that it makes superfluous: after a large import cheaper than doing them.
+pub async fn reindex_instead(app: &App, progress: impl Fn(u64)) -> Result<u64, AppError> {
+    // A change carries its moment from before its commit, so only what is surely committed counts.
+    let before = app.now_ms() - SURELY_COMMITTED_MS;
+    let documents = app.reindex(progress).await?;
+    for shard in 0..keys::SHARDS {
+        loop {
+            let mut done = app.store.tasks.due(Queue::Index, shard, before, FORGET).await?;
+            let more = done.len() == FORGET as usize;
+            done.retain(|task| task.created < before);
+            if done.is_empty() {
+                break;
+            }
+            app.store.tasks.delete_many(&done).await?;
+            if !more {
+                break;
+            }
+        }
+    }
+    Ok(documents)
 }
 
 /// The first due task of each shard that has one.

@@ -24,7 +24,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::bulk::{ATTENDANCES_AT_ONCE, USERS_AT_ONCE};
-use crate::drain::work_off;
+use crate::drain::{reindex_instead, work_off};
 use crate::verify::Progress;
 use crate::{App, AppError, AppParts, Call};
 
@@ -53,9 +53,11 @@ pub struct Generated {
 }
 
 /// Imports at once: while one waits for the disk, others are prepared.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 64;
 /// Transactions of one import.
-const CHUNKS: usize = 10;
+const CHUNKS: usize = 2;
+/// From so many rows on, an index made anew is cheaper than bringing the old one up to date.
+const MANY: u64 = 5_000;
 /// How long the index may stand still before it is left to the server.
 const INDEX_PATIENCE: Duration = Duration::from_secs(20);
 
@@ -86,12 +88,10 @@ pub async fn generate(app: &Arc<App>, plan: &GeneratePlan, progress: Progress<'_
     make_events(&maker, plan, base, &sizes, progress, &mut made).await?;
     make_attendances(&maker, plan, &sizes, progress, &mut made).await?;
     progress("index", 0);
-    if app.index.is_complete().await? {
-        work_off(app, &[Queue::Index], INDEX_PATIENCE).await?;
-    } else {
-        app.reindex(|n| progress("index", n)).await?;
-        work_off(app, &[Queue::Index], INDEX_PATIENCE).await?;
+    if made.users + made.attendance >= MANY || !app.index.is_complete().await? {
+        reindex_instead(app, |n| progress("index", n)).await?;
     }
+    work_off(app, &[Queue::Index], INDEX_PATIENCE).await?;
     Ok(made)
 }
 
