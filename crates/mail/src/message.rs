@@ -1,6 +1,6 @@
 //! A message as a person means it, made into the bytes that go over the wire.
 //!
-//! The body is encoded by `lettre` (quoted-printable or base64, as the text needs), the header values by [`crate::header`].
+//! The body is encoded by `lettre` (quoted-printable or base64, as the text needs), the header values by `header`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
