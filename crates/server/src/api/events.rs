@@ -14,12 +14,9 @@ use crate::http::path::EventAt;
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
 
 /// An event, as a client sends one. `endAt` must be after `startAt`.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct EventIn {
-    /// Only when creating; on replacement the path's id counts.
-    #[schema(schema_with = schema::new_id, required = false)]
-    pub id: Option<String>,
     #[schema(schema_with = schema::new_slug, required = false)]
     pub slug: Option<String>,
     #[schema(schema_with = schema::title)]
@@ -43,6 +40,16 @@ pub struct EventIn {
     pub owner: Option<String>,
     #[schema(schema_with = schema::hosts, required = false)]
     pub hosts: Vec<String>,
+}
+
+/// A new event, with an id of the client's choice if there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct EventNewIn {
+    #[serde(flatten)]
+    pub event: EventIn,
+    /// Chosen by the client; made by the server when absent.
+    #[schema(schema_with = schema::new_id, required = false)]
+    pub id: Option<String>,
 }
 
 /// A JSON merge patch (RFC 7386): an absent field is kept, `null` clears an optional one.
@@ -158,7 +165,7 @@ pub struct EventListQuery {
 const ID_MAX: usize = 50;
 
 /// Create an event.
-#[utoipa::path(post, path = "/events", tag = "Events", operation_id = "event_create", request_body = EventIn, responses(
+#[utoipa::path(post, path = "/events", tag = "Events", operation_id = "event_create", request_body = EventNewIn, responses(
     (status = 200, description = "The stored event", body = EventOut),
     (status = 400, description = "The id or the slug is taken, or the owner or a host is unknown", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]

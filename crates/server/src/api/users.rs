@@ -13,12 +13,9 @@ use crate::http::path::UserAt;
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
 
 /// A person, as a client sends one. Read-only fields in the body are ignored.
-#[derive(Debug, ToSchema)]
+#[derive(Debug, Serialize, ToSchema)]
 #[schema(rename_all = "camelCase")]
 pub struct UserIn {
-    /// Only when creating; on replacement the path's id counts.
-    #[schema(schema_with = schema::new_id, required = false)]
-    pub id: Option<String>,
     #[schema(schema_with = schema::first_name)]
     pub first_name: String,
     #[schema(schema_with = schema::last_name)]
@@ -39,6 +36,16 @@ pub struct UserIn {
     pub city: Option<String>,
     #[schema(schema_with = schema::short, required = false)]
     pub state: Option<String>,
+}
+
+/// A new person, with an id of the client's choice if there is one.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UserNewIn {
+    #[serde(flatten)]
+    pub user: UserIn,
+    /// Chosen by the client; made by the server when absent.
+    #[schema(schema_with = schema::new_id, required = false)]
+    pub id: Option<String>,
 }
 
 /// A JSON merge patch (RFC 7386): an absent field is kept, `null` clears an optional one.
@@ -166,7 +173,7 @@ pub(crate) const TEXT_MAX: usize = 200;
 pub(crate) const SORT_MAX: usize = 50;
 
 /// Create a person.
-#[utoipa::path(post, path = "/users", tag = "Users", operation_id = "user_create", request_body = UserIn, responses(
+#[utoipa::path(post, path = "/users", tag = "Users", operation_id = "user_create", request_body = UserNewIn, responses(
     (status = 200, description = "The stored person", body = UserOut),
     (status = 400, description = "The id or the address is taken", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]

@@ -83,8 +83,7 @@ impl QueryReader {
     }
 
     pub fn date_time(&mut self, name: &str) -> Option<DateTime> {
-        let text = self.text(name, DateTime::MAX)?;
-        match DateTime::parse(&text) {
+        match DateTime::parse(self.raw(name)?) {
             Ok(value) => Some(value),
             Err(error) => {
                 self.fault(name, "value_error", error.to_string());
@@ -93,12 +92,9 @@ impl QueryReader {
         }
     }
 
-    /// One of a few words; nothing when absent or empty.
+    /// One of a few words; nothing when absent.
     pub fn choice<T: Copy>(&mut self, name: &str, choices: &[(&str, T)]) -> Option<T> {
         let text = self.raw(name)?.trim();
-        if text.is_empty() {
-            return None;
-        }
         let found = choices.iter().find(|(word, _)| *word == text).map(|(_, value)| *value);
         if found.is_none() {
             let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
@@ -145,11 +141,12 @@ mod tests {
 
     #[test]
     fn all_faults_are_reported_at_once() {
-        let mut query = reader("page=0&size=101&from=yesterday&q=%00");
+        let mut query = reader("page=0&size=101&from=yesterday&to=&q=%00");
         query.page();
         query.date_time("from");
+        query.date_time("to");
         query.text("q", 10);
-        let want = [("size", "less_than_equal"), ("page", "greater_than_equal"), ("from", "value_error"), ("q", "value_error")];
+        let want = [("size", "less_than_equal"), ("page", "greater_than_equal"), ("from", "value_error"), ("to", "value_error"), ("q", "value_error")];
         assert_eq!(kinds(query), want.map(|(name, kind)| (name.to_owned(), kind)));
     }
 
