@@ -1,4 +1,4 @@
-//! The storage seam: five verbs over two tables. What each verb promises is written here and proved by [`crate::conformance`].
+//! The storage seam: five verbs over two tables, and `scan`, which only moving and checking data may use. What each verb promises is written here and proved by [`crate::conformance`].
 //!
 //! - A transaction has at most [`OPS_MAX`] operations and [`TX_BYTES_MAX`] bytes, an item at most [`ITEM_BYTES_MAX`] bytes, keys at most
 //!   [`PK_BYTES_MAX`] / [`SK_BYTES_MAX`] bytes and never empty; no two operations touch one item. These are DynamoDB's limits
@@ -6,7 +6,8 @@
 //! - All or nothing. A refusal carries one entry for each operation. Conflicts and throttling are retried inside the engine; a failed guard never is.
 //! - A missing attribute compares as false, except where the guard says what missing means.
 //! - `get`, `get_many` and a `query` without an index see every commit that was answered before they began. A query on an index may lag.
-//! - Order is that of UTF-8 bytes.
+//! - Order is that of UTF-8 bytes. Rows of one index partition whose range attribute is the same, or that has none, come in an order of the engine's
+//!   own, which stays.
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -16,7 +17,8 @@ use crate::rules::Rule;
 pub const OPS_MAX: usize = 100;
 pub const TX_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const ITEM_BYTES_MAX: usize = 400 * 1024;
-pub const PK_BYTES_MAX: usize = 2048;
+/// DynamoDB allows 2048 for a partition key, but PK is also the sort key of indexes that hold every item, and a sort key has 1024.
+pub const PK_BYTES_MAX: usize = 1024;
 pub const SK_BYTES_MAX: usize = 1024;
 /// Most rows that one `query` returns.
 pub const QUERY_MAX: u32 = 10_000;
@@ -397,6 +399,10 @@ pub trait Engine: Send + Sync + 'static {
     }
     async fn query(&self, query: Query) -> Result<Rows, EngineError>;
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError>;
+    /// Items of a whole table, at most `limit` (1..=[`QUERY_MAX`]), in an order of the engine's own, from behind `after`. Each item that is
+    /// there all the time comes once; what is written meanwhile may come or not. For moving and checking data (`emcrm export`, `adopt`): it reads
+    /// everything there is, so no request and no task may ask for it.
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError>;
     /// Whether reads and writes work now.
     async fn health(&self) -> Result<(), EngineError>;
     /// `sqlite`, `dynamodb`, …
@@ -467,6 +473,14 @@ pub fn check_query(query: &Query) -> Result<(), EngineError> {
         }
         _ => Ok(()),
     }
+}
+
+/// Checks the limits of a scan; every engine calls this first.
+pub fn check_scan(limit: u32) -> Result<(), EngineError> {
+    if limit == 0 || limit > QUERY_MAX {
+        return Err(EngineError::Limit(format!("a scan for {limit} rows, at least 1 and at most {QUERY_MAX}")));
+    }
+    Ok(())
 }
 
 pub fn check_key(key: &Key) -> Result<(), EngineError> {

@@ -165,6 +165,11 @@ impl Engine for FaultyEngine {
         self.inner.query(query).await
     }
 
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        self.before_read().await?;
+        self.inner.scan(table, after, limit).await
+    }
+
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {
         match self.before_write().await {
             None => self.inner.transact(transaction).await,

@@ -151,6 +151,10 @@ impl Engine for StaleIndexEngine {
         }
     }
 
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        self.inner.scan(table, after, limit).await
+    }
+
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {
         check_limits(&transaction)?;
         let _one = self.writing.lock().await;

@@ -29,6 +29,9 @@ impl Engine for Gone {
     async fn query(&self, _: Query) -> Result<Rows, EngineError> {
         Err(gone())
     }
+    async fn scan(&self, _: Table, _: Option<Key>, _: u32) -> Result<Rows, EngineError> {
+        Err(gone())
+    }
     async fn transact(&self, _: Transaction) -> Result<(), TransactError> {
         Err(EngineError::Unknown("timeout at 10.0.0.7".to_owned()).into())
     }

@@ -167,6 +167,9 @@ impl Engine for Unguarded {
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {
         self.0.query(query).await
     }
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        self.0.scan(table, after, limit).await
+    }
     async fn transact(&self, mut transaction: Transaction) -> Result<(), TransactError> {
         transaction.ops.iter_mut().for_each(|op| op.guards.clear());
         self.0.transact(transaction).await

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{Bench, attrs, keys};
+use super::{Bench, attrs, has_order, keys};
 use crate::engine::{Engine, IndexName, Item, Key, Query, Table, Transaction};
 
 const ALL: [(Table, IndexName); 7] = [
@@ -36,6 +36,12 @@ async fn put_all(bench: &Bench, table: Table, items: &[Item]) {
         tx.put(table, item.clone());
     }
     bench.engine.transact(tx).await.unwrap();
+}
+
+/// The order of rows that the index says nothing about is the engine's own, as long as it stays: there it is read first.
+async fn in_order(bench: &Bench, query: &Query, rows: Vec<Item>) -> Vec<Item> {
+    bench.index_shows(query.clone(), &rows).await;
+    if has_order(query) { rows } else { bench.rows(query.clone()).await.items }
 }
 
 fn turned(items: &[Item]) -> Vec<Item> {
@@ -128,7 +134,7 @@ pub async fn pages_of_each_index_join_without_gap_or_repeat(engine: Arc<dyn Engi
         let rows: Vec<_> = (0..23).map(|number| member(&bench, index, "here", &format!("{number:02}"))).collect();
         put_all(&bench, table, &rows).await;
         let query = Query::index(table, index, bench.own("here"));
-        bench.index_shows(query.clone(), &rows).await;
+        let rows = in_order(&bench, &query, rows).await;
         let expected: Vec<_> = rows.iter().map(|item| item.key.clone()).collect();
         for limit in [1, 5, 23, 24] {
             assert_eq!(bench.pages(query.clone().limit(limit)).await, expected, "{index:?} limit {limit}");
@@ -162,7 +168,7 @@ pub async fn an_index_cursor_whose_row_is_gone_goes_on_behind_it(engine: Arc<dyn
         let rows = ["1", "2", "3", "4"].map(|pk| member(&bench, index, "here", pk));
         put_all(&bench, table, &rows).await;
         let query = Query::index(table, index, bench.own("here"));
-        bench.index_shows(query.clone(), &rows).await;
+        let rows = in_order(&bench, &query, rows.to_vec()).await;
         let after = bench.rows(query.clone().limit(2)).await.next;
         assert_eq!(after.as_ref(), Some(&rows[1].key));
         bench.delete(table, &rows[1].key).await;

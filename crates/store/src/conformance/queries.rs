@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use serde_json::json;
 
 use super::{Bench, attrs, keys};
-use crate::engine::{Engine, Item, Key, OPS_MAX, Query, Range, Table, Transaction};
+use crate::engine::{Engine, EngineError, Item, Key, OPS_MAX, QUERY_MAX, Query, Range, Table, Transaction};
 
 /// Puts rows into one partition.
 async fn fill(bench: &Bench, partition: &str, sks: &[&str]) {
@@ -165,4 +165,37 @@ pub async fn rows_that_come_while_paging_are_seen_at_most_once(engine: Arc<dyn E
     assert!(seen.values().all(|times| *times == 1), "{seen:?}");
     assert!(sks.iter().all(|sk| seen.contains_key(&bench.row("p", sk))), "{seen:?}");
     assert!(seen.contains_key(&bench.row("p", "99-0")));
+}
+
+/// Whatever the size of a page, and whatever else the table holds.
+pub async fn a_scan_sees_every_item_once(engine: Arc<dyn Engine>) {
+    let bench = Bench::new(engine);
+    for table in [Table::Main, Table::Email] {
+        let mut expected: Vec<Key> = (0..25).map(|number| bench.row(&format!("p{}", number % 4), &format!("{number:02}"))).collect();
+        for key in &expected {
+            bench.put(table, key, json!({"sk": key.sk})).await;
+        }
+        expected.sort();
+        for limit in [7, 10_000] {
+            let (mut found, mut after) = (Vec::new(), None);
+            loop {
+                let rows = bench.engine.scan(table, after, limit).await.unwrap();
+                assert!(rows.items.len() <= limit as usize);
+                assert!(rows.items.iter().filter(|item| item.key.pk.starts_with(&bench.prefix)).all(|item| item.attrs["sk"] == item.key.sk.as_str()));
+                found.extend(rows.items.into_iter().map(|item| item.key).filter(|key| key.pk.starts_with(&bench.prefix)));
+                after = rows.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+            found.sort();
+            assert_eq!(found, expected, "{table:?} limit {limit}");
+        }
+    }
+}
+
+pub async fn a_scan_has_limits(engine: Arc<dyn Engine>) {
+    for limit in [0, QUERY_MAX + 1] {
+        assert!(matches!(engine.scan(Table::Main, None, limit).await, Err(EngineError::Limit(_))), "{limit}");
+    }
 }

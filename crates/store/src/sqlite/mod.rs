@@ -35,7 +35,9 @@ use self::{
     fault::fault,
     writer::{Job, QUEUE_MAX, Writer},
 };
-use crate::engine::{Engine, EngineError, GET_MANY_MAX, Item, Key, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query};
+use crate::engine::{
+    Engine, EngineError, GET_MANY_MAX, Item, Key, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query, check_scan,
+};
 
 /// Queries for more rows than this leave the caller's thread.
 const SHORT_QUERY_MAX: u32 = 200;
@@ -183,6 +185,11 @@ impl Engine for SqliteEngine {
             return self.short(|connection| read::query(connection, &query));
         }
         self.long(move |connection| read::query(connection, &query)).await
+    }
+
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        check_scan(limit)?;
+        self.long(move |connection| read::scan(connection, table, after.as_ref(), limit)).await
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {

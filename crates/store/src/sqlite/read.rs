@@ -47,6 +47,25 @@ pub fn query(connection: &Connection, query: &Query) -> Result<Rows, EngineError
     Ok(rows)
 }
 
+/// All items of a table in the order of their keys.
+pub fn scan(connection: &Connection, table: Table, after: Option<&Key>, limit: u32) -> Result<Rows, EngineError> {
+    let name = table_name(table);
+    let sql = format!("SELECT pk, sk, item FROM {name} WHERE (pk, sk) > (?1, ?2) ORDER BY pk, sk LIMIT ?3");
+    let mut statement = connection.prepare_cached(&sql).map_err(|error| fault(&error))?;
+    // Every key is greater than the empty one.
+    let (pk, sk) = after.map_or(("", ""), |key| (key.pk.as_str(), key.sk.as_str()));
+    let mut found = statement.query((pk, sk, limit + 1)).map_err(|error| fault(&error))?;
+    let mut rows = Rows::default();
+    while let Some(row) = found.next().map_err(|error| fault(&error))? {
+        if rows.items.len() == limit as usize {
+            rows.next = rows.items.last().map(|item| item.key.clone());
+            break;
+        }
+        rows.items.push(item(row)?);
+    }
+    Ok(rows)
+}
+
 fn item(row: &Row<'_>) -> Result<Item, EngineError> {
     let text = |column| row.get::<_, String>(column).map_err(|error| fault(&error));
     let key = Key { pk: text(0)?, sk: text(1)? };
