@@ -59,7 +59,8 @@ pub async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
     }
     if settings.is_local() {
         let made_up = Credentials::new("local", "local", None, None, "local");
-        loader = loader.credentials_provider(CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new()).or_else("local", made_up));
+        loader = loader
+            .credentials_provider(CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new()).or_else("local", made_up));
     }
     loader.load().await
 }

@@ -40,7 +40,8 @@ pub enum DocChange {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Conditions {
     pub all: Vec<Condition>,
-    /// Free text: every word must occur in the analysed text, the last one as a prefix. For looking, never for choosing who gets mail.
+    /// Free text: every word must occur in the analysed text, the last one as a prefix. For looking, never for choosing who gets mail. Of more
+    /// than 500 words an index may look for the first 500 in order of the alphabet.
     pub text: Option<String>,
 }
 
@@ -118,6 +119,11 @@ pub trait Index: Send + Sync + 'static {
     async fn apply(&self, changes: Vec<DocChange>) -> Result<(), SearchError>;
     /// Returns when everything that was applied before the call is durable and visible.
     async fn flush(&self) -> Result<(), SearchError>;
+    /// Returns when everything that was applied before the call is durable. It becomes visible by itself, at the latest a second later.
+    /// An index that makes both in one step does the same as for [`Index::flush`].
+    async fn settle(&self) -> Result<(), SearchError> {
+        self.flush().await
+    }
     async fn search(&self, request: SearchRequest) -> Result<SearchPage, SearchError>;
     async fn count(&self, kind: Kind, conditions: Conditions) -> Result<u64, SearchError>;
     /// Ids of all matches in ascending order, after `after`, at most `limit` (1..=[`WALK_MAX`]). How an audience is read: a million

@@ -6,6 +6,7 @@
 //! | `index` | the seam: documents, conditions, pages, rebuild |
 //! | `filter` | a [`emcrm_model::UserFilter`] as conditions |
 //! | `conformance` | the one suite that every index passes |
+//! | `words` | what a word is to free text, the same for every index |
 //! | `tantivy_index` | the embedded index |
 
 pub mod conformance;
@@ -13,6 +14,7 @@ pub mod filter;
 pub mod index;
 pub mod schema;
 pub mod tantivy_index;
+pub mod words;
 
 pub use filter::conditions_of;
 pub use index::{After, Condition, Conditions, Doc, DocChange, Index, Rebuild, SearchError, SearchPage, SearchRequest, Sort, SortValue, WALK_MAX, WINDOW_MAX};

@@ -155,7 +155,6 @@ where
                 Failure::Ambiguous(why)
             }
         }
-        SdkError::TimeoutError(_) | SdkError::ResponseError(_) => Failure::Ambiguous(why),
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
             match error.code().unwrap_or_default() {
@@ -169,6 +168,7 @@ where
                 _ => Failure::Final(EngineError::Unavailable(why)),
             }
         }
+        // A time-out, or an answer that cannot be read.
         _ => Failure::Ambiguous(why),
     }
 }

@@ -135,6 +135,13 @@ impl DynamoEngine {
         self.calls.consumed(operation, capacity.iter().filter_map(ConsumedCapacity::capacity_units).sum());
     }
 
+    /// A write that happened.
+    #[expect(clippy::unnecessary_wraps, reason = "one of the two ends of an attempt")]
+    fn done(&self, operation: &'static str, capacity: &[ConsumedCapacity]) -> Result<Result<(), Refusal>, Failure> {
+        self.consumed(operation, capacity);
+        Ok(Ok(()))
+    }
+
     async fn get_batch(&self, table: Table, keys: Vec<Stored>) -> Result<Vec<Stored>, EngineError> {
         let name = self.name_of(table);
         let mut found = Vec::with_capacity(keys.len());
@@ -178,7 +185,7 @@ impl DynamoEngine {
                 self.calls
                     .run("PutItem", Repeat::Never, true, || async {
                         match request.clone().send().await {
-                            Ok(answer) => Ok(Ok(self.consumed("PutItem", answer.consumed_capacity.as_slice()))),
+                            Ok(answer) => self.done("PutItem", answer.consumed_capacity.as_slice()),
                             Err(error) => match error.as_service_error() {
                                 Some(aws_sdk_dynamodb::operation::put_item::PutItemError::ConditionalCheckFailedException(check)) => {
                                     Ok(Err(refused(check.item())))
@@ -205,7 +212,7 @@ impl DynamoEngine {
                 self.calls
                     .run("UpdateItem", Repeat::Never, true, || async {
                         match request.clone().send().await {
-                            Ok(answer) => Ok(Ok(self.consumed("UpdateItem", answer.consumed_capacity.as_slice()))),
+                            Ok(answer) => self.done("UpdateItem", answer.consumed_capacity.as_slice()),
                             Err(error) => match error.as_service_error() {
                                 Some(aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(check)) => {
                                     Ok(Err(refused(check.item())))
@@ -230,7 +237,7 @@ impl DynamoEngine {
                 self.calls
                     .run("DeleteItem", Repeat::Never, true, || async {
                         match request.clone().send().await {
-                            Ok(answer) => Ok(Ok(self.consumed("DeleteItem", answer.consumed_capacity.as_slice()))),
+                            Ok(answer) => self.done("DeleteItem", answer.consumed_capacity.as_slice()),
                             Err(error) => match error.as_service_error() {
                                 Some(aws_sdk_dynamodb::operation::delete_item::DeleteItemError::ConditionalCheckFailedException(check)) => {
                                     Ok(Err(refused(check.item())))
@@ -255,7 +262,7 @@ impl DynamoEngine {
             .calls
             .run("TransactWriteItems", Repeat::Harmless, true, || async {
                 match request.clone().send().await {
-                    Ok(answer) => Ok(Ok(self.consumed("TransactWriteItems", answer.consumed_capacity()))),
+                    Ok(answer) => self.done("TransactWriteItems", answer.consumed_capacity()),
                     Err(error) => match cancelled(&error) {
                         Some(reasons) => refusal(ops, reasons).map(Err),
                         None => Err(failure(&error)),

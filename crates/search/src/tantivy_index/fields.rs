@@ -6,7 +6,7 @@ use emcrm_model::fold;
 use tantivy::schema::{Field as Column, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{TantivyDocument, Term};
 
-use super::words::{beginnings, words};
+use crate::words::{beginnings, words};
 use crate::{Doc, Field, FieldType, SearchError};
 
 /// Raise it when the fields or the meaning of their values change: an index of another version is made anew.
@@ -25,7 +25,7 @@ pub struct Columns {
     pub digest: Column,
     /// Words of the free text.
     pub words: Column,
-    /// Beginnings of the words, up to [`super::words::SHORT_MAX`] characters.
+    /// Beginnings of the words, up to [`crate::words::SHORT_MAX`] characters.
     pub beginnings: Column,
     fields: Vec<(Field, Column)>,
 }

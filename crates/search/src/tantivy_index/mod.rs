@@ -3,7 +3,6 @@
 //! | file | holds |
 //! |---|---|
 //! | `fields` | the columns of the index, a document as tantivy takes it |
-//! | `words` | what a word is to free text |
 //! | `query` | conditions as a query |
 //! | `top`, `facets`, `digests` | reading: ordered rows, frequent values, what each document was made from |
 //! | `writer`, `worker` | writing: one thread, one commit for all who wait |
@@ -21,7 +20,6 @@ mod folder;
 mod query;
 mod top;
 mod version;
-mod words;
 mod worker;
 mod writer;
 

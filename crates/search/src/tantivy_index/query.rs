@@ -10,7 +10,7 @@ use tantivy::{Searcher, Term};
 
 use super::fault;
 use super::fields::Columns;
-use super::words::{is_short, words};
+use crate::words::{is_short, words};
 use crate::{Condition, Conditions, SearchError};
 
 /// `None` when everything matches.

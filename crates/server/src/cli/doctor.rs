@@ -139,7 +139,7 @@ async fn examine(config: &Config) -> Report {
         running(config, &mut report).await;
         return report;
     }
-    match open_app(config) {
+    match open_app(config).await {
         Ok(app) => {
             report.ok("data folder", format!("{} can be read and written; no server is running on it", folder.display()));
             opened(&app, &mut report).await;

@@ -53,7 +53,7 @@ struct Stage {
 }
 
 pub async fn run(args: GenerateArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_app(&config)?;
+    let app = open_app(&config).await?;
     let plan = GeneratePlan {
         users: args.users,
         events: args.events,

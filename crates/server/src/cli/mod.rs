@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod doctor;
 pub mod generate;
+pub mod init_db;
 pub mod open;
 pub mod openapi;
 pub mod progress;
@@ -44,6 +45,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// Fill the data with made-up people, events and attendances
     Generate(generate::GenerateArgs),
+    /// Make what the storage needs before the first start
+    InitDb(init_db::InitDbArgs),
     /// Recount everything and compare
     Verify(verify::VerifyArgs),
     /// Build the search index anew
@@ -61,6 +64,7 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     match cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default())) {
         Command::Serve(args) => serve::run(args, load()?).await,
         Command::Generate(args) => generate::run(args, load()?).await,
+        Command::InitDb(args) => init_db::run(args, load).await,
         Command::Verify(args) => verify::run(args, load()?).await,
         Command::Reindex(args) => reindex::run(args, load()?).await,
         Command::Doctor(args) => doctor::run(args, load()?).await,

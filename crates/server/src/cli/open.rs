@@ -64,6 +64,21 @@ impl StartError {
         Self::Data(format!("{}. {advice}", first_upper(&error.to_string())))
     }
 
+    #[cfg(feature = "aws")]
+    pub(crate) fn dynamodb(error: &emcrm_store_dynamodb::OpenError) -> Self {
+        use emcrm_store_dynamodb::OpenError;
+        let advice = match error {
+            OpenError::Unreachable(_) => "Check DB_DYNAMODB_ENDPOINT, DB_AWS_REGION, the network and the credentials.",
+            OpenError::Missing(_) => {
+                "Check DB_MAIN_TABLE_NAME, DB_EMAIL_TABLE_NAME and DB_AWS_REGION. With APP_PRODUCTION=true nothing makes tables by itself: make them with Terraform (deploy/terraform)."
+            }
+            OpenError::Wrong(_) => "docs/KEYS.md says what the tables look like.",
+            OpenError::NotMade { .. } => "Nothing else was changed.",
+        };
+        let text = error.to_string();
+        Self::Data(format!("{}. {advice}", text.strip_suffix('.').unwrap_or(&text)))
+    }
+
     fn search(folder: &Path, error: &SearchError) -> Self {
         Self::Data(format!(
             "The search index in {} cannot be opened: {error}. Check that this user may write there and that no other process has it open.",
@@ -78,17 +93,22 @@ fn first_upper(text: &str) -> String {
 }
 
 /// Opens everything that the configuration names. Blocks while files are opened.
-pub fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
+pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
     let folder = config.app.data_dir.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    // The engine first: it makes the folder and makes sure that no other process uses it.
+    // The engine first: an embedded one makes the folder and makes sure that no other process uses it.
     let engine: Arc<dyn Engine> = match config.storage().engine {
         DbEngine::Sqlite => Arc::new(SqliteEngine::open(folder).map_err(|error| StartError::open(&error))?),
-        DbEngine::Dynamodb => return Err(missing("DB_ENGINE: this build has no DynamoDB engine; allowed: sqlite")),
+        DbEngine::Dynamodb => dynamodb(config).await?,
     };
+    if config.needs_folder() {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            StartError::Data(format!("The data folder {} cannot be made: {error}. Choose another one with APP_DATA_DIR.", folder.display()))
+        })?;
+    }
     let index: Arc<dyn Index> = match config.search_engine().engine {
         SearchEngine::Tantivy => Arc::new(TantivyIndex::open(folder).map_err(|error| StartError::search(folder, &error))?),
-        SearchEngine::Opensearch => return Err(missing("SEARCH_ENGINE: this build has no OpenSearch index; allowed: tantivy")),
+        SearchEngine::Opensearch => opensearch(config)?,
     };
     let transport: Arc<dyn Transport> = match config.mail.transport {
         MailTransport::Outbox => Arc::new(Outbox::new(folder.join("outbox"), clock.clone())),
@@ -116,6 +136,44 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
     }
+}
+
+#[cfg(feature = "aws")]
+async fn dynamodb(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
+    use emcrm_store_dynamodb::{DynamoEngine, OpenError};
+    let settings = config.dynamo_settings();
+    let opened = match DynamoEngine::open(settings.clone()).await {
+        // A developer should not have to know about tables; where it matters, nobody but an administrator makes them.
+        Err(OpenError::Missing(_)) if !config.app.production => {
+            let made = DynamoEngine::create_tables(&settings).await.map_err(|error| StartError::dynamodb(&error))?;
+            tracing::info!(tables = made.join(", "), "tables were made");
+            DynamoEngine::open(settings).await
+        }
+        other => other,
+    };
+    let engine = opened.map_err(|error| StartError::dynamodb(&error))?;
+    for index in engine.indexes_without_range() {
+        tracing::info!(index, "the index has no sort key, as an earlier service made it: lists that read it come in no order");
+    }
+    Ok(Arc::new(engine))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the twin of one that waits")]
+async fn dynamodb(_: &Config) -> Result<Arc<dyn Engine>, StartError> {
+    Err(missing("DB_ENGINE: this build has no DynamoDB engine; allowed: sqlite"))
+}
+
+#[cfg(feature = "aws")]
+fn opensearch(config: &Config) -> Result<Arc<dyn Index>, StartError> {
+    let settings = config.opensearch_settings().ok_or_else(|| missing("OPENSEARCH_ENDPOINT: needed, because SEARCH_ENGINE is opensearch"))?;
+    let index = emcrm_search_opensearch::OpenSearchIndex::new(settings);
+    Ok(Arc::new(index.map_err(|error| StartError::Data(format!("OpenSearch cannot be used: {error}. See OPENSEARCH_ENDPOINT.")))?))
+}
+
+#[cfg(not(feature = "aws"))]
+fn opensearch(_: &Config) -> Result<Arc<dyn Index>, StartError> {
+    Err(missing("SEARCH_ENGINE: this build has no OpenSearch index; allowed: tantivy"))
 }
 
 fn smtp(config: &Config) -> Result<Arc<dyn Transport>, StartError> {

@@ -25,7 +25,7 @@ pub struct ReindexArgs {
 }
 
 pub async fn run(args: ReindexArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_app(&config)?;
+    let app = open_app(&config).await?;
     let line = Line::new(None, args.json);
     let began = Instant::now();
     let documents = app.reindex(|n| line.set("documents", n)).await?;

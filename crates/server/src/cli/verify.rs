@@ -34,7 +34,7 @@ pub struct VerifyArgs {
 }
 
 pub async fn run(args: VerifyArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_app(&config)?;
+    let app = open_app(&config).await?;
     let line = Line::new(None, args.json);
     let report = verify(&app, args.repair, &|what, n| line.set(what, n)).await?;
     drop(line);

@@ -4,7 +4,19 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use emcrm_mail::{BadSmtpSettings, SmtpSettings};
 
-use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, SearchEngine};
+use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, OpensearchConfig, OpensearchMode, SearchEngine};
+
+#[cfg(feature = "aws")]
+mod opensearch {
+    use std::time::Duration;
+    pub const OPENSEARCH_CONNECT: Duration = Duration::from_secs(3);
+    pub const OPENSEARCH_ANSWER: Duration = Duration::from_secs(10);
+    pub const OPENSEARCH_CONNECTIONS: usize = 32;
+    /// Longer than a process uses what it knows of the generations, which is a second.
+    pub const OPENSEARCH_ANNOUNCE: Duration = Duration::from_millis(1_500);
+}
+#[cfg(feature = "aws")]
+use opensearch::{OPENSEARCH_ANNOUNCE, OPENSEARCH_ANSWER, OPENSEARCH_CONNECT, OPENSEARCH_CONNECTIONS};
 
 /// What stores the data, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +76,64 @@ impl Config {
         self.auth.cognito_region.as_deref().unwrap_or(&self.db.aws_region)
     }
 
+    /// Where OpenSearch is: the endpoint, or the host with the usual port.
+    pub fn opensearch_endpoint(&self) -> Option<String> {
+        let OpensearchConfig { endpoint, host, use_ssl, mode, .. } = &self.opensearch;
+        if let Some(endpoint) = endpoint {
+            return Some(endpoint.as_str().to_owned());
+        }
+        let scheme = if *use_ssl || *mode == OpensearchMode::Cloud { "https" } else { "http" };
+        // A domain of AWS answers on the port of its scheme.
+        let port = if *mode == OpensearchMode::Cloud { "" } else { ":9200" };
+        host.as_ref().map(|host| format!("{scheme}://{}{port}", host.0))
+    }
+
+    #[cfg(feature = "aws")]
+    pub fn opensearch_settings(&self) -> Option<emcrm_search_opensearch::OpenSearchSettings> {
+        use emcrm_search_opensearch::{Auth, OpenSearchSettings};
+        let OpensearchConfig { mode, username, password, verify_certs, index, shards, region, .. } = &self.opensearch;
+        let auth = match (username, password, mode) {
+            (Some(user), password, _) => {
+                Auth::Basic { user: user.clone(), password: password.as_ref().map(|password| password.reveal().to_owned()).unwrap_or_default() }
+            }
+            (None, _, OpensearchMode::Cloud) => Auth::Aws { region: region.clone().unwrap_or_else(|| self.db.aws_region.clone()) },
+            (None, _, OpensearchMode::Local) => Auth::None,
+        };
+        Some(OpenSearchSettings {
+            endpoint: self.opensearch_endpoint()?,
+            auth,
+            verify_certs: *verify_certs,
+            name: index.0.clone(),
+            connect_timeout: OPENSEARCH_CONNECT,
+            read_timeout: OPENSEARCH_ANSWER,
+            connections: OPENSEARCH_CONNECTIONS,
+            shards: *shards,
+            announce: OPENSEARCH_ANNOUNCE,
+        })
+    }
+
+    /// Whether something lies in the data folder.
+    pub fn needs_folder(&self) -> bool {
+        self.storage().engine == DbEngine::Sqlite
+            || self.search_engine().engine == SearchEngine::Tantivy
+            || self.mail.transport == MailTransport::Outbox
+            || self.app.secret_key.is_none()
+    }
+
+    #[cfg(feature = "aws")]
+    pub fn dynamo_settings(&self) -> emcrm_store_dynamodb::DynamoSettings {
+        emcrm_store_dynamodb::DynamoSettings {
+            region: self.db.aws_region.clone(),
+            endpoint: self.db.dynamodb_endpoint.as_ref().map(|url| url.as_str().to_owned()),
+            main_table: self.db.main_table_name.clone(),
+            email_table: self.db.email_table_name.clone(),
+            retries: self.db.max_retries,
+            connect_timeout: self.db.connect_timeout.0,
+            read_timeout: self.db.read_timeout.0,
+            connections: self.db.max_pool_connections as usize,
+        }
+    }
+
     /// The mail server, if one is configured; `MAIL_RATE` wins over a rate in the address.
     pub fn smtp_settings(&self) -> Option<Result<SmtpSettings, BadSmtpSettings>> {
         let url = self.mail.smtp_url.as_ref()?;
@@ -99,12 +169,24 @@ impl Config {
         }
         let storage = self.storage();
         if storage.engine == DbEngine::Dynamodb {
-            faults.push(format!("DB_ENGINE: dynamodb was chosen ({}), but this build has no DynamoDB engine; set DB_ENGINE=sqlite", storage.because));
+            if cfg!(not(feature = "aws")) {
+                faults.push(format!("DB_ENGINE: dynamodb was chosen ({}), but this build has no DynamoDB engine; set DB_ENGINE=sqlite", storage.because));
+            }
+            if self.app.production && self.app.secret_key.is_none() {
+                faults.push("APP_SECRET_KEY: needed, because APP_PRODUCTION is true and several processes share the tables: all need the same key".to_owned());
+            }
         }
         let search = self.search_engine();
         if search.engine == SearchEngine::Opensearch {
-            faults
-                .push(format!("SEARCH_ENGINE: opensearch was chosen ({}), but this build has no OpenSearch index; set SEARCH_ENGINE=tantivy", search.because));
+            if cfg!(not(feature = "aws")) {
+                faults.push(format!(
+                    "SEARCH_ENGINE: opensearch was chosen ({}), but this build has no OpenSearch index; set SEARCH_ENGINE=tantivy",
+                    search.because
+                ));
+            }
+            if self.opensearch_endpoint().is_none() {
+                faults.push("OPENSEARCH_ENDPOINT: needed, because SEARCH_ENGINE is opensearch; allowed: an address like http://127.0.0.1:9200".to_owned());
+            }
         }
         match self.mail.transport {
             MailTransport::Outbox => {}

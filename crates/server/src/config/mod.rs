@@ -34,7 +34,7 @@ pub use db::DbConfig;
 pub use mail::MailConfig;
 pub use search::{OpensearchConfig, SearchConfig};
 pub use setting::{
-    DbEngine, HostName, HttpUrl, LogFormat, LogLevel, MailTransport, OpensearchMode, Role, SearchEngine, Seconds, Secret, Sender, Setting, Zone,
+    DbEngine, HostName, HttpUrl, IndexAlias, LogFormat, LogLevel, MailTransport, OpensearchMode, Role, SearchEngine, Seconds, Secret, Sender, Setting, Zone,
 };
 
 use reader::Reader;

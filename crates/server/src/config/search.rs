@@ -1,7 +1,7 @@
 //! `SEARCH_…` and `OPENSEARCH_…`: what answers searches.
 
 use super::section;
-use super::setting::{HostName, HttpUrl, OpensearchMode, SearchEngine, Secret};
+use super::setting::{HostName, HttpUrl, IndexAlias, OpensearchMode, SearchEngine, Secret};
 
 section! {
     /// The choice of the index.
@@ -14,7 +14,7 @@ section! {
 section! {
     /// How OpenSearch is reached.
     OpensearchConfig {
-        /// `local` signs in by name and password, `cloud` signs requests for AWS.
+        /// `local` signs in by name and password, or not at all; `cloud` signs requests for AWS (SigV4) unless a name and password are given.
         "OPENSEARCH_MODE" => mode: OpensearchMode = "local",
         /// Address of the cluster, such as `https://search.example.org:9200`.
         "OPENSEARCH_ENDPOINT" => endpoint: Option<HttpUrl> = "",
@@ -28,5 +28,11 @@ section! {
         "OPENSEARCH_USE_SSL" => use_ssl: bool = "false",
         /// Check the cluster's certificate.
         "OPENSEARCH_VERIFY_CERTS" => verify_certs: bool = "true",
+        /// Name of the index's alias; the indexes behind it are called `NAME-000001` and so on.
+        "OPENSEARCH_INDEX" => index: IndexAlias = "emcrm",
+        /// Primary shards of a new index. One holds some 100 million people, and counts its facets exactly.
+        "OPENSEARCH_SHARDS" => shards: u32 = "1",
+        /// AWS region of the domain, where requests are signed. Without it: `DB_AWS_REGION`.
+        "OPENSEARCH_REGION" => region: Option<String> = "",
     }
 }

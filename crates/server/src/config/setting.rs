@@ -72,6 +72,18 @@ impl Setting for PathBuf {
     }
 }
 
+/// A name that OpenSearch takes for an alias.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexAlias(pub String);
+
+impl Setting for IndexAlias {
+    const ALLOWED: &'static str = "1 to 60 of a-z, 0-9, - and _, beginning with a letter";
+    fn parse(text: &str) -> Option<Self> {
+        let good = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'));
+        (good && text.len() <= 60 && text.starts_with(|c: char| c.is_ascii_lowercase())).then(|| Self(text.to_owned()))
+    }
+}
+
 /// A span of time, given in seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(pub Duration);

@@ -8,6 +8,8 @@ fn environment(pairs: &[(&str, &str)]) -> Sources {
     Sources { environment: pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(), ..Sources::default() }
 }
 
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
 fn load(pairs: &[(&str, &str)]) -> Result<Config, String> {
     Config::load(&environment(pairs)).map_err(|error| error.to_string())
 }
@@ -100,16 +102,28 @@ fn secrets_can_be_files_and_are_never_shown() {
 fn engines_follow_from_what_is_set() {
     let config = load(&[]).unwrap();
     assert_eq!((config.storage().engine, config.search_engine().engine), (DbEngine::Sqlite, SearchEngine::Tantivy));
-    // An existing deployment's settings choose the engines of that deployment; this build says that it lacks them.
-    for (pairs, word) in [
+    // An existing deployment's settings choose the engines of that deployment.
+    for (pairs, because) in [
         (vec![("DB_DYNAMODB_ENDPOINT", "http://127.0.0.1:8000")], "DB_DYNAMODB_ENDPOINT is set"),
-        (vec![("APP_PRODUCTION", "true")], "APP_PRODUCTION is true"),
-        (vec![("OPENSEARCH_HOST", "search.example.org")], "OPENSEARCH_HOST is set"),
-        (vec![("OPENSEARCH_ENDPOINT", "https://search.example.org")], "OPENSEARCH_ENDPOINT is set"),
+        (vec![("APP_PRODUCTION", "true"), ("APP_SECRET_KEY", SECRET)], "APP_PRODUCTION is true"),
         (vec![("DB_ENGINE", "dynamodb")], "DB_ENGINE says so"),
     ] {
-        assert!(faults(&pairs).contains(word), "{pairs:?}");
+        let storage = load(&pairs).unwrap().storage();
+        assert_eq!((storage.engine, storage.because), (DbEngine::Dynamodb, because));
     }
+    for (pairs, because, endpoint) in [
+        (vec![("OPENSEARCH_HOST", "search.example.org")], "OPENSEARCH_HOST is set", "http://search.example.org:9200"),
+        (vec![("OPENSEARCH_HOST", "search.example.org"), ("OPENSEARCH_USE_SSL", "true")], "OPENSEARCH_HOST is set", "https://search.example.org:9200"),
+        (vec![("OPENSEARCH_HOST", "search.example.org"), ("OPENSEARCH_MODE", "cloud")], "OPENSEARCH_HOST is set", "https://search.example.org"),
+        (vec![("OPENSEARCH_ENDPOINT", "https://search.example.org")], "OPENSEARCH_ENDPOINT is set", "https://search.example.org"),
+    ] {
+        let config = load(&pairs).unwrap();
+        let search = config.search_engine();
+        assert_eq!((search.engine, search.because, config.opensearch_endpoint().as_deref()), (SearchEngine::Opensearch, because, Some(endpoint)));
+    }
+    assert!(faults(&[("SEARCH_ENGINE", "opensearch")]).contains("OPENSEARCH_ENDPOINT"));
+    // Several processes, one key.
+    assert!(faults(&[("APP_PRODUCTION", "true")]).contains("APP_SECRET_KEY"));
     let config = load(&[("APP_PRODUCTION", "true"), ("DB_ENGINE", "sqlite")]).unwrap();
     assert_eq!((config.storage().engine, config.log_format()), (DbEngine::Sqlite, LogFormat::Json));
 }

@@ -110,8 +110,8 @@ async fn answers_are_neither_sniffed_nor_stored() {
     }
 }
 
-fn with_routes(limits: Limits, extra: Router) -> TestApp {
-    TestApp::with(Options { limits, ..Options::default() }, |state| router(state).merge(extra))
+async fn with_routes(limits: Limits, extra: Router) -> TestApp {
+    TestApp::with(Options { limits, ..Options::default() }, |state| router(state).merge(extra)).await
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn a_panic_is_500_and_says_nothing_about_the_inside() {
         panic!("secret detail");
     }
     let limits = Limits { time: Duration::from_secs(30), requests: 10 };
-    let app = with_routes(limits, Router::new().route("/bug", get(bug)));
+    let app = with_routes(limits, Router::new().route("/bug", get(bug))).await;
     let answer = app.get("/bug").await;
     assert_json_snapshot!(answer.value(), @r#"
     {
@@ -138,7 +138,7 @@ async fn a_panic_is_500_and_says_nothing_about_the_inside() {
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_504() {
     let limits = Limits { time: Duration::from_millis(20), requests: 10 };
-    let app = with_routes(limits, Router::new().route("/slow", get(std::future::pending::<&'static str>)));
+    let app = with_routes(limits, Router::new().route("/slow", get(std::future::pending::<&'static str>))).await;
     assert_eq!(app.get("/slow").await.problem(504), "timeout");
 }
 
@@ -155,7 +155,7 @@ async fn more_requests_than_allowed_are_503_but_health_still_answers() {
             "done"
         }
     };
-    let app = with_routes(limits, Router::new().route("/wait", get(wait)));
+    let app = with_routes(limits, Router::new().route("/wait", get(wait))).await;
     let hold = async {
         let (one, two) = tokio::join!(app.get("/wait"), app.get("/wait"));
         assert_eq!((one.status, two.status), (axum::http::StatusCode::OK, axum::http::StatusCode::OK));

@@ -68,7 +68,7 @@ async fn a_healthy_server_says_so_by_the_names_that_clients_know() {
 
 #[tokio::test]
 async fn a_failing_dependency_is_503_without_addresses() {
-    let app = TestApp::with(Options { engine: Arc::new(Gone), ..Options::default() }, router);
+    let app = TestApp::with(Options { engine: Some(Arc::new(Gone)), ..Options::default() }, router).await;
     let answer = app.get("/health").await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
     assert_json_snapshot!(answer.value(), @r#"
@@ -83,7 +83,7 @@ async fn a_failing_dependency_is_503_without_addresses() {
 
 #[tokio::test]
 async fn a_failing_storage_answers_503_with_constant_texts() {
-    let app = TestApp::with(Options { engine: Arc::new(Gone), ..Options::default() }, router);
+    let app = TestApp::with(Options { engine: Some(Arc::new(Gone)), ..Options::default() }, router).await;
     let read = app.get("/users/ann").await;
     assert_eq!(read.header("retry-after"), "2");
     assert_json_snapshot!(read.value(), @r#"
@@ -143,7 +143,7 @@ async fn metrics_are_for_this_machine_or_for_the_token() {
     let proxied = app.call(Method::GET, "/metrics", &[("x-forwarded-for", "192.0.2.1")], Body::empty()).await;
     assert_eq!(proxied.problem(403), "forbidden");
 
-    let app = TestApp::with(Options { metrics_token: Some("long-token"), ..Options::default() }, router);
+    let app = TestApp::with(Options { metrics_token: Some("long-token"), ..Options::default() }, router).await;
     assert_eq!(app.get("/metrics").await.problem(401), "unauthorized");
     for (sent, status) in [("Bearer long-token", 200), ("Bearer long-toke", 401), ("Bearer ", 401), ("long-token", 401)] {
         assert_eq!(app.call(Method::GET, "/metrics", &[("authorization", sent)], Body::empty()).await.status.as_u16(), status, "{sent}");

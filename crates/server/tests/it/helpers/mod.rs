@@ -1,5 +1,6 @@
 //! `TestApp`: the product in memory, with a clock that stands still and ids from a seed, so that bodies can be snapshots.
 
+mod pair;
 pub mod process;
 
 use std::sync::Arc;
@@ -11,12 +12,11 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use emcrm_app::{App, AppParts, AppSettings, Worker};
 use emcrm_mail::{Mailbox, Outbox};
 use emcrm_model::{FixedClock, SeededIds};
-use emcrm_search::TantivyIndex;
 use emcrm_server::http::edge::{Edge, Limits};
 use emcrm_server::router::{ApiSettings, ApiState, router};
 use emcrm_store::Engine;
-use emcrm_store::sqlite::SqliteEngine;
 use http_body_util::BodyExt;
+use pair::{Kept, Pair};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -30,29 +30,31 @@ pub struct TestApp {
     worker: Option<Worker>,
     /// Mails end up here.
     pub folder: TempDir,
+    _kept: Kept,
 }
 
 /// What can differ between tests.
 pub struct Options {
     pub limits: Limits,
     pub metrics_token: Option<&'static str>,
-    pub engine: Arc<dyn Engine>,
+    /// Instead of the pair's own.
+    pub engine: Option<Arc<dyn Engine>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: Arc::new(SqliteEngine::memory()) }
+        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None }
     }
 }
 
 impl TestApp {
-    #[expect(clippy::unused_async, reason = "what is opened may come to wait")]
     pub async fn new() -> Self {
-        Self::with(Options::default(), router)
+        Self::with(Options::default(), router).await
     }
 
     /// `routes` may add routes of a test's own.
-    pub fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
+    pub async fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
+        let pair = Pair::open().await;
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock::new(NOW.parse().unwrap()));
         let settings = AppSettings {
@@ -65,8 +67,8 @@ impl TestApp {
             mail_retry_seconds: 1,
         };
         let app = App::new(AppParts {
-            engine: options.engine,
-            index: Arc::new(TantivyIndex::memory().unwrap()),
+            engine: options.engine.unwrap_or(pair.engine),
+            index: pair.index,
             transport: Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone())),
             clock,
             ids: Arc::new(SeededIds::new(1)),
@@ -76,7 +78,7 @@ impl TestApp {
         let settings = ApiSettings { name: "EMCRM".to_owned(), metrics_token, auth_region: "us-east-1".to_owned() };
         let state = ApiState::new(app.clone(), settings);
         let edge = Edge::new(routes(state.clone()), options.limits, 7);
-        Self { app, state, edge, worker: None, folder }
+        Self { app, state, edge, worker: None, folder, _kept: pair.kept }
     }
 
     /// With the worker running, so that searches and mails happen.

@@ -1,0 +1,89 @@
+//! What the product stands on in a test: SQLite and tantivy in memory, or, with `EMCRM_TEST_PAIR=aws`, DynamoDB and OpenSearch, with tables
+//! and an index of the test's own. The tests know nothing of it.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use emcrm_search::{Index, TantivyIndex};
+use emcrm_search_opensearch::{Auth, OpenSearchIndex, OpenSearchSettings};
+use emcrm_store::Engine;
+use emcrm_store::sqlite::SqliteEngine;
+use emcrm_store_dynamodb::{DynamoEngine, DynamoSettings};
+
+/// What has to live as long as the test, and is thrown away after it.
+pub type Kept = Box<dyn Any + Send + Sync>;
+
+pub struct Pair {
+    pub engine: Arc<dyn Engine>,
+    pub index: Arc<dyn Index>,
+    pub kept: Kept,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::vars().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+fn part(name: &str) -> String {
+    variable(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts"))
+}
+
+impl Pair {
+    pub async fn open() -> Self {
+        match variable("EMCRM_TEST_PAIR").as_deref() {
+            None | Some("embedded") => Self { engine: Arc::new(SqliteEngine::memory()), index: Arc::new(TantivyIndex::memory().unwrap()), kept: Box::new(()) },
+            Some("aws") => Self::aws().await,
+            Some(other) => panic!("EMCRM_TEST_PAIR={other}: there are the pairs embedded and aws"),
+        }
+    }
+
+    async fn aws() -> Self {
+        let own = format!("t{:016x}", rand::random::<u64>());
+        let settings = DynamoSettings {
+            region: "us-east-1".to_owned(),
+            endpoint: Some(part("EMCRM_DYNAMODB")),
+            main_table: format!("{own}_main"),
+            email_table: format!("{own}_email"),
+            retries: 3,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(10),
+            connections: 20,
+        };
+        DynamoEngine::create_tables(&settings).await.unwrap();
+        let engine = Arc::new(DynamoEngine::open(settings.clone()).await.unwrap());
+        let search = OpenSearchSettings {
+            endpoint: part("EMCRM_OPENSEARCH"),
+            auth: Auth::None,
+            verify_certs: true,
+            name: own,
+            connect_timeout: Duration::from_secs(5),
+            read_timeout: Duration::from_secs(30),
+            connections: 10,
+            shards: 1,
+            announce: Duration::ZERO,
+        };
+        let index = Arc::new(OpenSearchIndex::new(search.clone()).unwrap());
+        Self { engine, index, kept: Box::new(Own { tables: settings, search }) }
+    }
+}
+
+/// Tables and index of one test.
+struct Own {
+    tables: DynamoSettings,
+    search: OpenSearchSettings,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        let (tables, search) = (self.tables.clone(), self.search.clone());
+        // The test's own runtime is in the middle of something.
+        let thrown_away = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                DynamoEngine::drop_tables(&tables).await.unwrap();
+                OpenSearchIndex::new(search).unwrap().remove_all().await.unwrap();
+            });
+        });
+        let _ = thrown_away.join();
+    }
+}
