@@ -8,6 +8,7 @@ cd "$ROOT"
 DEV="$ROOT/.dev"                                # everything this script makes, except the cargo target folder
 DATA="$DEV/data"
 PID_FILE="$DEV/emcrm.pid"
+ENV_FILE="$DEV/server.env"                      # what the server was started with besides its folder and port
 LOG_FILE="$DEV/emcrm.log"
 TOOLS="$DEV/tools"
 VENV="$DEV/venv"
@@ -18,6 +19,10 @@ CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
 STEPS=(parts fmt clippy build docs deny unused tests schemathesis)
+
+export ROOT DEV TOOLS
+# shellcheck source=scripts/parts.sh
+source "$ROOT/scripts/parts.sh"
 
 say() { printf '%s\n' "$*"; }
 # Something that `test` repeats below its summary.
@@ -47,16 +52,7 @@ running_port() {
 }
 
 # The status code of GET /health on a port of this machine, or nothing.
-health_status() {
-  local line
-  {
-    exec 3<>"/dev/tcp/127.0.0.1/$1" || return 1
-    printf 'GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
-    IFS= read -r -t 5 line <&3 || return 1
-    exec 3>&-
-  } 2>/dev/null
-  cut -d' ' -f2 <<<"$line"
-}
+health_status() { http_status "$1" /health; }
 
 # Waits until the server with this id answers 200 on /health of this port. Fails when it ends before, or after 30 seconds.
 wait_until_healthy() {
@@ -85,8 +81,42 @@ end_process() {
   kill -KILL "$pid" 2>/dev/null || true
 }
 
+# The services of AWS as they run on one machine: data on disk, addresses that a person can remember.
+start_aws_local() {
+  local dynamodb="${DYNAMODB_PORT:-8000}" opensearch="${OPENSEARCH_PORT:-9200}" mail="${MAIL_PORT:-1025}" part
+  need_java
+  # Where a Docker engine answers, compose.yaml could start the same three; the registries' parts work everywhere.
+  install_parts dynamodb opensearch maildev
+  start_part dynamodb "$dynamodb" "$PARTS/data/dynamodb"
+  start_part opensearch "$opensearch" "$PARTS/data/opensearch"
+  start_part maildev "$mail"
+  for part in dynamodb opensearch maildev; do wait_part "$part"; done
+  cat >"$ENV_FILE" <<EOT
+DB_ENGINE=dynamodb
+DB_DYNAMODB_ENDPOINT=http://127.0.0.1:$(part_port dynamodb)
+SEARCH_ENGINE=opensearch
+OPENSEARCH_ENDPOINT=http://127.0.0.1:$(part_port opensearch)
+MAIL_TRANSPORT=smtp
+MAIL_SMTP_URL=smtp://127.0.0.1:$(part_port maildev)
+MAIL_FROM=EMCRM <events@example.org>
+EOT
+}
+
+# The binary with the settings of the server that `start` runs.
+configured() {
+  local settings=() line
+  if [[ -f "$ENV_FILE" ]]; then
+    while IFS= read -r line; do settings+=("$line"); done <"$ENV_FILE"
+  fi
+  env "${settings[@]}" APP_DATA_DIR="$DATA" APP_API_PORT="$PORT" "$@"
+}
+
 cmd_start() {
   local pid
+  case "${1:-}" in
+    "" | --aws-local) ;;
+    *) fail "start: unknown option $1; there is only --aws-local" ;;
+  esac
   if pid="$(running_pid)"; then
     say "Already running, process $pid: http://127.0.0.1:$(running_port)/"
     return
@@ -96,19 +126,35 @@ cmd_start() {
   fi
   cargo build --locked -p emcrm-server --bin emcrm
   mkdir -p "$DATA"
-  APP_DATA_DIR="$DATA" APP_API_PORT="$PORT" setsid "$BIN" serve >>"$LOG_FILE" 2>&1 </dev/null &
+  rm -f "$ENV_FILE"
+  if [[ "${1:-}" == --aws-local ]]; then
+    start_aws_local
+    configured "$BIN" init-db
+  fi
+  start_server
+}
+
+start_server() {
+  local pid
+  configured setsid "$BIN" serve >>"$LOG_FILE" 2>&1 </dev/null &
   pid=$!
   printf '%s\n' "$pid" "$PORT" >"$PID_FILE"
   wait_until_healthy "$pid" "$PORT" "$LOG_FILE"
   say "EMCRM runs, process $pid."
   say "  API docs   http://127.0.0.1:$PORT/docs"
   say "  Health     http://127.0.0.1:$PORT/health"
-  say "  Data       $DATA"
+  if [[ -f "$ENV_FILE" ]]; then
+    say "  Mail       http://127.0.0.1:$(($(part_port maildev) + 1))/   (SMTP on port $(part_port maildev))"
+    say "  DynamoDB   http://127.0.0.1:$(part_port dynamodb)"
+    say "  OpenSearch http://127.0.0.1:$(part_port opensearch)"
+  else
+    say "  Data       $DATA"
+  fi
   say "  Log        $LOG_FILE   (./dev.sh logs -f)"
 }
 
 cmd_stop() {
-  local pid
+  local pid part
   if pid="$(running_pid)"; then
     end_process "$pid"
     say "Stopped, process $pid."
@@ -116,38 +162,82 @@ cmd_stop() {
     say "Not running."
   fi
   rm -f "$PID_FILE"
+  # What the server stands on comes last.
+  for part in maildev opensearch dynamodb; do
+    if part_pid "$part" >/dev/null; then
+      stop_part "$part"
+      say "Stopped $part."
+    fi
+  done
 }
 
 cmd_restart() {
+  local mode=()
+  if [[ -f "$ENV_FILE" ]]; then mode=(--aws-local); fi
   cmd_stop
-  cmd_start
+  cmd_start "${mode[@]}"
 }
 
 cmd_status() {
-  local pid port
+  local pid="" port part id
   if pid="$(running_pid)"; then
     port="$(running_port)"
     say "Running, process $pid, /health answers $(health_status "$port" || say nothing) on port $port."
   else
     say "Not running."
-    return 3
   fi
+  for part in dynamodb opensearch maildev; do
+    if [[ -f "$ENV_FILE" || -f "$PARTS/run/$part.pid" ]]; then
+      if id="$(part_pid "$part")"; then say "$part runs, process $id, port $(part_port "$part")."; else say "$part does not run."; fi
+    fi
+  done
+  [[ -n "${pid:-}" ]] || return 3
 }
 
 cmd_logs() {
-  [[ -f "$LOG_FILE" ]] || fail "there is no log yet; start the server: ./dev.sh start"
-  case "${1:-}" in
-    -f) exec tail -n 50 -f "$LOG_FILE" ;;
-    "") exec tail -n 200 "$LOG_FILE" ;;
-    *) fail "logs: unknown option $1; there is only -f" ;;
-  esac
+  local follow=() log="$LOG_FILE" word
+  for word in "$@"; do
+    case "$word" in
+      -f) follow=(-f) ;;
+      api) log="$LOG_FILE" ;;
+      dynamodb | opensearch) log="$PARTS/run/$word.log" ;;
+      mail) log="$PARTS/run/maildev.log" ;;
+      *) fail "logs: unknown word $word; there are -f, api, dynamodb, opensearch, mail" ;;
+    esac
+  done
+  [[ -f "$log" ]] || fail "there is no log yet; start the server: ./dev.sh start"
+  exec tail -n 200 "${follow[@]}" "$log"
 }
 
 cmd_init_db() {
-  say "Nothing to prepare: the embedded engine makes its own file in the data folder when the server starts."
   cargo build --locked -p emcrm-server --bin emcrm
   mkdir -p "$DATA"
-  APP_DATA_DIR="$DATA" "$BIN" doctor
+  configured "$BIN" init-db
+  configured "$BIN" doctor
+}
+
+# For `cargo test` by hand: eval "$(./dev.sh parts env)"
+cmd_parts() {
+  local part pid
+  case "${1:-start}" in
+    start)
+      step_parts
+      start_test_parts
+      parts_env
+      say "# To use them in this shell: eval \"\$(./dev.sh parts env)\""
+      ;;
+    stop) stop_test_parts ;;
+    status)
+      for part in "${TEST_PARTS[@]}"; do
+        if pid="$(part_pid "$part")"; then say "$part runs, process $pid, port $(part_port "$part")."; else say "$part does not run."; fi
+      done
+      ;;
+    env)
+      for part in "${TEST_PARTS[@]}"; do part_pid "$part" >/dev/null || fail "$part does not run; start the parts: ./dev.sh parts start"; done
+      parts_env
+      ;;
+    *) fail "parts: unknown word $1; there are start, stop, status, env" ;;
+  esac
 }
 
 cmd_clean() {
@@ -211,6 +301,9 @@ step_parts() {
   need_debian ps procps
   need_debian setsid util-linux
   need_debian smtp-sink postfix
+  need_java
+  mkdir -p "$PARTS"
+  install_parts dynamodb opensearch moto toxiproxy
   need_schemathesis
   need_cargo_deny
   say "$(find_command smtp-sink)"
@@ -258,10 +351,14 @@ step_unused() {
   python3 scripts/unused_dependencies.py
 }
 
+# The parts run from here to the end of the step, however it ends.
 step_tests() {
-  local sink
-  sink="$(find_command smtp-sink)" || fail "smtp-sink is missing; run ./dev.sh test parts"
-  EMCRM_SMTP_SINK="$sink" cargo test --locked --workspace --no-fail-fast
+  trap stop_test_parts EXIT
+  start_test_parts
+  eval "$(parts_env)"
+  cargo test --locked --workspace --no-fail-fast
+  # The same again on the other pair of engines: one variable is all that differs.
+  EMCRM_TEST_PAIR=aws cargo test --locked -p emcrm-server --no-fail-fast --test it --test storms
 }
 
 step_schemathesis() {
@@ -298,16 +395,19 @@ cmd_test() {
 
 # The storms, races and kills again, with more rounds, until the minutes are over.
 cmd_soak() {
-  local minutes="${1:-10}" round=0 sink
+  local minutes="${1:-10}" round=0
   [[ "$minutes" =~ ^[1-9][0-9]*$ ]] || fail "soak: minutes must be a whole number, such as ./dev.sh soak 30"
-  need_debian smtp-sink postfix
-  sink="$(find_command smtp-sink)"
+  step_parts
   step_build
+  trap stop_test_parts EXIT
+  start_test_parts
+  eval "$(parts_env)"
   SECONDS=0
   while ((SECONDS < minutes * 60)); do
     round=$((round + 1))
     printf '\n=== soak round %d, %d of %d seconds\n' "$round" "$SECONDS" $((minutes * 60))
-    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" EMCRM_SMTP_SINK="$sink" cargo test --locked --workspace --no-fail-fast -- storm races kill
+    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast -- storm races kill
+    EMCRM_TEST_PAIR=aws EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked -p emcrm-server --no-fail-fast --test storms
   done
   say "$round rounds in $SECONDS seconds, no failure."
 }
@@ -323,11 +423,14 @@ cmd_help() {
 Usage: ./dev.sh COMMAND
 
   start              build and run the server in the background; data and log in .dev/
-  stop               end it; it finishes what it has in hand
+  start --aws-local  the same on DynamoDB Local and OpenSearch, with a mail server that shows what it took
+                     (ports: DYNAMODB_PORT 8000, OPENSEARCH_PORT 9200, MAIL_PORT 1025, its page one above)
+  stop               end it and what it stands on; it finishes what it has in hand
   restart            stop, then start
   status             whether it runs and answers (exit code 3: it does not run)
-  logs [-f]          the end of its log; -f follows
-  init-db            what the storage needs before the first start (embedded: nothing), then emcrm doctor
+  logs [-f] [WHAT]   the end of its log; -f follows; WHAT: api, dynamodb, opensearch, mail
+  init-db            make what the storage needs before the first start, then emcrm doctor
+  parts [WORD]       the real servers that tests need: start (default), stop, status, env
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
@@ -348,8 +451,9 @@ main() {
   local command="${1:-help}"
   if (($# > 0)); then shift; fi
   case "$command" in
-    start | stop | restart | status) "cmd_$command" ;;
-    logs | clean | soak) "cmd_$command" "${1:-}" ;;
+    stop | restart | status) "cmd_$command" ;;
+    start | clean | soak | parts) "cmd_$command" "${@:1:1}" ;;
+    logs) cmd_logs "$@" ;;
     init-db) cmd_init_db ;;
     test | bench) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;

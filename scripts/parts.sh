@@ -1,0 +1,228 @@
+# The real servers that tests and development need beside the product: DynamoDB Local, OpenSearch, moto, toxiproxy, maildev.
+# Sourced by dev.sh, which sets DEV, ROOT, TOOLS and the functions say and fail. Everything lies below .dev/parts.
+#
+# A part is installed by install_PART, started by launch_PART PORT FOLDER (which replaces the shell), and answers when answers_PART PORT succeeds.
+# shellcheck shell=bash
+
+PARTS="$DEV/parts"
+TOXIPROXY_VERSION=v2.5.0
+# Shown where a part does not start.
+LOG_LINES=30
+
+# ------------------------------------------------------------------------------------------------------------- installing
+
+# Registries are other people's machines: a download that fails is tried again.
+try() {
+  local attempt
+  for attempt in 1 2 3; do
+    if "$@"; then return 0; fi
+    say "attempt $attempt failed: $*" >&2
+    sleep $((attempt * 3))
+  done
+  return 1
+}
+
+need_java() {
+  need_debian java default-jre-headless
+  need_debian mvn maven
+}
+
+# All jar files of a pom, once for each state of the pom.
+install_jars() {
+  local part="$1" pom="$ROOT/tests/parts/$1/pom.xml" lib="$PARTS/$1/lib"
+  if cmp -s "$pom" "$PARTS/$part/pom.xml"; then return; fi
+  rm -rf "$lib" "$PARTS/$part/pom.xml"
+  mkdir -p "$lib"
+  try mvn -q -B -f "$pom" dependency:copy-dependencies "-DoutputDirectory=$lib" || fail "$part cannot be fetched with Maven"
+  cp "$pom" "$PARTS/$part/pom.xml"
+}
+
+install_dynamodb() { install_jars dynamodb-local; }
+install_opensearch() { install_jars opensearch; }
+
+install_moto() {
+  local pins="$ROOT/tests/parts/moto/requirements.txt" venv="$PARTS/moto/venv"
+  if cmp -s "$pins" "$PARTS/moto/pins.txt"; then return; fi
+  rm -rf "$venv"
+  mkdir -p "$PARTS/moto"
+  python3 -m venv "$venv"
+  try "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$pins" || fail "moto cannot be fetched with pip"
+  cp "$pins" "$PARTS/moto/pins.txt"
+}
+
+# The module names its binary `server`; it is kept under its own name.
+install_toxiproxy() {
+  if [[ -x "$TOOLS/bin/toxiproxy-$TOXIPROXY_VERSION" ]]; then return; fi
+  need_debian go golang-go
+  mkdir -p "$TOOLS/bin" "$PARTS/go"
+  GOBIN="$PARTS/go" try go install "github.com/Shopify/toxiproxy/v2/cmd/server@$TOXIPROXY_VERSION" || fail "toxiproxy cannot be built with Go"
+  mv "$PARTS/go/server" "$TOOLS/bin/toxiproxy-$TOXIPROXY_VERSION"
+}
+
+install_maildev() {
+  local package="$ROOT/tests/parts/maildev/package.json" folder="$PARTS/maildev"
+  if cmp -s "$package" "$folder/package.json" && [[ -d "$folder/node_modules/maildev" ]]; then return; fi
+  need_debian node nodejs
+  need_debian npm npm
+  mkdir -p "$folder"
+  cp "$package" "$folder/package.json"
+  (cd "$folder" && try npm install --no-package-lock --omit=dev --no-audit --no-fund --loglevel=error) || fail "maildev cannot be fetched with npm"
+}
+
+# Installs several parts at once: they come from different registries.
+install_parts() {
+  local part failed="" pids=()
+  mkdir -p "$PARTS"
+  for part in "$@"; do
+    ("install_$part") >"$PARTS/install-$part.log" 2>&1 &
+    pids+=("$!:$part")
+  done
+  for part in "${pids[@]}"; do
+    if ! wait "${part%%:*}"; then
+      failed+=" ${part#*:}"
+      tail -n "$LOG_LINES" "$PARTS/install-${part#*:}.log" >&2
+    fi
+  done
+  [[ -z "$failed" ]] || fail "these parts could not be installed:$failed"
+}
+
+# --------------------------------------------------------------------------------------------------------------- starting
+
+free_port() {
+  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# FOLDER empty: in memory.
+launch_dynamodb() {
+  local port="$1" folder="$2" lib="$PARTS/dynamodb-local/lib" where=(-inMemory)
+  if [[ -n "$folder" ]]; then
+    mkdir -p "$folder"
+    where=(-dbPath "$folder")
+  fi
+  exec java -Xmx1g "-Dsqlite4java.library.path=$lib" -cp "$lib/*" com.amazonaws.services.dynamodbv2.local.main.ServerRunner -sharedDb "${where[@]}" -port "$port"
+}
+answers_dynamodb() { [[ "$(http_status "$1" /)" == 400 ]]; }
+
+# OpenSearch wants a second port, for nodes to talk to each other.
+launch_opensearch() {
+  local port="$1" folder="$2" lib="$PARTS/opensearch/lib"
+  if [[ -z "$folder" ]]; then
+    folder="$PARTS/run/opensearch-data"
+    rm -rf "$folder"
+  fi
+  mkdir -p "$folder"
+  exec java -Xms512m -Xmx1g -cp "$lib/*" org.codelibs.opensearch.runner.OpenSearchRunner -basePath "$folder" -numOfNode 1 -clusterName emcrm \
+    -baseHttpPort $((port - 1)) -baseTransportPort $((port + 10000 > 65000 ? port - 10000 : port + 10000))
+}
+# A full disk must not stop tests: only the product's own limits count here.
+answers_opensearch() {
+  [[ "$(http_status "$1" '/_cluster/health?wait_for_status=yellow&timeout=1s')" == 200 ]] || return 1
+  python3 - "$1" <<'PY'
+import sys, urllib.request
+body = b'{"persistent":{"cluster.routing.allocation.disk.threshold_enabled":"false"}}'
+request = urllib.request.Request(f"http://127.0.0.1:{sys.argv[1]}/_cluster/settings", body, {"Content-Type": "application/json"}, method="PUT")
+urllib.request.urlopen(request, timeout=10).read()
+PY
+}
+
+launch_moto() {
+  MOTO_IAM_LOAD_MANAGED_POLICIES=true exec "$PARTS/moto/venv/bin/moto_server" -H 127.0.0.1 -p "$1"
+}
+answers_moto() { [[ "$(http_status "$1" /moto-api/data.json)" == 200 ]]; }
+
+launch_toxiproxy() { exec "$TOOLS/bin/toxiproxy-$TOXIPROXY_VERSION" -host 127.0.0.1 -port "$1"; }
+answers_toxiproxy() { [[ "$(http_status "$1" /version)" == 200 ]]; }
+
+# Its page is one port above its SMTP port.
+launch_maildev() {
+  exec node "$PARTS/maildev/node_modules/maildev/bin/maildev.js" --ip 127.0.0.1 --smtp "$1" --web-ip 127.0.0.1 --web $(($1 + 1)) --disable-web-auth
+}
+answers_maildev() { [[ "$(http_status $(($1 + 1)) /healthz)" == 200 ]]; }
+
+# The status code of GET PATH on a port of this machine, or nothing.
+http_status() {
+  local line
+  {
+    exec 3<>"/dev/tcp/127.0.0.1/$1" || return 0
+    printf 'GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' "$2" >&3
+    IFS= read -r -t 5 line <&3 || return 0
+    exec 3>&-
+  } 2>/dev/null
+  cut -d' ' -f2 <<<"$line"
+}
+
+# What a running part's process is called. An id that the system gave to another program does not count.
+part_command() {
+  case "$1" in
+    dynamodb | opensearch) echo java ;;
+    moto) echo moto_server ;;
+    toxiproxy) echo toxiproxy-v2.5. ;;
+    maildev) echo node ;;
+  esac
+}
+
+part_pid() {
+  local file="$PARTS/run/$1.pid" pid
+  [[ -f "$file" ]] || return 1
+  pid="$(head -n 1 "$file")"
+  [[ "$pid" =~ ^[0-9]+$ && "$(ps -p "$pid" -o comm= 2>/dev/null)" == "$(part_command "$1")"* ]] || return 1
+  printf '%s' "$pid"
+}
+
+part_port() { sed -n 2p "$PARTS/run/$1.pid"; }
+
+# start_part PART [PORT [FOLDER]]: in the background; wait_part waits for it.
+start_part() {
+  local part="$1" port="${2:-}" folder="${3:-}"
+  if part_pid "$part" >/dev/null; then return; fi
+  [[ -n "$port" ]] || port="$(free_port)"
+  mkdir -p "$PARTS/run"
+  setsid "$BASH" -c "source '$ROOT/scripts/parts.sh'; launch_$part '$port' '$folder'" >"$PARTS/run/$part.log" 2>&1 </dev/null &
+  printf '%s\n' "$!" "$port" >"$PARTS/run/$part.pid"
+}
+
+wait_part() {
+  local part="$1" port tries pid
+  port="$(part_port "$part")"
+  pid="$(head -n 1 "$PARTS/run/$part.pid")"
+  for ((tries = 0; tries < 450; tries++)); do
+    if "answers_$part" "$port" 2>/dev/null; then return; fi
+    if ! kill -0 "$pid" 2>/dev/null; then
+      tail -n "$LOG_LINES" "$PARTS/run/$part.log" >&2
+      fail "$part ended before it answered on port $port; its log is $PARTS/run/$part.log"
+    fi
+    sleep 0.2
+  done
+  tail -n "$LOG_LINES" "$PARTS/run/$part.log" >&2
+  fail "$part did not answer on port $port within 90 seconds; its log is $PARTS/run/$part.log"
+}
+
+stop_part() {
+  local pid
+  if pid="$(part_pid "$1")"; then end_process "$pid"; fi
+  rm -f "$PARTS/run/$1.pid"
+}
+
+# ------------------------------------------------------------------------------------------------------- for the tests
+
+TEST_PARTS=(dynamodb opensearch moto toxiproxy)
+
+start_test_parts() {
+  local part
+  for part in "${TEST_PARTS[@]}"; do start_part "$part"; done
+  for part in "${TEST_PARTS[@]}"; do wait_part "$part"; done
+}
+
+stop_test_parts() {
+  local part
+  for part in "${TEST_PARTS[@]}"; do stop_part "$part"; done
+}
+
+# Where the tests find the parts.
+parts_env() {
+  printf 'export EMCRM_DYNAMODB=http://127.0.0.1:%s\n' "$(part_port dynamodb)"
+  printf 'export EMCRM_OPENSEARCH=http://127.0.0.1:%s\n' "$(part_port opensearch)"
+  printf 'export EMCRM_MOTO=http://127.0.0.1:%s\n' "$(part_port moto)"
+  printf 'export EMCRM_TOXIPROXY=http://127.0.0.1:%s\n' "$(part_port toxiproxy)"
+  printf 'export EMCRM_SMTP_SINK=%s\n' "$(find_command smtp-sink)"
+}
