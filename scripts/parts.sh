@@ -88,8 +88,20 @@ install_parts() {
 
 # --------------------------------------------------------------------------------------------------------------- starting
 
+# A free port: any, or one between two. OpenSearch's runner takes none above 9299.
 free_port() {
-  python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+  python3 - "$@" <<'PY'
+import random, socket, sys
+wanted = [int(word) for word in sys.argv[1:]]
+for port in random.sample(range(*wanted), len(range(*wanted))) if wanted else [0]:
+    with socket.socket() as s:
+        try:
+            s.bind(("127.0.0.1", port))
+            print(s.getsockname()[1])
+            break
+        except OSError:
+            pass
+PY
 }
 
 # FOLDER empty: in memory.
@@ -103,7 +115,7 @@ launch_dynamodb() {
 }
 answers_dynamodb() { [[ "$(http_status "$1" /)" == 400 ]]; }
 
-# OpenSearch wants a second port, for nodes to talk to each other.
+# It finds a second port, for nodes to talk to each other, by itself.
 launch_opensearch() {
   local port="$1" folder="$2" lib="$PARTS/opensearch/lib"
   if [[ -z "$folder" ]]; then
@@ -111,8 +123,7 @@ launch_opensearch() {
     rm -rf "$folder"
   fi
   mkdir -p "$folder"
-  exec java -Xms512m -Xmx1g -cp "$lib/*" org.codelibs.opensearch.runner.OpenSearchRunner -basePath "$folder" -numOfNode 1 -clusterName emcrm \
-    -baseHttpPort $((port - 1)) -baseTransportPort $((port + 10000 > 65000 ? port - 10000 : port + 10000))
+  exec java -Xms512m -Xmx1g -cp "$lib/*" org.codelibs.opensearch.runner.OpenSearchRunner -basePath "$folder" -numOfNode 1 -clusterName emcrm -baseHttpPort $((port - 1))
 }
 # A full disk must not stop tests: only the product's own limits count here.
 answers_opensearch() {
@@ -175,6 +186,7 @@ part_port() { sed -n 2p "$PARTS/run/$1.pid"; }
 start_part() {
   local part="$1" port="${2:-}" folder="${3:-}"
   if part_pid "$part" >/dev/null; then return; fi
+  if [[ -z "$port" && "$part" == opensearch ]]; then port="$(free_port 9210 9299)"; fi
   [[ -n "$port" ]] || port="$(free_port)"
   mkdir -p "$PARTS/run"
   setsid "$BASH" -c "source '$ROOT/scripts/parts.sh'; launch_$part '$port' '$folder'" >"$PARTS/run/$part.log" 2>&1 </dev/null &

@@ -148,6 +148,7 @@ fn open(folder: &Path, smtp: SmtpSettings) -> Result<Arc<App>> {
             mail_from: from,
             public_url: None,
             worker_name: "bench".to_owned(),
+            shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
         },

@@ -40,6 +40,8 @@ pub struct AppSettings {
     pub public_url: Option<String>,
     /// Name of this process in leases and claims. No two running processes share one.
     pub worker_name: String,
+    /// Other processes may work on the same storage: leases are shared out, and looking costs money.
+    pub shared: bool,
     /// How long a lease lasts after its holder has died.
     pub lease_seconds: u32,
     /// First pause after a temporary refusal of a mail, in seconds; it doubles with each attempt.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use emcrm_model::{Event, EventId, User, UserId};
-use emcrm_search::{Doc, DocChange, Field, Kind};
-use emcrm_store::{EngineError, Events, Query, Queue, Task, Users, from_item, keys};
+use emcrm_search::{Doc, DocChange, Field, Kind, SearchError};
+use emcrm_store::{EngineError, Events, Query, Queue, Table, Task, Transaction, Users, from_item, keys};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -69,8 +69,29 @@ impl App {
             self.index.apply(changes.collect()).await?;
         }
         drop(guard);
-        self.index.flush().await?;
+        self.index.settle().await?;
         Ok(())
+    }
+
+    /// Has the documents of these tasks brought up to date once more, by whoever holds their shards now.
+    pub(crate) async fn index_again(&self, tasks: &[Task]) -> Result<(), AppError> {
+        tracing::warn!(tasks = tasks.len(), "bringing documents up to date took longer than the lease; it is done again");
+        for task in tasks {
+            let docs: Vec<String> = serde_json::from_value(task.payload.get("docs").cloned().unwrap_or_default()).unwrap_or_default();
+            let mut tx = Transaction::new();
+            self.reindex_later(&mut tx, &docs);
+            tx.delete(Table::Main, task.key());
+            self.transact(tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the index holds everything. One that is being filled would answer as if people were not there.
+    pub(crate) async fn index_is_whole(&self) -> Result<(), AppError> {
+        if self.index.is_complete().await? {
+            return Ok(());
+        }
+        Err(SearchError::Unavailable("the search index is being filled from the storage".to_owned()).into())
     }
 
     /// Builds the whole index anew beside the one in use, then swaps. `progress` is told the number of documents so far.

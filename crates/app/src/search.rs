@@ -83,6 +83,7 @@ impl App {
     }
 
     async fn facet(&self, conditions: Conditions, field: Field, prefix: &str, limit: u32) -> Result<Vec<FacetValue>, AppError> {
+        self.index_is_whole().await?;
         let counted = self.index.facets(Kind::User, conditions.clone(), field, prefix.to_owned(), limit).await?;
         // The index knows folded values; one user who has the value tells how people write it.
         let mut ids = Vec::with_capacity(counted.len());
@@ -141,6 +142,7 @@ impl App {
             }
             SearchPosition::Cursor(cursor) => (0, Some(self.cursors.open::<After>(&list, &cursor)?), 1),
         };
+        self.index_is_whole().await?;
         let found = self.index.search(SearchRequest { kind, conditions, sort, offset, limit: size, after }).await?;
         let next = found.next.map(|after| self.cursors.seal(&list, &after));
         Ok((found.ids, found.total, next, number))

@@ -1,6 +1,6 @@
 //! Runs the tasks: leases shards, takes what is due, deletes what is done, retries what failed, gives up what cannot be done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ const TAKE: u32 = 200;
 const INDEX_PACE: Duration = Duration::from_millis(25);
 /// How often due tasks are looked for without a signal: retries, and work that another process left.
 const LOOK: Duration = Duration::from_millis(500);
+/// The same where each look is paid for and nobody waits for the second.
+const LOOK_SHARED: Duration = Duration::from_secs(2);
 /// Failed attempts before a task is given up: with the backoff, more than an hour.
 const ATTEMPTS_MAX: u32 = 15;
 /// Patience with tasks in hand at shutdown.
@@ -35,11 +37,34 @@ pub struct Worker {
     stop: CancellationToken,
     running: TaskTracker,
     app: Arc<App>,
-    queues: Vec<Queue>,
+    hands: Arc<Hands>,
 }
 
-/// Shards that this process may work on, and until when (milliseconds since 1970).
-type Held = Arc<Mutex<HashMap<(Queue, u32), i64>>>;
+/// What this process may work on and what it has in hand.
+#[derive(Default)]
+struct Hands {
+    /// Shards, and until when (milliseconds since 1970).
+    held: Mutex<HashMap<(Queue, u32), i64>>,
+    /// Tasks by their ids.
+    tasks: Mutex<HashMap<String, (Queue, u32)>>,
+}
+
+impl Hands {
+    /// Shards of a queue whose lease has not run out, and when it does.
+    fn shards(&self, queue: Queue, now: i64) -> Vec<(u32, i64)> {
+        let held = self.held.lock();
+        let mut shards: Vec<_> = held.iter().filter(|((of, _), until)| *of == queue && **until > now).map(|((_, shard), until)| (*shard, *until)).collect();
+        shards.sort_unstable();
+        shards
+    }
+
+    /// Shards of a queue in which nothing is in hand.
+    fn idle(&self, queue: Queue) -> Vec<u32> {
+        let tasks = self.tasks.lock();
+        let held = self.held.lock();
+        held.keys().filter(|(of, shard)| *of == queue && !tasks.values().any(|place| *place == (*of, *shard))).map(|(_, shard)| *shard).collect()
+    }
+}
 
 impl Worker {
     pub fn spawn(app: Arc<App>) -> Self {
@@ -50,13 +75,13 @@ impl Worker {
     pub fn spawn_for(app: Arc<App>, queues: &[Queue]) -> Self {
         let stop = CancellationToken::new();
         let running = TaskTracker::new();
-        let held: Held = Arc::default();
-        running.spawn(keep_leases(app.clone(), queues.to_vec(), held.clone(), stop.clone()));
+        let hands = Arc::new(Hands::default());
+        running.spawn(keep_leases(app.clone(), queues.to_vec(), hands.clone(), stop.clone()));
         for queue in queues {
-            running.spawn(run_queue(app.clone(), *queue, held.clone(), stop.clone()));
+            running.spawn(run_queue(app.clone(), *queue, hands.clone(), stop.clone()));
         }
         running.close();
-        Self { stop, running, app, queues: queues.to_vec() }
+        Self { stop, running, app, hands }
     }
 
     /// Takes no new tasks, lets those in hand come to a stopping point, and gives the leases back.
@@ -66,32 +91,25 @@ impl Worker {
             tracing::warn!("tasks in hand did not stop in time; they will be taken up again");
             return;
         }
-        for queue in self.queues {
-            for shard in 0..keys::SHARDS {
-                if let Err(error) = self.app.store.leases.give(queue, shard, &self.app.settings.worker_name).await {
-                    tracing::warn!(%error, "a lease could not be given back; it runs out by itself");
-                    return;
-                }
-            }
+        let (leases, name) = (&self.app.store.leases, &self.app.settings.worker_name);
+        let held: Vec<(Queue, u32)> = self.hands.held.lock().keys().copied().collect();
+        let mut given = join_all(held.into_iter().map(|(queue, shard)| leases.give(queue, shard, name))).await;
+        if self.app.settings.shared {
+            given.push(leases.leave(name).await);
+        }
+        if let Some(error) = given.into_iter().find_map(Result::err) {
+            tracing::warn!(%error, "leases could not be given back; they run out by themselves");
         }
     }
 }
 
-async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, held: Held, stop: CancellationToken) {
+async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, hands: Arc<Hands>, stop: CancellationToken) {
     let lasts = i64::from(app.settings.lease_seconds) * 1_000;
     let renew = Duration::from_millis((lasts / 3).max(100) as u64);
     loop {
+        let share = share(&app, lasts).await;
         for queue in queues.iter().copied() {
-            // All at once, so that an engine may commit them together.
-            let now = app.now_ms();
-            let takes = (0..keys::SHARDS).map(|shard| app.store.leases.take(queue, shard, &app.settings.worker_name, now, now + lasts));
-            for (shard, taken) in (0..keys::SHARDS).zip(join_all(takes).await) {
-                match taken {
-                    Ok(true) => drop(held.lock().insert((queue, shard), now + lasts)),
-                    Ok(false) => drop(held.lock().remove(&(queue, shard))),
-                    Err(error) => tracing::warn!(%error, queue = queue.as_str(), shard, "a lease could not be renewed"),
-                }
-            }
+            renew_leases(&app, &hands, queue, share, lasts).await;
             app.wake.of(queue).notify_one();
         }
         tokio::select! {
@@ -101,22 +119,90 @@ async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, held: Held, stop: Cancel
     }
 }
 
-/// Shards of a queue whose lease has not run out.
-fn shards(app: &App, queue: Queue, held: &Held) -> Vec<u32> {
+/// Shards of a queue that are this worker's part, when all that are alive have the same.
+async fn share(app: &App, lasts: i64) -> usize {
+    let all = keys::SHARDS as usize;
+    if !app.settings.shared {
+        return all;
+    }
     let now = app.now_ms();
-    let mut shards: Vec<u32> = held.lock().iter().filter(|((of, _), until)| *of == queue && **until > now).map(|((_, shard), _)| *shard).collect();
-    shards.sort_unstable();
-    shards
+    let leases = &app.store.leases;
+    let alive = match leases.announce(&app.settings.worker_name, now + lasts).await {
+        Ok(()) => leases.alive(now).await,
+        Err(error) => Err(error),
+    };
+    match alive {
+        Ok(alive) => all.div_ceil(alive.max(1)),
+        Err(error) => {
+            tracing::warn!(%error, "other workers could not be counted");
+            all
+        }
+    }
 }
 
-async fn run_queue(app: Arc<App>, queue: Queue, held: Held, stop: CancellationToken) {
-    let in_hand: Arc<Mutex<HashSet<String>>> = Arc::default();
-    let mut working = JoinSet::new();
-    if queue == Queue::Index {
-        fill_index(&app, &stop).await;
+/// Renews what is held, takes what is free up to the share, and gives back what is beyond it and idle.
+async fn renew_leases(app: &App, hands: &Hands, queue: Queue, share: usize, lasts: i64) {
+    let now = app.now_ms();
+    let (leases, name) = (&app.store.leases, &app.settings.worker_name);
+    let mine: Vec<u32> = hands.held.lock().keys().filter(|(of, _)| *of == queue).map(|(_, shard)| *shard).collect();
+    let beyond = mine.len().saturating_sub(share);
+    let given: Vec<u32> = if beyond > 0 { hands.idle(queue).into_iter().take(beyond).collect() } else { Vec::new() };
+    for shard in &given {
+        // Not worked on any more from this moment, and free a moment later.
+        hands.held.lock().remove(&(queue, *shard));
     }
+    for result in join_all(given.iter().map(|shard| leases.give(queue, *shard, name))).await {
+        if let Err(error) = result {
+            tracing::warn!(%error, queue = queue.as_str(), "a lease could not be given back; it runs out by itself");
+        }
+    }
+    let mut wanted: Vec<u32> = mine.iter().copied().filter(|shard| !given.contains(shard)).collect();
+    let room = share.saturating_sub(wanted.len());
+    if room > 0 {
+        // From a place of one's own, so that workers that start together do not all ask for the same.
+        let start = rand::random_range(0..keys::SHARDS);
+        let others = (0..keys::SHARDS).map(|n| (start + n) % keys::SHARDS).filter(|shard| !mine.contains(shard));
+        // As many as there is room for; who holds the others gives them up, or dies, and a later round finds them.
+        let mut others: Vec<u32> = others.collect();
+        if app.settings.shared {
+            others = free(app, queue, &others, now).await;
+            others.truncate(room);
+        }
+        wanted.extend(others);
+    }
+    // All at once, so that an engine may commit them together.
+    let takes = wanted.iter().map(|shard| leases.take(queue, *shard, name, now, now + lasts));
+    for (shard, taken) in wanted.iter().zip(join_all(takes).await) {
+        match taken {
+            Ok(true) => drop(hands.held.lock().insert((queue, *shard), now + lasts)),
+            Ok(false) => drop(hands.held.lock().remove(&(queue, *shard))),
+            Err(error) => tracing::warn!(%error, queue = queue.as_str(), shard, "a lease could not be renewed"),
+        }
+    }
+}
+
+/// Those of the shards that nobody holds: reading is cheaper than failing to take.
+async fn free(app: &App, queue: Queue, shards: &[u32], now: i64) -> Vec<u32> {
+    match app.store.leases.free(queue, shards, now).await {
+        Ok(free) => free,
+        Err(error) => {
+            tracing::warn!(%error, queue = queue.as_str(), "leases could not be read");
+            Vec::new()
+        }
+    }
+}
+
+async fn run_queue(app: Arc<App>, queue: Queue, hands: Arc<Hands>, stop: CancellationToken) {
+    let mut working = JoinSet::new();
+    let look = if app.settings.shared && queue != Queue::Index { LOOK_SHARED } else { LOOK };
     loop {
-        let more = if queue == Queue::Index { index_once(&app, &held).await } else { start_due(&app, queue, &held, &in_hand, &mut working, &stop).await };
+        let more = if queue == Queue::Index {
+            // New, lost or damaged: at the start, or at any time.
+            fill_index(&app, &stop).await;
+            index_once(&app, &hands).await
+        } else {
+            start_due(&app, queue, &hands, &mut working, &stop).await
+        };
         while working.try_join_next().is_some() {}
         if stop.is_cancelled() {
             break;
@@ -128,7 +214,7 @@ async fn run_queue(app: Arc<App>, queue: Queue, held: Held, stop: CancellationTo
         }
         tokio::select! {
             () = app.wake.of(queue).notified() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(look) => {}
             Some(_) = working.join_next(), if !working.is_empty() => {}
             () = stop.cancelled() => {}
         }
@@ -162,22 +248,31 @@ async fn fill_index(app: &Arc<App>, stop: &CancellationToken) {
     }
 }
 
+/// Due tasks of the shards that are held, and until when all of them surely are.
+async fn due(app: &App, queue: Queue, hands: &Hands) -> Result<(Vec<Task>, i64), emcrm_store::EngineError> {
+    let now = app.now_ms();
+    let shards = hands.shards(queue, now);
+    let until = shards.iter().map(|(_, until)| *until).min().unwrap_or(now);
+    let found = join_all(shards.iter().map(|(shard, _)| app.store.tasks.due(queue, *shard, now, TAKE))).await;
+    let tasks = found.into_iter().collect::<Result<Vec<_>, _>>()?;
+    Ok((tasks.into_iter().flatten().collect(), until))
+}
+
 /// Brings up to date what is due, all shards in one batch; true when there may be more.
-async fn index_once(app: &Arc<App>, held: &Held) -> bool {
-    let mut tasks = Vec::new();
-    for shard in shards(app, Queue::Index, held) {
-        match app.store.tasks.due(Queue::Index, shard, app.now_ms(), TAKE).await {
-            Ok(due) => tasks.extend(due),
-            Err(error) => {
-                tracing::warn!(%error, "tasks of the index could not be read");
-                return false;
-            }
+async fn index_once(app: &Arc<App>, hands: &Hands) -> bool {
+    let (tasks, until) = match due(app, Queue::Index, hands).await {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::warn!(%error, "tasks of the index could not be read");
+            return false;
         }
-    }
+    };
     if tasks.is_empty() {
         return false;
     }
     let result = match app.index_tasks(&tasks).await {
+        // Somebody else may have the shards by now, and may have written newer states before these arrived: whoever has them does it again.
+        Ok(()) if app.settings.shared && app.now_ms() >= until => app.index_again(&tasks).await,
         Ok(()) => app.store.tasks.delete_many(&tasks).await.map_err(AppError::from),
         Err(error) => Err(error),
     };
@@ -205,33 +300,31 @@ async fn index_once(app: &Arc<App>, held: &Held) -> bool {
 async fn start_due(
     app: &Arc<App>,
     queue: Queue,
-    held: &Held,
-    in_hand: &Arc<Mutex<HashSet<String>>>,
+    hands: &Arc<Hands>,
     working: &mut JoinSet<()>,
     stop: &CancellationToken,
 ) -> bool {
-    for shard in shards(app, queue, held) {
-        let due = match app.store.tasks.due(queue, shard, app.now_ms(), TAKE).await {
-            Ok(due) => due,
-            Err(error) => {
-                tracing::warn!(%error, queue = queue.as_str(), "tasks could not be read");
-                return false;
-            }
-        };
-        for task in due {
-            if working.len() >= at_once(queue) {
-                // Something will end and wake us.
-                return false;
-            }
-            if stop.is_cancelled() || !in_hand.lock().insert(task.id.clone()) {
-                continue;
-            }
-            let (app, in_hand, stop) = (app.clone(), in_hand.clone(), stop.clone());
-            working.spawn(async move {
-                run_task(&app, &task, &stop).await;
-                in_hand.lock().remove(&task.id);
-            });
+    let tasks = match due(app, queue, hands).await {
+        Ok((tasks, _)) => tasks,
+        Err(error) => {
+            tracing::warn!(%error, queue = queue.as_str(), "tasks could not be read");
+            return false;
         }
+    };
+    for task in tasks {
+        if working.len() >= at_once(queue) {
+            // Something will end and wake us.
+            return false;
+        }
+        let new = hands.tasks.lock().insert(task.id.clone(), (queue, task.shard)).is_none();
+        if stop.is_cancelled() || !new {
+            continue;
+        }
+        let (app, hands, stop) = (app.clone(), hands.clone(), stop.clone());
+        working.spawn(async move {
+            run_task(&app, &task, &stop).await;
+            hands.tasks.lock().remove(&task.id);
+        });
     }
     false
 }

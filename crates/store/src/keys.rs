@@ -85,6 +85,13 @@ pub fn dead_part(queue: &str) -> String {
     format!("dead#{queue}")
 }
 
+/// Workers that are alive share one partition: a handful of rows, read whole.
+pub const WORKERS: &str = "workers";
+
+pub fn worker(name: &str) -> Key {
+    Key::new(WORKERS, name)
+}
+
 pub fn lease(queue: &str, shard: u32) -> Key {
     Key::single(format!("lease#{queue}#{shard}"))
 }

@@ -27,6 +27,7 @@ fn app() -> Arc<App> {
             mail_from: Mailbox { name: None, address: "crm@example.org".to_owned() },
             public_url: None,
             worker_name: "generator".to_owned(),
+            shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
         },

@@ -40,6 +40,7 @@ impl TestApp {
             mail_from: Mailbox { name: Some("Meetups".to_owned()), address: "crm@example.org".to_owned() },
             public_url: None,
             worker_name: "test".to_owned(),
+            shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
         };

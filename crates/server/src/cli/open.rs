@@ -133,6 +133,7 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
             DbEngine::Sqlite => "embedded".to_owned(),
             DbEngine::Dynamodb => format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
         },
+        shared: config.storage().engine == DbEngine::Dynamodb,
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
     }

@@ -191,6 +191,7 @@ async fn without_the_guards_every_race_goes_wrong() {
         mail_from: Mailbox { name: None, address: "crm@example.org".to_owned() },
         public_url: None,
         worker_name: "test".to_owned(),
+        shared: false,
         lease_seconds: 30,
         mail_retry_seconds: 60,
     };

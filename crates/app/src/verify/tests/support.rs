@@ -77,6 +77,7 @@ impl Town {
                 mail_from: Mailbox { name: None, address: "crm@example.org".to_owned() },
                 public_url: None,
                 worker_name: "town".to_owned(),
+                shared: false,
                 lease_seconds: 30,
                 mail_retry_seconds: 60,
             },

@@ -63,6 +63,7 @@ impl TestApp {
             mail_from: Mailbox { name: Some("EMCRM".to_owned()), address: "crm@example.org".to_owned() },
             public_url: None,
             worker_name: "test".to_owned(),
+            shared: false,
             lease_seconds: 15,
             mail_retry_seconds: 1,
         };
