@@ -131,7 +131,7 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         worker_name: match config.storage().engine {
             // One process at a time has the folder: whoever held a lease in it before is dead, so nobody needs to wait for its leases.
             DbEngine::Sqlite => "embedded".to_owned(),
-            DbEngine::Dynamodb => format!("{}-{:08x}", std::process::id(), rand::random::<u32>()),
+            DbEngine::Dynamodb => config.app.worker_name.clone().unwrap_or_else(|| format!("{}-{:08x}", std::process::id(), rand::random::<u32>())),
         },
         shared: config.storage().engine == DbEngine::Dynamodb,
         lease_seconds: LEASE_SECONDS,

@@ -32,6 +32,8 @@ section! {
         "APP_SECRET_KEY" => secret_key: Option<Secret> = "",
         /// What this process does: answer requests, run tasks, or both.
         "APP_ROLE" => role: Role = "all",
+        /// Name of this process in leases. Without it one is made up at each start; with the same name as before it takes up its own leases at once. No two running processes may share one.
+        "APP_WORKER_NAME" => worker_name: Option<String> = "",
         /// Time zone of times that come without offset, for events without a `timezone` of their own.
         "APP_TIMEZONE" => timezone: Zone = "UTC",
         /// Bearer token that `/metrics` asks for. Without it only loopback callers get an answer.

@@ -5,7 +5,13 @@ use std::process::Output;
 
 use serde_json::json;
 
-use crate::support::{Process, assert_verified, binary, client, folder, free_port, post, post_ok};
+use crate::support::{Process, assert_verified, binary, client, embedded, free_port, post, post_ok};
+
+fn folder() -> tempfile::TempDir {
+    let folder = crate::support::folder();
+    embedded(folder.path());
+    folder
+}
 
 fn serve(data: &Path) -> Output {
     binary().arg("serve").env("APP_DATA_DIR", data).env("APP_API_PORT", free_port().to_string()).output().unwrap()
@@ -54,6 +60,7 @@ async fn a_full_disk_refuses_writes_keeps_reads_and_recovers() {
     std::fs::create_dir(&small).unwrap();
     let mounted = std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&small).status().unwrap();
     assert!(mounted.success(), "this test needs the right to mount a small tmpfs");
+    embedded(&small);
     let result = std::panic::AssertUnwindSafe(full_disk(&small));
     let result = futures::FutureExt::catch_unwind(result).await;
     // Lazily, because a process that is just ending may still hold it.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// Rounds of a storm: the bounded slice, or the long run.
 pub fn rounds(slice: usize, soak: usize) -> usize {
-    if std::env::vars().any(|(name, value)| name == "EMCRM_SOAK" && value == "1") { soak } else { slice }
+    if variable("EMCRM_SOAK").as_deref() == Some("1") { soak } else { slice }
 }
 
 pub fn binary() -> Command {
@@ -25,6 +25,43 @@ pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
+fn variable(name: &str) -> Option<String> {
+    std::env::vars().find(|(found, _)| found == name).map(|(_, value)| value)
+}
+
+/// Whether the storms rage on DynamoDB and OpenSearch (`EMCRM_TEST_PAIR=aws`) and not on SQLite and tantivy.
+pub fn on_aws() -> bool {
+    variable("EMCRM_TEST_PAIR").as_deref() == Some("aws")
+}
+
+fn part(name: &str) -> String {
+    variable(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts"))
+}
+
+/// What a data folder's `.env` says: nothing, or the other pair of engines, with tables and an index of this folder's own.
+pub fn configure(data: &Path) {
+    configure_at(data, || (part("EMCRM_DYNAMODB"), part("EMCRM_OPENSEARCH")));
+}
+
+/// Whatever the pair is: SQLite and tantivy in this folder.
+pub fn embedded(data: &Path) {
+    std::fs::write(data.join(".env"), "").unwrap();
+}
+
+/// The same with other addresses of the two, such as a proxy's.
+pub fn configure_at(data: &Path, addresses: impl FnOnce() -> (String, String)) {
+    let file = data.join(".env");
+    if !on_aws() || file.exists() {
+        return;
+    }
+    let own = format!("t{:016x}", rand::random::<u64>());
+    let (dynamodb, opensearch) = addresses();
+    let text = format!(
+        "DB_DYNAMODB_ENDPOINT={dynamodb}\nDB_MAIN_TABLE_NAME={own}_main\nDB_EMAIL_TABLE_NAME={own}_email\nOPENSEARCH_ENDPOINT={opensearch}\nOPENSEARCH_INDEX={own}\n"
+    );
+    std::fs::write(file, text).unwrap();
+}
+
 /// A server process. Killed when dropped.
 pub struct Process {
     child: Child,
@@ -33,6 +70,7 @@ pub struct Process {
 
 impl Process {
     pub async fn start(data: &Path, smtp: Option<&str>) -> Self {
+        configure(data);
         let port = free_port();
         let mut command = binary();
         command.arg("serve").env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
@@ -104,6 +142,7 @@ impl Drop for Process {
 
 /// Runs a command of the binary to its end.
 pub fn run(data: &Path, arguments: &[&str]) -> Output {
+    configure(data);
     binary().args(arguments).env("APP_DATA_DIR", data).current_dir(data).output().unwrap()
 }
 
@@ -116,6 +155,8 @@ pub fn assert_verified(data: &Path) -> String {
 }
 
 pub fn client() -> reqwest::Client {
+    // The first one wins, and all of them are the same.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap()
 }
 
@@ -206,8 +247,7 @@ impl Drop for Sink {
 }
 
 fn sink_path() -> PathBuf {
-    let named = std::env::vars().find(|(name, _)| name == "EMCRM_SMTP_SINK").map(|(_, path)| PathBuf::from(path));
-    named.unwrap_or_else(|| PathBuf::from("/usr/sbin/smtp-sink"))
+    variable("EMCRM_SMTP_SINK").map(PathBuf::from).unwrap_or_else(|| PathBuf::from("/usr/sbin/smtp-sink"))
 }
 
 /// A folder that the mail server, which is somebody else, may enter.
