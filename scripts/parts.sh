@@ -111,6 +111,8 @@ launch_dynamodb() {
     mkdir -p "$folder"
     where=(-dbPath "$folder")
   fi
+  # It leaves a file where it is started.
+  cd "$PARTS/run"
   exec java -Xmx1g "-Dsqlite4java.library.path=$lib" -cp "$lib/*" com.amazonaws.services.dynamodbv2.local.main.ServerRunner -sharedDb "${where[@]}" -port "$port"
 }
 answers_dynamodb() { [[ "$(http_status "$1" /)" == 400 ]]; }
@@ -233,6 +235,7 @@ stop_test_parts() {
 # Where the tests find the parts.
 parts_env() {
   printf 'export EMCRM_DYNAMODB=http://127.0.0.1:%s\n' "$(part_port dynamodb)"
+  printf 'export EMCRM_DYNAMODB_LIB=%s\n' "$PARTS/dynamodb-local/lib"
   printf 'export EMCRM_OPENSEARCH=http://127.0.0.1:%s\n' "$(part_port opensearch)"
   printf 'export EMCRM_MOTO=http://127.0.0.1:%s\n' "$(part_port moto)"
   printf 'export EMCRM_TOXIPROXY=http://127.0.0.1:%s\n' "$(part_port toxiproxy)"

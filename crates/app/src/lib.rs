@@ -8,6 +8,7 @@
 //! | `indexing` | documents of the search index, kept up by tasks, rebuilt while serving |
 //! | `worker` | runs the tasks |
 //! | `bulk` | many users, events and attendances at once |
+//! | `archive` | everything as one file, for moving between engines |
 //! | `verify` | recounts everything |
 //! | `generate` | made-up people, events and attendances from a seed |
 //! | `drain` | has waiting tasks done, for programs that are not a server |
@@ -15,6 +16,7 @@
 //! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
 pub mod app;
+pub mod archive;
 pub mod attendance;
 pub mod bulk;
 pub mod call;

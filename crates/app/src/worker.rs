@@ -297,13 +297,7 @@ async fn index_once(app: &Arc<App>, hands: &Hands) -> bool {
 }
 
 /// Starts what is due and not in hand yet; true when there was more than could be started.
-async fn start_due(
-    app: &Arc<App>,
-    queue: Queue,
-    hands: &Arc<Hands>,
-    working: &mut JoinSet<()>,
-    stop: &CancellationToken,
-) -> bool {
+async fn start_due(app: &Arc<App>, queue: Queue, hands: &Arc<Hands>, working: &mut JoinSet<()>, stop: &CancellationToken) -> bool {
     let tasks = match due(app, queue, hands).await {
         Ok((tasks, _)) => tasks,
         Err(error) => {

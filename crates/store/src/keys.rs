@@ -96,6 +96,11 @@ pub fn lease(queue: &str, shard: u32) -> Key {
     Key::single(format!("lease#{queue}#{shard}"))
 }
 
+/// How far an import is. Stands while it runs, and after it was interrupted.
+pub fn import_state() -> Key {
+    Key::single("import#state")
+}
+
 pub fn idempotency(actor: &str, key: &str) -> Key {
     Key::single(format!("idem#{actor}#{key}"))
 }

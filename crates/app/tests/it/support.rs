@@ -76,6 +76,10 @@ impl TestApp {
         panic!("tasks are due and nobody does them");
     }
 
+    pub fn clock_ms(&self) -> i64 {
+        self.app.clock.now().as_millisecond()
+    }
+
     pub fn later(&self, seconds: i64) {
         self.clock.advance(SignedDuration::from_secs(seconds));
     }

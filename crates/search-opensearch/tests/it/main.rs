@@ -19,7 +19,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 static PLACES: std::sync::LazyLock<Arc<Semaphore>> = std::sync::LazyLock::new(|| Arc::new(Semaphore::new(6)));
 
 pub fn endpoint() -> String {
-    std::env::vars().find(|(name, _)| name == "EMCRM_OPENSEARCH").map(|(_, value)| value).expect("EMCRM_OPENSEARCH is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts")
+    std::env::vars()
+        .find(|(name, _)| name == "EMCRM_OPENSEARCH")
+        .map(|(_, value)| value)
+        .expect("EMCRM_OPENSEARCH is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts")
 }
 
 /// A name of one's own.

@@ -2,7 +2,9 @@
 
 pub mod demo;
 pub mod doctor;
+pub mod export;
 pub mod generate;
+pub mod import;
 pub mod init_db;
 pub mod open;
 pub mod openapi;
@@ -49,6 +51,10 @@ pub enum Command {
     InitDb(init_db::InitDbArgs),
     /// Recount everything and compare
     Verify(verify::VerifyArgs),
+    /// Write everything that is stored into one file
+    Export(export::ExportArgs),
+    /// Read such a file into an empty storage
+    Import(import::ImportArgs),
     /// Build the search index anew
     Reindex(reindex::ReindexArgs),
     /// Say what is wrong with configuration and data
@@ -66,6 +72,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Generate(args) => generate::run(args, load()?).await,
         Command::InitDb(args) => init_db::run(args, load).await,
         Command::Verify(args) => verify::run(args, load()?).await,
+        Command::Export(args) => export::run(args, load()?).await,
+        Command::Import(args) => import::run(args, load()?).await,
         Command::Reindex(args) => reindex::run(args, load()?).await,
         Command::Doctor(args) => doctor::run(args, load()?).await,
         Command::Openapi(args) => openapi::run(&args, &load()?),

@@ -14,7 +14,10 @@
 
 mod data_folder;
 mod kills;
+mod moving;
+mod outages;
 mod races;
 mod real_input;
+mod scaling;
 mod support;
 mod walks;

@@ -23,11 +23,12 @@ struct Wrong {
     counters: usize,
 }
 
-/// Sends all requests at once; the statuses of the answers.
-async fn at_once(client: &reqwest::Client, requests: Vec<(reqwest::Method, String, Value)>) -> Vec<u16> {
+/// Sends all requests at once, to the servers in turn; the statuses of the answers.
+async fn at_once(client: &reqwest::Client, bases: &[&str], requests: Vec<(reqwest::Method, String, Value)>) -> Vec<u16> {
     let start = Arc::new(tokio::sync::Barrier::new(requests.len()));
     let mut running = tokio::task::JoinSet::new();
-    for (method, url, body) in requests {
+    for (i, (method, url, body)) in requests.into_iter().enumerate() {
+        let url = url.replacen(bases[0], bases[i % bases.len()], 1);
         let (client, start) = (client.clone(), start.clone());
         running.spawn(async move {
             start.wait().await;
@@ -52,21 +53,23 @@ async fn event(client: &reqwest::Client, base: &str, capacity: Option<i64>) -> S
     post_ok(client, format!("{base}/events/"), &body).await["id"].as_str().unwrap().to_owned()
 }
 
-async fn same_address(base: &str, rounds: usize) -> Wrong {
+async fn same_address(bases: &[&str], rounds: usize) -> Wrong {
+    let base = bases[0];
     let client = client();
     let mut wrong = Wrong::default();
     for round in 0..rounds {
         let before = get(&client, format!("{base}/users/?size=1")).await["total"].as_u64().unwrap();
         let body = |i: usize| json!({ "firstName": format!("N{i}"), "lastName": "", "email": format!("same{round}@example.org") });
         let requests = (0..CLIENTS).map(|i| (reqwest::Method::POST, format!("{base}/users/"), body(i))).collect();
-        wrong.winners += usize::from(won(&at_once(&client, requests).await) != 1);
+        wrong.winners += usize::from(won(&at_once(&client, bases, requests).await) != 1);
         let after = get(&client, format!("{base}/users/?size=1")).await["total"].as_u64().unwrap();
         wrong.counters += usize::from(after != before + 1);
     }
     wrong
 }
 
-async fn same_pair(base: &str, rounds: usize) -> Wrong {
+async fn same_pair(bases: &[&str], rounds: usize) -> Wrong {
+    let base = bases[0];
     let client = client();
     let mut wrong = Wrong::default();
     let event = event(&client, base, None).await;
@@ -74,7 +77,7 @@ async fn same_pair(base: &str, rounds: usize) -> Wrong {
         let user = user(&client, base, &format!("pair{round}")).await;
         let body = json!({ "user_id": user, "event_id": event });
         let requests = (0..CLIENTS).map(|_| (reqwest::Method::POST, format!("{base}/attend/"), body.clone())).collect();
-        wrong.winners += usize::from(won(&at_once(&client, requests).await) != 1);
+        wrong.winners += usize::from(won(&at_once(&client, bases, requests).await) != 1);
         let stored = get(&client, format!("{base}/users/{user}")).await;
         let listed = get(&client, format!("{base}/attend/user/{user}")).await;
         let seats = get(&client, format!("{base}/events/{event}")).await;
@@ -84,7 +87,8 @@ async fn same_pair(base: &str, rounds: usize) -> Wrong {
     wrong
 }
 
-async fn last_seat(base: &str, rounds: usize) -> Wrong {
+async fn last_seat(bases: &[&str], rounds: usize) -> Wrong {
+    let base = bases[0];
     let client = client();
     let mut wrong = Wrong::default();
     let mut users = Vec::new();
@@ -95,7 +99,7 @@ async fn last_seat(base: &str, rounds: usize) -> Wrong {
         let event = event(&client, base, Some(1)).await;
         let body = |user: &String| json!({ "user_id": user, "event_id": event });
         let requests = users.iter().map(|user| (reqwest::Method::POST, format!("{base}/attend/"), body(user))).collect();
-        wrong.winners += usize::from(won(&at_once(&client, requests).await) != 1);
+        wrong.winners += usize::from(won(&at_once(&client, bases, requests).await) != 1);
         let stored = get(&client, format!("{base}/events/{event}")).await;
         let listed = get(&client, format!("{base}/attend/event/{event}")).await;
         let recount = listed["items"].as_array().unwrap().len();
@@ -104,21 +108,23 @@ async fn last_seat(base: &str, rounds: usize) -> Wrong {
     wrong
 }
 
-async fn same_slug(base: &str, rounds: usize) -> Wrong {
+async fn same_slug(bases: &[&str], rounds: usize) -> Wrong {
+    let base = bases[0];
     let client = client();
     let mut wrong = Wrong::default();
     for round in 0..rounds {
         let before = get(&client, format!("{base}/events/?size=1")).await["total"].as_u64().unwrap();
         let body = json!({ "title": "Race", "slug": format!("contested-{round}"), "startAt": "2026-12-01T18:00:00Z", "endAt": "2026-12-01T20:00:00Z" });
         let requests = (0..CLIENTS).map(|_| (reqwest::Method::POST, format!("{base}/events/"), body.clone())).collect();
-        wrong.winners += usize::from(won(&at_once(&client, requests).await) != 1);
+        wrong.winners += usize::from(won(&at_once(&client, bases, requests).await) != 1);
         let after = get(&client, format!("{base}/events/?size=1")).await["total"].as_u64().unwrap();
         wrong.counters += usize::from(after != before + 1);
     }
     wrong
 }
 
-async fn one_new_address(base: &str, rounds: usize) -> Wrong {
+async fn one_new_address(bases: &[&str], rounds: usize) -> Wrong {
+    let base = bases[0];
     let client = client();
     let mut wrong = Wrong::default();
     let mut users = Vec::new();
@@ -129,7 +135,7 @@ async fn one_new_address(base: &str, rounds: usize) -> Wrong {
         let target = format!("target{round}@example.org");
         let body = json!({ "firstName": "Mo", "lastName": "Ver", "email": target });
         let requests = users.iter().map(|user| (reqwest::Method::PUT, format!("{base}/users/{user}"), body.clone())).collect();
-        wrong.winners += usize::from(won(&at_once(&client, requests).await) != 1);
+        wrong.winners += usize::from(won(&at_once(&client, bases, requests).await) != 1);
         let mut holders = 0;
         for user in &users {
             holders += usize::from(get(&client, format!("{base}/users/{user}")).await["email"] == target.as_str());
@@ -143,14 +149,18 @@ async fn one_new_address(base: &str, rounds: usize) -> Wrong {
 async fn exactly_one_wins_each_race() {
     let folder = folder();
     let server = Process::start(folder.path(), None).await;
-    let n = rounds(50, 1_000);
-    assert_eq!(same_address(&server.base, n).await, Wrong::default(), "the same address");
-    assert_eq!(same_pair(&server.base, n).await, Wrong::default(), "the same pair");
-    assert_eq!(last_seat(&server.base, n).await, Wrong::default(), "the last seat");
-    assert_eq!(same_slug(&server.base, n).await, Wrong::default(), "the same slug");
-    assert_eq!(one_new_address(&server.base, n).await, Wrong::default(), "eight people change to one address");
+    all_races(&[&server.base], rounds(50, 1_000)).await;
     server.stop();
     assert_verified(folder.path());
+}
+
+/// On servers that stand on the same data.
+pub async fn all_races(bases: &[&str], n: usize) {
+    assert_eq!(same_address(bases, n).await, Wrong::default(), "the same address");
+    assert_eq!(same_pair(bases, n).await, Wrong::default(), "the same pair");
+    assert_eq!(last_seat(bases, n).await, Wrong::default(), "the last seat");
+    assert_eq!(same_slug(bases, n).await, Wrong::default(), "the same slug");
+    assert_eq!(one_new_address(bases, n).await, Wrong::default(), "eight people change to one address");
 }
 
 /// The engine without its guards: every transaction goes through.
@@ -208,10 +218,10 @@ async fn without_the_guards_every_race_goes_wrong() {
     let config = emcrm_server::config::Config::defaults().unwrap();
     let server = emcrm_server::serve::Server::start(App::new(parts), listener, emcrm_server::serve::ServeSettings::of(&config)).unwrap();
     let base = format!("http://{}", server.address);
-    assert!(same_address(&base, 5).await.winners > 0, "the same address");
-    assert!(same_pair(&base, 5).await.winners > 0, "the same pair");
-    assert!(last_seat(&base, 5).await.winners > 0, "the last seat");
-    assert!(same_slug(&base, 5).await.winners > 0, "the same slug");
-    assert!(one_new_address(&base, 5).await.winners > 0, "eight people change to one address");
+    assert!(same_address(&[&base], 5).await.winners > 0, "the same address");
+    assert!(same_pair(&[&base], 5).await.winners > 0, "the same pair");
+    assert!(last_seat(&[&base], 5).await.winners > 0, "the last seat");
+    assert!(same_slug(&[&base], 5).await.winners > 0, "the same slug");
+    assert!(one_new_address(&[&base], 5).await.winners > 0, "eight people change to one address");
     server.stop().await;
 }

@@ -34,32 +34,34 @@ pub fn on_aws() -> bool {
     variable("EMCRM_TEST_PAIR").as_deref() == Some("aws")
 }
 
-fn part(name: &str) -> String {
+/// Where a part of the tests is.
+pub fn part(name: &str) -> String {
     variable(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts"))
 }
 
 /// What a data folder's `.env` says: nothing, or the other pair of engines, with tables and an index of this folder's own.
 pub fn configure(data: &Path) {
-    configure_at(data, || (part("EMCRM_DYNAMODB"), part("EMCRM_OPENSEARCH")));
+    if on_aws() && !data.join(".env").exists() {
+        configure_aws(&[data], &part("EMCRM_DYNAMODB"), &part("EMCRM_OPENSEARCH"));
+    }
+}
+
+/// DynamoDB and OpenSearch at these addresses, whatever the pair is: tables, index and key of their own, common to the folders.
+pub fn configure_aws(folders: &[&Path], dynamodb: &str, opensearch: &str) {
+    let own = format!("t{:016x}", rand::random::<u64>());
+    let text = format!(
+        "DB_DYNAMODB_ENDPOINT={dynamodb}\nDB_MAIN_TABLE_NAME={own}_main\nDB_EMAIL_TABLE_NAME={own}_email\n\
+         OPENSEARCH_ENDPOINT={opensearch}\nOPENSEARCH_INDEX={own}\nAPP_SECRET_KEY={own}{own}\n"
+    );
+    for folder in folders {
+        std::fs::create_dir_all(folder).unwrap();
+        std::fs::write(folder.join(".env"), &text).unwrap();
+    }
 }
 
 /// Whatever the pair is: SQLite and tantivy in this folder.
 pub fn embedded(data: &Path) {
     std::fs::write(data.join(".env"), "").unwrap();
-}
-
-/// The same with other addresses of the two, such as a proxy's.
-pub fn configure_at(data: &Path, addresses: impl FnOnce() -> (String, String)) {
-    let file = data.join(".env");
-    if !on_aws() || file.exists() {
-        return;
-    }
-    let own = format!("t{:016x}", rand::random::<u64>());
-    let (dynamodb, opensearch) = addresses();
-    let text = format!(
-        "DB_DYNAMODB_ENDPOINT={dynamodb}\nDB_MAIN_TABLE_NAME={own}_main\nDB_EMAIL_TABLE_NAME={own}_email\nOPENSEARCH_ENDPOINT={opensearch}\nOPENSEARCH_INDEX={own}\n"
-    );
-    std::fs::write(file, text).unwrap();
 }
 
 /// A server process. Killed when dropped.
@@ -71,9 +73,15 @@ pub struct Process {
 impl Process {
     pub async fn start(data: &Path, smtp: Option<&str>) -> Self {
         configure(data);
+        // Only one at a time, so that each may take up the leases of the one before.
+        Self::start_as("all", data, smtp, &[("APP_WORKER_NAME", "storm")]).await
+    }
+
+    pub async fn start_as(role: &str, data: &Path, smtp: Option<&str>, settings: &[(&str, &str)]) -> Self {
         let port = free_port();
         let mut command = binary();
-        command.arg("serve").env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
+        command.envs(settings.iter().copied());
+        command.args(["serve", "--role", role]).env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
         // Many clients of one address are the point here.
         if let Some(url) = smtp {
             command.env("MAIL_TRANSPORT", "smtp").env("MAIL_SMTP_URL", url);

@@ -16,7 +16,10 @@ use emcrm_store_dynamodb::{DynamoEngine, DynamoSettings};
 use tokio::sync::OnceCell;
 
 pub fn endpoint() -> String {
-    std::env::vars().find(|(name, _)| name == "EMCRM_DYNAMODB").map(|(_, value)| value).expect("EMCRM_DYNAMODB is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts")
+    std::env::vars()
+        .find(|(name, _)| name == "EMCRM_DYNAMODB")
+        .map(|(_, value)| value)
+        .expect("EMCRM_DYNAMODB is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts")
 }
 
 /// Tables of one's own.
