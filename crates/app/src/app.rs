@@ -6,7 +6,7 @@ use std::sync::Arc;
 use emcrm_mail::{Mailbox, Transport};
 use emcrm_model::{CampaignId, Clock, IdSource};
 use emcrm_search::Index;
-use emcrm_store::{Engine, Queue, Store, Transaction};
+use emcrm_store::{Change, Engine, Key, Op, Queue, Store, Table, Transaction, keys};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -170,6 +170,23 @@ impl App {
         self.store.engine.transact(tx).await?;
         for queue in queues {
             self.wake.of(queue).notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes the release of claims out of a change where they are somebody else's: tables that were adopted may hold an address or a slug
+    /// twice, and the one without the claim must be able to give it up. Asked for only when the change was refused once, so it costs nothing otherwise.
+    pub(crate) async fn leave_claims_of_others(&self, tx: &mut Transaction, attempt: u32, id: &str) -> Result<(), AppError> {
+        if attempt == 0 {
+            return Ok(());
+        }
+        let released = |op: &Op| op.change == Change::Delete && op.key.pk.starts_with(keys::CLAIM_PREFIX);
+        let claims: Vec<Key> = tx.ops.iter().filter(|op| released(op)).map(|op| op.key.clone()).collect();
+        for claim in self.store.engine.get_many(Table::Main, &claims).await?.into_iter().flatten() {
+            let holder = ["user_id", "event_id"].iter().find_map(|name| claim.attrs.get(*name)?.as_str());
+            if holder != Some(id) {
+                tx.ops.retain(|op| !released(op) || op.key != claim.key);
+            }
         }
         Ok(())
     }

@@ -160,6 +160,7 @@ impl App {
                 if user.is_some() { self.store.events.host_remove(&mut tx, host, id) } else { self.store.events.host_forget(&mut tx, host, id) }
             }
             self.reindex_later(&mut tx, &docs_of(id, joined.iter().chain(&left)));
+            self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
             match self.commit(call, tx, event).await? {
                 Ok(event) => return Ok(event),
                 Err(Rule::Changed) => {}
@@ -249,6 +250,7 @@ impl App {
             self.store.counts.add(&mut tx, CountKind::Events, id.as_str(), -1);
             self.reindex_later(&mut tx, &docs_of(id, hosts.iter()));
             self.store.tasks.put(&mut tx, Queue::Default, &keys::event_part(id), "event_gone", json!({ "event": id.as_str() }), self.now_ms());
+            self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
             match self.commit(call, tx, json!({ "deleted": id.as_str() })).await? {
                 Ok(_) => return Ok(()),
                 Err(Rule::Changed) => {}

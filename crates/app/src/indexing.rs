@@ -94,6 +94,19 @@ impl App {
         Err(SearchError::Unavailable("the search index is being filled from the storage".to_owned()).into())
     }
 
+    /// Fills an index that is not complete; returns when it is, whoever fills it.
+    pub async fn fill_index(&self, progress: impl Fn(u64)) -> Result<(), AppError> {
+        while !self.index.is_complete().await? {
+            match self.reindex(&progress).await {
+                Ok(_) => return Ok(()),
+                // By somebody else, a running server most likely.
+                Err(AppError::Search(SearchError::Invalid(_))) => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
     /// Builds the whole index anew beside the one in use, then swaps. `progress` is told the number of documents so far.
     pub async fn reindex(&self, progress: impl Fn(u64)) -> Result<u64, AppError> {
         let mut rebuild = self.index.rebuild().await?;
@@ -108,7 +121,7 @@ impl App {
                 // Under the lock, so that a change cannot come between reading the state and writing the document.
                 let guard = self.index_writes.lock().await;
                 let page = self.store.engine.query(Query { after: after.clone(), ..query.clone() }.limit(BATCH as u32)).await?;
-                let docs = page.items.into_iter().map(|item| self.doc_of(kind, item)).collect::<Result<Vec<Doc>, EngineError>>()?;
+                let docs: Vec<Doc> = page.items.into_iter().filter_map(|item| self.readable_doc(kind, item)).collect();
                 count += docs.len() as u64;
                 rebuild.add(docs).await?;
                 drop(guard);
@@ -123,6 +136,11 @@ impl App {
         rebuild.swap().await?;
         drop(guard);
         Ok(count)
+    }
+
+    /// None for an item that cannot be read: one of them must not keep all others from being found. `verify` names it.
+    fn readable_doc(&self, kind: Kind, item: emcrm_store::Item) -> Option<Doc> {
+        self.doc_of(kind, item).inspect_err(|error| tracing::warn!(%error, "an item has no document, because it cannot be read")).ok()
     }
 
     fn doc_of(&self, kind: Kind, item: emcrm_store::Item) -> Result<Doc, EngineError> {

@@ -9,12 +9,15 @@
 //! | `worker` | runs the tasks |
 //! | `bulk` | many users, events and attendances at once |
 //! | `archive` | everything as one file, for moving between engines |
+//! | `adopt` | tables that an earlier service wrote, brought up to date |
+//! | `sorter` | sorting more than fits into memory |
 //! | `verify` | recounts everything |
 //! | `generate` | made-up people, events and attendances from a seed |
 //! | `drain` | has waiting tasks done, for programs that are not a server |
 //! | `health` | what is reachable, what waits |
 //! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
+pub mod adopt;
 pub mod app;
 pub mod archive;
 pub mod attendance;
@@ -34,6 +37,7 @@ mod paging;
 pub mod render;
 pub mod search;
 mod send;
+mod sorter;
 mod steer;
 pub mod users;
 pub mod verify;

@@ -94,7 +94,8 @@ impl App {
             let item = self.store.users.item(id).await?.ok_or(AppError::UserUnknown)?;
             let old: User = from_item(item.clone())?;
             let draft = change(&old);
-            let (tx, user) = self.user_update(call, &item, old, draft);
+            let (mut tx, user) = self.user_update(call, &item, old, draft);
+            self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
             match self.commit(call, tx, user).await? {
                 Ok(user) => return Ok(user),
                 Err(Rule::Changed) => {}
@@ -174,6 +175,7 @@ impl App {
             self.store.counts.add(&mut tx, CountKind::Users, id.as_str(), -1);
             self.reindex_later(&mut tx, &[keys::user_part(id)]);
             self.store.tasks.put(&mut tx, Queue::Default, &keys::user_part(id), "user_gone", json!({ "user": id.as_str() }), self.now_ms());
+            self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
             match self.commit(call, tx, json!({ "deleted": id.as_str() })).await? {
                 Ok(_) => return Ok(()),
                 Err(Rule::Changed) => {}

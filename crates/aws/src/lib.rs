@@ -3,6 +3,8 @@
 //! The SDK's own retries are off. Whether a call may be repeated is a question of meaning (a mail must not go out twice), so each crate
 //! answers it for itself.
 
+use std::error::Error;
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use aws_config::environment::EnvironmentVariableCredentialsProvider;
@@ -63,6 +65,39 @@ pub async fn sdk_config(settings: &AwsSettings) -> SdkConfig {
             .credentials_provider(CredentialsProviderChain::first_try("environment", EnvironmentVariableCredentialsProvider::new()).or_else("local", made_up));
     }
     loader.load().await
+}
+
+/// Whether a failure means that no connection was made, so that nothing can have reached the service.
+pub fn never_connected(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return matches!(
+                io.kind(),
+                ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable | ErrorKind::NotFound
+            );
+        }
+        // A name that cannot be resolved.
+        if error.to_string().contains("dns error") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// An error and its causes, each once.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut words = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(next) = cause {
+        let text = next.to_string();
+        if words.last() != Some(&text) {
+            words.push(text);
+        }
+        cause = next.source();
+    }
+    words.join(": ")
 }
 
 #[cfg(test)]

@@ -14,11 +14,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Display;
 use std::future::Future;
-use std::io::ErrorKind;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::config::http::HttpResponse;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use emcrm_aws::{chain, never_connected};
 use emcrm_store::engine::EngineError;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
@@ -173,43 +173,16 @@ where
     }
 }
 
-fn never_connected(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
-            return matches!(
-                io.kind(),
-                ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable | ErrorKind::AddrNotAvailable | ErrorKind::NotFound
-            );
-        }
-        // A name that cannot be resolved.
-        if error.to_string().contains("dns error") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
 /// The failure in words: the service's own, or the chain of causes.
 pub fn describe<E, R>(error: &SdkError<E, R>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
-    R: std::fmt::Debug,
+    R: std::fmt::Debug + 'static,
 {
     if let (Some(code), message) = (error.code(), error.message()) {
         return message.map_or_else(|| code.to_owned(), |message| format!("{code}: {message}"));
     }
-    let mut words = vec![error.to_string()];
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        let text = next.to_string();
-        if words.last() != Some(&text) {
-            words.push(text);
-        }
-        cause = next.source();
-    }
-    words.join(": ")
+    chain(error)
 }
 
 pub fn limit(error: impl Display) -> EngineError {

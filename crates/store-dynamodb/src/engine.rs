@@ -13,8 +13,8 @@ use aws_sdk_dynamodb::types::{
 use emcrm_aws::{AwsSettings, sdk_config};
 use emcrm_store::Rule;
 use emcrm_store::engine::{
-    Change, Direction, Engine, EngineError, GET_MANY_MAX, Item, Key, Op, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query,
-    check_scan,
+    Change, Direction, Engine, EngineError, GET_MANY_MAX, IndexName, Item, Key, Op, Query, Rows, Table, TransactError, Transaction, check_key, check_limits,
+    check_query, check_scan,
 };
 
 use crate::DynamoSettings;
@@ -96,6 +96,15 @@ impl DynamoEngine {
             }
         }
         Ok(made)
+    }
+
+    /// Makes the tables as an earlier service made them: some indexes have no range attribute. For tests of what is adopted.
+    pub async fn create_tables_as_earlier(settings: &DynamoSettings) -> Result<(), OpenError> {
+        let client = client(settings).await;
+        for (table, name) in [(Table::Main, &settings.main_table), (Table::Email, &settings.email_table)] {
+            tables::create_as_earlier(&client, table, name).await.map_err(|cause| OpenError::NotMade { table: name.clone(), cause })?;
+        }
+        Ok(())
     }
 
     /// Deletes both tables with all that is in them. For tests.
@@ -503,6 +512,14 @@ impl Engine for DynamoEngine {
             }
             start = last;
         }
+    }
+
+    fn is_ordered(&self, table: Table, index: IndexName) -> bool {
+        let shapes = match table {
+            Table::Main => &self.main,
+            Table::Email => &self.email,
+        };
+        shapes.of(index).is_none_or(|shape| shape.range.is_some())
     }
 
     async fn health(&self) -> Result<(), EngineError> {

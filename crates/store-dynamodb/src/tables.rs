@@ -149,9 +149,34 @@ pub async fn find(client: &Client, name: &str) -> Result<Option<TableDescription
 
 /// Makes the table unless it is there, and waits until it can be used. True when it was made.
 pub async fn create(client: &Client, table: Table, name: &str) -> Result<bool, String> {
-    let specs = indexes(table);
+    if !create_with(client, name, indexes(table)).await? {
+        return Ok(false);
+    }
+    let expires = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build().map_err(|error| error.to_string())?;
+    client.update_time_to_live().table_name(name).time_to_live_specification(expires).send().await.map_err(|error| describe(&error))?;
+    let recovery = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build().map_err(|error| error.to_string())?;
+    match client.update_continuous_backups().table_name(name).point_in_time_recovery_specification(recovery).send().await {
+        Ok(_) => {}
+        Err(error) if unsupported(&error) => tracing::info!(table = name, "this DynamoDB has no point-in-time recovery"),
+        Err(error) => return Err(describe(&error)),
+    }
+    Ok(true)
+}
+
+/// Indexes as an earlier service made them: without range attributes; the one of addresses, in the table of mails, by the table's own keys.
+pub async fn create_as_earlier(client: &Client, table: Table, name: &str) -> Result<(), String> {
+    let earlier = |spec: &IndexSpec| match (table, spec.index) {
+        (Table::Email, IndexName::Email) => IndexSpec { hash: PK, range: Some(SK), ..*spec },
+        _ => IndexSpec { range: None, ..*spec },
+    };
+    let specs: Vec<IndexSpec> = indexes(table).iter().map(earlier).collect();
+    create_with(client, name, &specs).await.map(drop)
+}
+
+/// False when it was there.
+async fn create_with(client: &Client, name: &str, specs: &[IndexSpec]) -> Result<bool, String> {
     let mut attributes = vec![PK, SK];
-    attributes.extend(specs.iter().map(|spec| spec.hash).filter(|hash| *hash != SK));
+    attributes.extend(specs.iter().map(|spec| spec.hash).filter(|hash| ![PK, SK].contains(hash)));
     let definition = |attribute: &str| AttributeDefinition::builder().attribute_name(attribute).attribute_type(ScalarAttributeType::S).build();
     let request = client
         .create_table()
@@ -170,14 +195,6 @@ pub async fn create(client: &Client, table: Table, name: &str) -> Result<bool, S
         Err(error) => return Err(describe(&error)),
     }
     wait_until_active(client, name).await?;
-    let expires = TimeToLiveSpecification::builder().attribute_name(EXPIRES).enabled(true).build().map_err(|error| error.to_string())?;
-    client.update_time_to_live().table_name(name).time_to_live_specification(expires).send().await.map_err(|error| describe(&error))?;
-    let recovery = PointInTimeRecoverySpecification::builder().point_in_time_recovery_enabled(true).build().map_err(|error| error.to_string())?;
-    match client.update_continuous_backups().table_name(name).point_in_time_recovery_specification(recovery).send().await {
-        Ok(_) => {}
-        Err(error) if unsupported(&error) => tracing::info!(table = name, "this DynamoDB has no point-in-time recovery"),
-        Err(error) => return Err(describe(&error)),
-    }
     Ok(true)
 }
 

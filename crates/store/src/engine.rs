@@ -403,6 +403,10 @@ pub trait Engine: Send + Sync + 'static {
     /// there all the time comes once; what is written meanwhile may come or not. For moving and checking data (`emcrm export`, `adopt`): it reads
     /// everything there is, so no request and no task may ask for it.
     async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError>;
+    /// Whether rows of an index come in the order of its range attribute. A table that an earlier service made may lack it.
+    fn is_ordered(&self, _table: Table, _index: IndexName) -> bool {
+        true
+    }
     /// Whether reads and writes work now.
     async fn health(&self) -> Result<(), EngineError>;
     /// `sqlite`, `dynamodb`, …

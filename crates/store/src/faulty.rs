@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
-use crate::engine::{Engine, EngineError, Item, Key, Query, Rows, Table, TransactError, Transaction};
+use crate::engine::{Engine, EngineError, IndexName, Item, Key, Query, Rows, Table, TransactError, Transaction};
 
 /// How often each fault happens, from 0 (never) to 1 (always). The first three exclude each other: their sum is at most 1.
 #[derive(Debug, Clone, Copy, Default)]
@@ -168,6 +168,10 @@ impl Engine for FaultyEngine {
     async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
         self.before_read().await?;
         self.inner.scan(table, after, limit).await
+    }
+
+    fn is_ordered(&self, table: Table, index: IndexName) -> bool {
+        self.inner.is_ordered(table, index)
     }
 
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {

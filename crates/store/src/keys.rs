@@ -39,6 +39,8 @@ pub fn attendance(user: &UserId, event: &EventId) -> Key {
     Key::new(user_part(user), event_part(event))
 }
 
+pub const CLAIM_PREFIX: &str = "claim#";
+
 /// Says that the address belongs to `user_id`.
 pub fn email_claim(address: &EmailAddress) -> Key {
     Key::single(format!("claim#email#{}", address.normalised()))

@@ -155,6 +155,10 @@ impl Engine for StaleIndexEngine {
         self.inner.scan(table, after, limit).await
     }
 
+    fn is_ordered(&self, table: Table, index: IndexName) -> bool {
+        self.inner.is_ordered(table, index)
+    }
+
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {
         check_limits(&transaction)?;
         let _one = self.writing.lock().await;

@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::sorter::Sorter;
 use super::{ArchiveError, FORMAT, VERSION, line};
 use crate::App;
+use crate::sorter::Sorter;
 
 /// Items that one read takes.
 const READ: u32 = 1_000;
@@ -33,7 +33,7 @@ pub async fn export(app: &App, file: &Path, online: bool, progress: &dyn Fn(u64)
     }
     let failed = |error: io::Error| ArchiveError::File(file.display().to_string(), error);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut sorter = Sorter::new(folder);
+    let mut sorter = Sorter::new(Some(folder));
     let mut items = 0;
     for (place, table) in (0_u8..).zip(line::TABLES) {
         let mut after = None;
@@ -78,7 +78,7 @@ fn refuse_busy(item: &Item) -> Result<(), ArchiveError> {
     }
 }
 
-fn write(file: &Path, items: u64, sorter: Sorter<'_>) -> io::Result<String> {
+fn write(file: &Path, items: u64, sorter: Sorter) -> io::Result<String> {
     let beside = file.with_added_extension("part");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
@@ -95,7 +95,10 @@ fn write(file: &Path, items: u64, sorter: Sorter<'_>) -> io::Result<String> {
         out.write_all(b"\n")
     };
     put(&json!({"format": FORMAT, "version": VERSION}).to_string())?;
-    sorter.finish(&mut put)?;
+    let mut sorted = sorter.finish()?;
+    while let Some(line) = sorted.next()? {
+        put(&line)?;
+    }
     let sha256 = hex(&hash.finalize());
     writeln!(out, "{}", json!({"items": items, "sha256": sha256}))?;
     out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;

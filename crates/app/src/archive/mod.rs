@@ -13,12 +13,10 @@
 //! | `export` | reading a storage, sorting beyond memory, writing the file |
 //! | `import` | checking the whole file, then writing it into an empty storage, from where an interrupted import stopped |
 //! | `line` | one item as a line, and back |
-//! | `sorter` | an external merge sort |
 
 mod export;
 mod import;
-mod line;
-mod sorter;
+pub(crate) mod line;
 
 pub use export::{Exported, export};
 pub use import::{Imported, import};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use emcrm_model::{Event, User};
 use emcrm_search::{Kind, WALK_MAX};
-use emcrm_store::{EngineError, Events, Item, Users, from_item, keys};
+use emcrm_store::{Events, Item, Users, from_item, keys};
 
 use super::walk::Rows;
 use super::{Check, FindingKind, Repair};
@@ -63,8 +63,6 @@ impl Check<'_> {
             match self.app.reindex(|n| progress("documents of a new index", n)).await {
                 Ok(_) if self.compare().await?.total() == 0 => Repair::Done,
                 Ok(_) => Repair::Overtaken,
-                // No index can be made of an item that cannot be read, which is a finding of its own.
-                Err(AppError::Storage(EngineError::Corrupt(_))) => Repair::NotPossible,
                 Err(error) => return Err(error),
             }
         } else {

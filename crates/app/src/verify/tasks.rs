@@ -54,10 +54,8 @@ impl Check<'_> {
     /// Has everything done that is due, except mail.
     pub(super) async fn drain(&mut self) -> Result<(), AppError> {
         // An index that was made anew is not wrong, it is empty.
-        if !self.app.index.is_complete().await? {
-            let progress = self.progress;
-            self.app.reindex(|n| progress("documents of a new index", n)).await?;
-        }
+        let progress = self.progress;
+        self.app.fill_index(|n| progress("documents of a new index", n)).await?;
         (self.progress)("waiting work", 0);
         work_off(self.app, &[Queue::Index, Queue::Default], PATIENCE).await?;
         Ok(())

@@ -7,7 +7,7 @@ use emcrm_app::archive::{ArchiveError, export, import};
 use emcrm_app::verify::verify;
 use emcrm_store::faulty::{Fault, FaultPlan, FaultyEngine};
 use emcrm_store::sqlite::SqliteEngine;
-use emcrm_store::{Engine, Item, Key, Table, Transaction, keys};
+use emcrm_store::{Item, Key, Table, Transaction, keys};
 use serde_json::json;
 
 use crate::support::TestApp;
@@ -61,7 +61,9 @@ async fn a_file_that_is_not_whole_changes_nothing() {
     flipped[bytes.len() / 2] ^= 0x10;
     let mut more = bytes.clone();
     more.extend_from_slice(&bytes);
-    for (what, broken) in [("flipped", &flipped[..]), ("cut", &bytes[..bytes.len() - 40]), ("half", &bytes[..bytes.len() / 2]), ("empty", b""), ("text", b"hello")] {
+    for (what, broken) in
+        [("flipped", &flipped[..]), ("cut", &bytes[..bytes.len() - 40]), ("half", &bytes[..bytes.len() / 2]), ("empty", b""), ("text", b"hello")]
+    {
         std::fs::write(&file, broken).unwrap();
         let to = TestApp::new();
         let error = import(&to.app, &file, &|_, _| ()).await.unwrap_err();

@@ -1,5 +1,6 @@
 //! The commands of the binary: what they are called and what they take. One file each.
 
+pub mod adopt;
 pub mod demo;
 pub mod doctor;
 pub mod export;
@@ -49,6 +50,8 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     /// Make what the storage needs before the first start
     InitDb(init_db::InitDbArgs),
+    /// Bring tables up to date that an earlier service wrote
+    Adopt(adopt::AdoptArgs),
     /// Recount everything and compare
     Verify(verify::VerifyArgs),
     /// Write everything that is stored into one file
@@ -68,9 +71,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let sources = Sources::of_process(cli.config.as_deref());
     let load = || Config::load(&sources).map_err(StartError::from);
     match cli.command.unwrap_or(Command::Serve(serve::ServeArgs::default())) {
-        Command::Serve(args) => serve::run(args, load()?).await,
+        Command::Serve(args) => Box::pin(serve::run(args, load()?)).await,
         Command::Generate(args) => generate::run(args, load()?).await,
         Command::InitDb(args) => init_db::run(args, load).await,
+        Command::Adopt(args) => adopt::run(args, load()?).await,
         Command::Verify(args) => verify::run(args, load()?).await,
         Command::Export(args) => export::run(args, load()?).await,
         Command::Import(args) => import::run(args, load()?).await,

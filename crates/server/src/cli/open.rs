@@ -113,7 +113,7 @@ pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
     let transport: Arc<dyn Transport> = match config.mail.transport {
         MailTransport::Outbox => Arc::new(Outbox::new(folder.join("outbox"), clock.clone())),
         MailTransport::Smtp => smtp(config)?,
-        MailTransport::Ses => return Err(missing("MAIL_TRANSPORT: this build has no SES transport; allowed: outbox, smtp")),
+        MailTransport::Ses => ses(config).await?,
     };
     let secret_key = config.secret_key().map_err(|error| {
         let path = folder.join(secret_key::FILE);
@@ -175,6 +175,17 @@ fn opensearch(config: &Config) -> Result<Arc<dyn Index>, StartError> {
 #[cfg(not(feature = "aws"))]
 fn opensearch(_: &Config) -> Result<Arc<dyn Index>, StartError> {
     Err(missing("SEARCH_ENGINE: this build has no OpenSearch index; allowed: tantivy"))
+}
+
+#[cfg(feature = "aws")]
+async fn ses(config: &Config) -> Result<Arc<dyn Transport>, StartError> {
+    Ok(Arc::new(emcrm_mail_ses::SesTransport::new(config.ses_settings()).await))
+}
+
+#[cfg(not(feature = "aws"))]
+#[expect(clippy::unused_async, reason = "the twin of one that waits")]
+async fn ses(_: &Config) -> Result<Arc<dyn Transport>, StartError> {
+    Err(missing("MAIL_TRANSPORT: this build has no SES transport; allowed: outbox, smtp"))
 }
 
 fn smtp(config: &Config) -> Result<Arc<dyn Transport>, StartError> {

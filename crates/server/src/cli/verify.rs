@@ -51,7 +51,8 @@ pub async fn run(args: VerifyArgs, config: Config) -> anyhow::Result<ExitCode> {
     Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn in_words(report: &VerifyReport, repair: bool) -> String {
+/// The report for a person.
+pub(super) fn in_words(report: &VerifyReport, repair: bool) -> String {
     let mut text = String::new();
     let counted = &report.counted;
     // Writing into a String cannot fail.

@@ -7,16 +7,19 @@ use emcrm_mail::{BadSmtpSettings, SmtpSettings};
 use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, OpensearchConfig, OpensearchMode, SearchEngine};
 
 #[cfg(feature = "aws")]
-mod opensearch {
+mod patience {
     use std::time::Duration;
     pub const OPENSEARCH_CONNECT: Duration = Duration::from_secs(3);
     pub const OPENSEARCH_ANSWER: Duration = Duration::from_secs(10);
     pub const OPENSEARCH_CONNECTIONS: usize = 32;
     /// Longer than a process uses what it knows of the generations, which is a second.
     pub const OPENSEARCH_ANNOUNCE: Duration = Duration::from_millis(1_500);
+    pub const SES_CONNECT: Duration = Duration::from_secs(5);
+    /// Long, because a mail whose answer is given up is one of which nobody knows.
+    pub const SES_ANSWER: Duration = Duration::from_mins(1);
 }
 #[cfg(feature = "aws")]
-use opensearch::{OPENSEARCH_ANNOUNCE, OPENSEARCH_ANSWER, OPENSEARCH_CONNECT, OPENSEARCH_CONNECTIONS};
+use patience::{OPENSEARCH_ANNOUNCE, OPENSEARCH_ANSWER, OPENSEARCH_CONNECT, OPENSEARCH_CONNECTIONS, SES_ANSWER, SES_CONNECT};
 
 /// What stores the data, and why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +115,20 @@ impl Config {
         })
     }
 
+    #[cfg(feature = "aws")]
+    pub fn ses_settings(&self) -> emcrm_mail_ses::SesSettings {
+        let mail = &self.mail;
+        emcrm_mail_ses::SesSettings {
+            region: mail.ses_region.clone().unwrap_or_else(|| self.db.aws_region.clone()),
+            endpoint: mail.ses_endpoint.as_ref().map(|url| url.as_str().to_owned()),
+            configuration_set: mail.ses_configuration_set.clone(),
+            connections: mail.ses_connections as usize,
+            rate: mail.rate,
+            connect_timeout: SES_CONNECT,
+            read_timeout: SES_ANSWER,
+        }
+    }
+
     /// Whether something lies in the data folder.
     pub fn needs_folder(&self) -> bool {
         self.storage().engine == DbEngine::Sqlite
@@ -190,7 +207,11 @@ impl Config {
         }
         match self.mail.transport {
             MailTransport::Outbox => {}
-            MailTransport::Ses => faults.push("MAIL_TRANSPORT: ses is not allowed, because this build has no SES transport; allowed: outbox, smtp".to_owned()),
+            MailTransport::Ses => {
+                if cfg!(not(feature = "aws")) {
+                    faults.push("MAIL_TRANSPORT: ses is not allowed, because this build has no SES transport; allowed: outbox, smtp".to_owned());
+                }
+            }
             MailTransport::Smtp => match self.smtp_settings() {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => faults.push(format!("MAIL_SMTP_URL: the value is not allowed: {error}")),

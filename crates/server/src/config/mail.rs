@@ -1,7 +1,7 @@
 //! `MAIL_…`: how mail leaves.
 
 use super::section;
-use super::setting::{MailTransport, Secret, Sender};
+use super::setting::{HttpUrl, MailTransport, Secret, Sender};
 
 section! {
     /// Outgoing mail.
@@ -10,9 +10,17 @@ section! {
         "MAIL_TRANSPORT" => transport: MailTransport = "outbox",
         /// Mail server, such as `smtps://name:password@mail.example.org` or `smtp://127.0.0.1:25?connections=10`. It may hold a password, so it is a secret.
         "MAIL_SMTP_URL" => smtp_url: Option<Secret> = "",
+        /// AWS region of SES. Without it: `DB_AWS_REGION`.
+        "MAIL_SES_REGION" => ses_region: Option<String> = "",
+        /// Address of SES where it is not the region's own, for tests.
+        "MAIL_SES_ENDPOINT" => ses_endpoint: Option<HttpUrl> = "",
+        /// Configuration set of SES: where it reports bounces and complaints.
+        "MAIL_SES_CONFIGURATION_SET" => ses_configuration_set: Option<String> = "",
+        /// Mails that are on their way to SES at once, in each process.
+        "MAIL_SES_CONNECTIONS" => ses_connections: u32 = "20",
         /// Who mail comes from, such as `Events <events@example.org>`.
         "MAIL_FROM" => from: Sender = "EMCRM <emcrm@example.invalid>",
-        /// Most mails a second, over all campaigns. Without it: as many as the mail server takes.
+        /// Most mails a second, over all campaigns of a process. Without it: as many as the mail server takes; SES is never given more than its account's rate.
         "MAIL_RATE" => rate: Option<u32> = "",
     }
 }

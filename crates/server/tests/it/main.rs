@@ -8,6 +8,7 @@
     reason = "a test that cannot go on should end"
 )]
 
+mod adopting;
 mod attendance;
 mod bodies;
 mod commands;

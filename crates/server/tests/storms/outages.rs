@@ -195,7 +195,8 @@ async fn nothing_is_lost_whatever_happens_to_the_parts() {
     for writer in writers {
         writer.await.unwrap();
     }
-    for (id, email) in told.made.lock().iter() {
+    let answered = told.made.lock().clone();
+    for (id, email) in &answered {
         let user = get(&client, format!("{base}/users/{id}")).await;
         assert_eq!(user["email"], email.as_str(), "an answered user is there");
     }

@@ -18,7 +18,7 @@ const TAKEOVER: Duration = Duration::from_secs(30);
 async fn several_processes_race_and_mail_and_one_is_killed() {
     let folder = folder();
     let folders = ["api-1", "api-2", "worker-1", "worker-2"].map(|name| folder.path().join(name));
-    configure_aws(&folders.each_ref().map(|path| path.as_path()), &part("EMCRM_DYNAMODB"), &part("EMCRM_OPENSEARCH"));
+    configure_aws(&folders.each_ref().map(std::path::PathBuf::as_path), &part("EMCRM_DYNAMODB"), &part("EMCRM_OPENSEARCH"));
     let sink = Sink::start(&folder.path().join("mail"));
     let generated = run(&folders[0], &["generate", "--users", &PEOPLE.to_string(), "--events", "5", "--attendance", "0", "--seed", "7"]);
     assert!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));

@@ -255,7 +255,7 @@ impl Drop for Sink {
 }
 
 fn sink_path() -> PathBuf {
-    variable("EMCRM_SMTP_SINK").map(PathBuf::from).unwrap_or_else(|| PathBuf::from("/usr/sbin/smtp-sink"))
+    variable("EMCRM_SMTP_SINK").map_or_else(|| PathBuf::from("/usr/sbin/smtp-sink"), PathBuf::from)
 }
 
 /// A folder that the mail server, which is somebody else, may enter.

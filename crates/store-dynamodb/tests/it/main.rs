@@ -2,7 +2,7 @@
 //!
 //! `EMCRM_DYNAMODB` says where it is. `./dev.sh test` starts one.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 mod earlier;
 mod tables;

@@ -30,6 +30,7 @@ pub struct TestApp {
     worker: Option<Worker>,
     /// Mails end up here.
     pub folder: TempDir,
+    pub clock: Arc<FixedClock>,
     _kept: Kept,
 }
 
@@ -39,11 +40,13 @@ pub struct Options {
     pub metrics_token: Option<&'static str>,
     /// Instead of the pair's own.
     pub engine: Option<Arc<dyn Engine>>,
+    /// On tables as an earlier service made them.
+    pub earlier: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None }
+        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None, earlier: false }
     }
 }
 
@@ -54,9 +57,10 @@ impl TestApp {
 
     /// `routes` may add routes of a test's own.
     pub async fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
-        let pair = Pair::open().await;
+        let pair = if options.earlier { Pair::earlier().await } else { Pair::open().await };
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(FixedClock::new(NOW.parse().unwrap()));
+        let kept_clock = clock.clone();
         let settings = AppSettings {
             secret_key: [7; 32],
             default_zone: jiff::tz::TimeZone::UTC,
@@ -79,14 +83,38 @@ impl TestApp {
         let settings = ApiSettings { name: "EMCRM".to_owned(), metrics_token, auth_region: "us-east-1".to_owned() };
         let state = ApiState::new(app.clone(), settings);
         let edge = Edge::new(routes(state.clone()), options.limits, 7);
-        Self { app, state, edge, worker: None, folder, _kept: pair.kept }
+        Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
     }
 
     /// With the worker running, so that searches and mails happen.
     pub async fn working() -> Self {
         let mut this = Self::new().await;
-        this.worker = Some(Worker::spawn(this.app.clone()));
+        this.work();
         this
+    }
+
+    /// Starts the worker.
+    pub fn work(&mut self) {
+        self.worker = Some(Worker::spawn(self.app.clone()));
+    }
+
+    /// Returns when no task is left. Time passes for those that wait for another try.
+    pub async fn quiet(&self) {
+        for _ in 0..3_000 {
+            let now = self.app.now().as_millisecond();
+            let (mut due, mut waiting) = (0, 0);
+            for (queue, shard) in emcrm_store::Queue::ALL.into_iter().flat_map(|queue| (0..emcrm_store::keys::SHARDS).map(move |shard| (queue, shard))) {
+                due += self.app.store.tasks.due(queue, shard, now, 10).await.unwrap().len();
+                waiting += self.app.store.tasks.waiting(queue, shard, 10).await.unwrap();
+            }
+            match (due, waiting) {
+                (0, 0) => return,
+                (0, _) => self.clock.advance(jiff::SignedDuration::from_mins(1)),
+                _ => {}
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("tasks are left: {:?}", self.app.backlog().await);
     }
 
     /// Returns when everything that was changed so far can be found.

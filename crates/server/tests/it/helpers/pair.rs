@@ -30,14 +30,23 @@ fn part(name: &str) -> String {
 
 impl Pair {
     pub async fn open() -> Self {
+        Self::with_tables(false).await
+    }
+
+    /// With tables as an earlier service made them, where there are tables.
+    pub async fn earlier() -> Self {
+        Self::with_tables(true).await
+    }
+
+    async fn with_tables(earlier: bool) -> Self {
         match variable("EMCRM_TEST_PAIR").as_deref() {
             None | Some("embedded") => Self { engine: Arc::new(SqliteEngine::memory()), index: Arc::new(TantivyIndex::memory().unwrap()), kept: Box::new(()) },
-            Some("aws") => Self::aws().await,
+            Some("aws") => Self::aws(earlier).await,
             Some(other) => panic!("EMCRM_TEST_PAIR={other}: there are the pairs embedded and aws"),
         }
     }
 
-    async fn aws() -> Self {
+    async fn aws(earlier: bool) -> Self {
         let own = format!("t{:016x}", rand::random::<u64>());
         let settings = DynamoSettings {
             region: "us-east-1".to_owned(),
@@ -49,7 +58,11 @@ impl Pair {
             read_timeout: Duration::from_secs(10),
             connections: 20,
         };
-        DynamoEngine::create_tables(&settings).await.unwrap();
+        if earlier {
+            DynamoEngine::create_tables_as_earlier(&settings).await.unwrap();
+        } else {
+            DynamoEngine::create_tables(&settings).await.unwrap();
+        }
         let engine = Arc::new(DynamoEngine::open(settings.clone()).await.unwrap());
         let search = OpenSearchSettings {
             endpoint: part("EMCRM_OPENSEARCH"),
