@@ -317,6 +317,8 @@ step_fmt() {
 
 step_clippy() {
   cargo clippy --locked --workspace --all-targets -- -D warnings
+  # The embedded product alone, without a line of AWS's.
+  cargo clippy --locked -p emcrm-server --no-default-features --bins -- -D warnings
 }
 
 # Once for all that follows: the tests and the binary come from the same profile.

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::open::open_app;
-use crate::config::{Config, MailTransport};
+use crate::config::{Config, DbEngine, MailTransport};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -126,6 +126,10 @@ async fn examine(config: &Config) -> Report {
     configuration(config, &mut report);
     let folder = config.app.data_dir.as_path();
     clock(folder, &SystemClock, &mut report);
+    if config.storage().engine == DbEngine::Dynamodb {
+        hosted(config, &mut report).await;
+        return report;
+    }
     if !folder.exists() {
         report.ok("data folder", format!("{} is not there yet; the first start makes it", folder.display()));
         mail_later(config, &mut report);
@@ -151,6 +155,21 @@ async fn examine(config: &Config) -> Report {
         }
     }
     report
+}
+
+/// Storage that others may use at the same time: it is opened beside them.
+async fn hosted(config: &Config, report: &mut Report) {
+    match open_app(config).await {
+        Ok(app) => {
+            report.ok("tables", format!("{} and {} are there, with their keys and indexes", config.db.main_table_name, config.db.email_table_name));
+            opened(&app, report).await;
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let (says, advice) = text.split_once(". ").unwrap_or((&text, "See docs/OPERATIONS.md."));
+            report.fault("tables", says.to_owned(), advice.to_owned());
+        }
+    }
 }
 
 /// What was chosen and why. Secrets are said to be there, no more.

@@ -9,7 +9,7 @@ use emcrm_app::generate::{GeneratePlan, Generated, fixed_base, generate};
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::open::open_app;
+use super::open::open_new_app;
 use super::progress::Line;
 use crate::config::Config;
 
@@ -53,7 +53,7 @@ struct Stage {
 }
 
 pub async fn run(args: GenerateArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_app(&config).await?;
+    let app = open_new_app(&config).await?;
     let plan = GeneratePlan {
         users: args.users,
         events: args.events,

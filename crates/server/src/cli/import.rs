@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 use emcrm_app::archive::import;
 
-use super::open::open_app;
+use super::open::open_new_app;
 use super::progress::Line;
 use crate::config::Config;
 
@@ -27,7 +27,7 @@ pub struct ImportArgs {
 }
 
 pub async fn run(args: ImportArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_app(&config).await?;
+    let app = open_new_app(&config).await?;
     let line = Line::new(None, args.json);
     let imported = import(&app, &args.file, &|what, n| line.set(what, n)).await?;
     drop(line);

@@ -46,11 +46,10 @@ fn print() -> anyhow::Result<ExitCode> {
 
 #[cfg(feature = "aws")]
 async fn tables(config: &Config) -> anyhow::Result<String> {
-    use emcrm_store_dynamodb::DynamoEngine;
     let settings = config.dynamo_settings();
-    let made = if config.app.production { Vec::new() } else { DynamoEngine::create_tables(&settings).await.map_err(|error| StartError::dynamodb(&error))? };
+    let made = super::open::make_tables(config).await?;
     // In production, too, this says what is missing.
-    DynamoEngine::open(settings.clone()).await.map_err(|error| StartError::dynamodb(&error))?;
+    emcrm_store_dynamodb::DynamoEngine::open(settings.clone()).await.map_err(|error| StartError::dynamodb(&error))?;
     let both = format!("{} and {}", settings.main_table, settings.email_table);
     Ok(match made.as_slice() {
         [] => format!("The tables {both} are there, with all their indexes."),

@@ -92,6 +92,12 @@ fn first_upper(text: &str) -> String {
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }
 
+/// The same, on storage that is made when it is not there yet.
+pub async fn open_new_app(config: &Config) -> Result<Arc<App>, StartError> {
+    make_tables(config).await?;
+    open_app(config).await
+}
+
 /// Opens everything that the configuration names. Blocks while files are opened.
 pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
     let folder = config.app.data_dir.as_path();
@@ -141,22 +147,31 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
 
 #[cfg(feature = "aws")]
 async fn dynamodb(config: &Config) -> Result<Arc<dyn Engine>, StartError> {
-    use emcrm_store_dynamodb::{DynamoEngine, OpenError};
-    let settings = config.dynamo_settings();
-    let opened = match DynamoEngine::open(settings.clone()).await {
-        // A developer should not have to know about tables; where it matters, nobody but an administrator makes them.
-        Err(OpenError::Missing(_)) if !config.app.production => {
-            let made = DynamoEngine::create_tables(&settings).await.map_err(|error| StartError::dynamodb(&error))?;
-            tracing::info!(tables = made.join(", "), "tables were made");
-            DynamoEngine::open(settings).await
-        }
-        other => other,
-    };
-    let engine = opened.map_err(|error| StartError::dynamodb(&error))?;
+    let engine = emcrm_store_dynamodb::DynamoEngine::open(config.dynamo_settings()).await.map_err(|error| StartError::dynamodb(&error))?;
     for index in engine.indexes_without_range() {
         tracing::info!(index, "the index has no sort key, as an earlier service made it: lists that read it come in no order");
     }
     Ok(Arc::new(engine))
+}
+
+/// Makes the tables that are missing, and says which. A developer should not have to know about tables; in production nobody but an administrator
+/// makes them.
+#[cfg(feature = "aws")]
+pub async fn make_tables(config: &Config) -> Result<Vec<String>, StartError> {
+    if config.storage().engine != DbEngine::Dynamodb || config.app.production {
+        return Ok(Vec::new());
+    }
+    let made = emcrm_store_dynamodb::DynamoEngine::create_tables(&config.dynamo_settings()).await.map_err(|error| StartError::dynamodb(&error))?;
+    if !made.is_empty() {
+        tracing::info!(tables = made.join(", "), "tables were made");
+    }
+    Ok(made)
+}
+
+#[cfg(not(feature = "aws"))]
+#[allow(clippy::unused_async, reason = "the twin of one that waits")]
+pub async fn make_tables(_: &Config) -> Result<Vec<String>, StartError> {
+    Ok(Vec::new())
 }
 
 #[cfg(not(feature = "aws"))]

@@ -74,7 +74,7 @@ async fn serve(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
     } else {
         (config, None)
     };
-    let app = open::open_app(&config).await?;
+    let app = open::open_new_app(&config).await?;
     if args.demo {
         demo::fill(&app).await?;
     }

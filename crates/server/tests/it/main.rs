@@ -14,6 +14,7 @@ mod bodies;
 mod commands;
 mod conditional;
 mod config;
+mod costs;
 mod docs;
 mod edge;
 mod email;

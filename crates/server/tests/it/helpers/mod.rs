@@ -16,6 +16,7 @@ use emcrm_server::http::edge::{Edge, Limits};
 use emcrm_server::router::{ApiSettings, ApiState, router};
 use emcrm_store::Engine;
 use http_body_util::BodyExt;
+pub use pair::part;
 use pair::{Kept, Pair};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -24,7 +24,8 @@ fn variable(name: &str) -> Option<String> {
     std::env::vars().find(|(found, _)| found == name).map(|(_, value)| value)
 }
 
-fn part(name: &str) -> String {
+/// Where a part of the tests is.
+pub fn part(name: &str) -> String {
     variable(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts"))
 }
 
