@@ -83,7 +83,7 @@ end_process() {
 
 # The services of AWS as they run on one machine: data on disk, addresses that a person can remember.
 start_aws_local() {
-  local dynamodb="${DYNAMODB_PORT:-8000}" opensearch="${OPENSEARCH_PORT:-9200}" mail="${MAIL_PORT:-1025}" part
+  local dynamodb="${LOCAL_DYNAMODB_PORT:-8000}" opensearch="${LOCAL_OPENSEARCH_PORT:-9200}" mail="${LOCAL_MAIL_PORT:-1025}" part
   need_java
   # Where a Docker engine answers, compose.yaml could start the same three; the registries' parts work everywhere.
   install_parts dynamodb opensearch maildev
@@ -102,14 +102,16 @@ MAIL_FROM=EMCRM <events@example.org>
 EOT
 }
 
-# The binary with the settings of the server that `start` runs.
-configured() {
+# Becomes a program with the settings of the server that `start` runs.
+exec_configured() {
   local settings=() line
   if [[ -f "$ENV_FILE" ]]; then
     while IFS= read -r line; do settings+=("$line"); done <"$ENV_FILE"
   fi
-  env "${settings[@]}" APP_DATA_DIR="$DATA" APP_API_PORT="$PORT" "$@"
+  exec env "${settings[@]}" APP_DATA_DIR="$DATA" APP_API_PORT="$PORT" "$@"
 }
+
+configured() { (exec_configured "$@"); }
 
 cmd_start() {
   local pid
@@ -136,7 +138,7 @@ cmd_start() {
 
 start_server() {
   local pid
-  configured setsid "$BIN" serve >>"$LOG_FILE" 2>&1 </dev/null &
+  exec_configured setsid "$BIN" serve >>"$LOG_FILE" 2>&1 </dev/null &
   pid=$!
   printf '%s\n' "$pid" "$PORT" >"$PID_FILE"
   wait_until_healthy "$pid" "$PORT" "$LOG_FILE"
@@ -427,7 +429,7 @@ Usage: ./dev.sh COMMAND
 
   start              build and run the server in the background; data and log in .dev/
   start --aws-local  the same on DynamoDB Local and OpenSearch, with a mail server that shows what it took
-                     (ports: DYNAMODB_PORT 8000, OPENSEARCH_PORT 9200, MAIL_PORT 1025, its page one above)
+                     (ports: LOCAL_DYNAMODB_PORT 8000, LOCAL_OPENSEARCH_PORT 9200, LOCAL_MAIL_PORT 1025, its page one above)
   stop               end it and what it stands on; it finishes what it has in hand
   restart            stop, then start
   status             whether it runs and answers (exit code 3: it does not run)

@@ -112,7 +112,7 @@ launch_dynamodb() {
     where=(-dbPath "$folder")
   fi
   # It leaves a file where it is started.
-  cd "$PARTS/run"
+  cd "$PARTS/run" || exit
   exec java -Xmx1g "-Dsqlite4java.library.path=$lib" -cp "$lib/*" com.amazonaws.services.dynamodbv2.local.main.ServerRunner -sharedDb "${where[@]}" -port "$port"
 }
 answers_dynamodb() { [[ "$(http_status "$1" /)" == 400 ]]; }
@@ -148,9 +148,9 @@ answers_toxiproxy() { [[ "$(http_status "$1" /version)" == 200 ]]; }
 
 # Its page is one port above its SMTP port.
 launch_maildev() {
-  exec node "$PARTS/maildev/node_modules/maildev/bin/maildev.js" --ip 127.0.0.1 --smtp "$1" --web-ip 127.0.0.1 --web $(($1 + 1)) --disable-web-auth
+  exec node "$PARTS/maildev/node_modules/maildev/dist/bin/maildev.js" --ip 127.0.0.1 --smtp "$1" --web-ip 127.0.0.1 --web $(($1 + 1))
 }
-answers_maildev() { [[ "$(http_status $(($1 + 1)) /healthz)" == 200 ]]; }
+answers_maildev() { [[ "$(http_status $(($1 + 1)) /api/email)" == 200 ]]; }
 
 # The status code of GET PATH on a port of this machine, or nothing.
 http_status() {

@@ -5,7 +5,7 @@
 //!   in whatever process, writes to both.
 //! - Values are folded and words are cut here, by the functions that the embedded index uses, and stored as they are. So both indexes answer
 //!   the same, whatever analysers a cluster has.
-//! - A write is durable when it is acknowledged, and visible within [`mapping::REFRESH`], without a refresh for each write.
+//! - A write is durable when it is acknowledged, and visible within half a second, without a refresh for each write.
 //! - Pages go on from a value and an id. That stays right while documents come and go, so no point in time is kept open in the cluster.
 //!
 //! | file | holds |

@@ -31,7 +31,7 @@ pub struct DynamoSettings {
     pub endpoint: Option<String>,
     pub main_table: String,
     pub email_table: String,
-    /// Times that a throttled or failed call is repeated. Conflicts between transactions are repeated for as long as [`calls::CONFLICT_PATIENCE`].
+    /// Times that a throttled or failed call is repeated. Conflicts between transactions are repeated for as long as ten seconds.
     pub retries: u32,
     pub connect_timeout: Duration,
     pub read_timeout: Duration,
