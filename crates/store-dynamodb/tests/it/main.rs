@@ -6,6 +6,7 @@
 
 mod earlier;
 mod tables;
+mod throttling;
 mod writes;
 
 use std::sync::Arc;
