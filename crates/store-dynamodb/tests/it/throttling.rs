@@ -44,20 +44,16 @@ async fn serve(
             seen.push(operation.clone());
             seen.iter().filter(|other| **other == operation).count() - 1
         };
-        let out = match answer(&operation, before) {
-            Some((status, body)) => {
-                format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        let out = if let Some((status, body)) = answer(&operation, before) {
+            format!("HTTP/1.1 {status} X\r\nContent-Type: application/x-amz-json-1.0\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+        } else {
+            let Ok(mut server) = TcpStream::connect(&upstream).await else { return };
+            if server.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
+                return;
             }
-            None => {
-                let Ok(mut server) = TcpStream::connect(&upstream).await else { return };
-                let whole = [head.as_bytes(), &body].concat();
-                if server.write_all(&whole).await.is_err() {
-                    return;
-                }
-                let mut buffer = Vec::new();
-                let Some((head, body)) = message(&mut server, &mut buffer).await else { return };
-                [head.as_bytes(), &body].concat()
-            }
+            let mut buffer = Vec::new();
+            let Some((head, body)) = message(&mut server, &mut buffer).await else { return };
+            [head.as_bytes(), &body].concat()
         };
         if client.write_all(&out).await.is_err() {
             return;
@@ -86,6 +82,7 @@ async fn message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<(String
     Some((head, body))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is an answer")]
 fn fault(kind: &str) -> Answer {
     let status = if kind == "InternalServerError" { 500 } else { 400 };
     Some((status, json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{kind}"), "message": "not now"}).to_string()))
