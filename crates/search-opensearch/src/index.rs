@@ -156,7 +156,8 @@ impl Index for OpenSearchIndex {
         let hits = if total == 0 { &empty } else { Self::hits(&body).unwrap_or(&empty) };
         let limit = request.limit as usize;
         let field = request.sort.map(|sort| sort.field);
-        let positions = hits.iter().map(|hit| query::after(Self::sort_of(hit), field)).collect::<Result<Vec<_>, _>>()?;
+        let positions =
+            hits.iter().skip(query::rows_before(&request) as usize).map(|hit| query::after(Self::sort_of(hit), field)).collect::<Result<Vec<_>, _>>()?;
         let next = if positions.len() > limit { positions.get(limit - 1).cloned() } else { None };
         Ok(SearchPage { ids: positions.into_iter().take(limit).map(|position| position.id).collect(), total, next })
     }

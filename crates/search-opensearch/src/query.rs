@@ -44,6 +44,11 @@ pub fn set(object: &mut Value, name: &str, value: Value) {
     }
 }
 
+/// Rows of the answer that stand before the page: behind a position OpenSearch skips none by itself.
+pub fn rows_before(request: &SearchRequest) -> u32 {
+    if request.after.is_some() { request.offset } else { 0 }
+}
+
 /// One row more than asked for tells whether there are more.
 pub fn search(request: &SearchRequest) -> Value {
     let mut sort = Vec::with_capacity(2);
@@ -53,7 +58,7 @@ pub fn search(request: &SearchRequest) -> Value {
     sort.push(json!({"id": "asc"}));
     let mut body = json!({
         "query": query(request.kind, &request.conditions),
-        "size": request.limit + 1,
+        "size": rows_before(request) + request.limit + 1,
         "sort": sort,
         "track_total_hits": true,
         "_source": false,
