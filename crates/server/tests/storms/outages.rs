@@ -105,7 +105,7 @@ async fn until<F: Future<Output = bool>>(what: &str, patience: Duration, mut hol
 async fn nothing_is_lost_whatever_happens_to_the_parts() {
     let folder = folder();
     let data = folder.path().join("data");
-    let database = Database::start(&folder.path().join("dynamodb"), free_port());
+    let database = Database::start(&folder.path().join("dynamodb"), quiet_port());
     let dynamodb = Proxy::to(&database.address()).await;
     let opensearch = Proxy::to(&part("EMCRM_OPENSEARCH")).await;
     configure_aws(&[&data], &dynamodb.address, &opensearch.address);
@@ -221,6 +221,14 @@ async fn nothing_is_lost_whatever_happens_to_the_parts() {
     drop(database);
 }
 
+/// A free port that the system gives to nobody by itself: the database takes seconds to listen, and must find it free again when it is restarted.
+fn quiet_port() -> u16 {
+    (0..100)
+        .map(|_| rand::random_range(20_000..30_000))
+        .find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("one of a hundred ports is free")
+}
+
 /// A DynamoDB Local of this test's own, with its data on disk.
 struct Database {
     child: Child,
@@ -236,8 +244,9 @@ impl Database {
         command.args(["-Xmx512m", &format!("-Dsqlite4java.library.path={lib}"), "-cp", &format!("{lib}/*")]);
         command.arg("com.amazonaws.services.dynamodbv2.local.main.ServerRunner").args(["-sharedDb", "-port", &port.to_string(), "-dbPath"]).arg(folder);
         let child = command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let this = Self { child, folder: folder.to_owned(), port };
+        let mut this = Self { child, folder: folder.to_owned(), port };
         for _ in 0..600 {
+            assert!(this.child.try_wait().unwrap().is_none(), "DynamoDB Local ended");
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return this;
             }
