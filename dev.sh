@@ -412,7 +412,7 @@ cmd_soak() {
   while ((SECONDS < minutes * 60)); do
     round=$((round + 1))
     printf '\n=== soak round %d, %d of %d seconds\n' "$round" "$SECONDS" $((minutes * 60))
-    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast -- storm races kill
+    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast -- storm races kill outages scaling moving
     EMCRM_TEST_PAIR=aws EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills::
   done
   say "$round rounds in $SECONDS seconds, no failure."
