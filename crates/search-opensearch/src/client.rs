@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{PayloadChecksumKind, SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
-use emcrm_aws::{AwsSettings, sdk_config};
+use emcrm_aws::{AwsSettings, chain, sdk_config};
 use emcrm_model::{Clock as _, SystemClock};
 use emcrm_search::SearchError;
 use reqwest::{Method, StatusCode, header};
@@ -76,7 +76,14 @@ impl Client {
             endpoint: settings.endpoint.trim_end_matches('/').to_owned(),
             auth: settings.auth.clone(),
             aws: OnceCell::new(),
-            settings: AwsSettings { region, endpoint: None, connect_timeout: settings.connect_timeout, read_timeout: settings.read_timeout, connections: 1 },
+            // The endpoint only tells a stand-in on this machine, which takes any credentials.
+            settings: AwsSettings {
+                region,
+                endpoint: Some(settings.endpoint.clone()),
+                connect_timeout: settings.connect_timeout,
+                read_timeout: settings.read_timeout,
+                connections: 1,
+            },
         })
     }
 
@@ -131,7 +138,7 @@ impl Client {
         let failed = |error: &dyn std::fmt::Display| SearchError::Unavailable(format!("a request to OpenSearch cannot be signed: {error}"));
         let provider = self.aws.get_or_init(|| async { sdk_config(&self.settings).await.credentials_provider() }).await;
         let provider = provider.as_ref().ok_or_else(|| failed(&"there are no AWS credentials"))?;
-        let identity = provider.provide_credentials().await.map_err(|error| failed(&error))?.into();
+        let identity = provider.provide_credentials().await.map_err(|error| failed(&chain(&error)))?.into();
         let mut settings = SigningSettings::default();
         settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
         let params = v4::SigningParams::builder()

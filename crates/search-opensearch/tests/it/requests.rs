@@ -78,6 +78,19 @@ async fn a_password_is_sent_and_never_told() {
 }
 
 #[tokio::test]
+async fn requests_to_aws_are_signed_for_the_service_and_their_content() {
+    let (address, seen) = serve(|path, _| (200, if path.contains("_count") { r#"{"count":7}"#.to_owned() } else { THERE.to_owned() })).await;
+    let index = at(&address, Auth::Aws { region: "eu-central-1".to_owned() });
+    assert_eq!(index.count(Kind::User, Conditions::default()).await.unwrap(), 7);
+    let request = seen.lock().iter().find(|request| request.contains("_count")).cloned().unwrap();
+    let header = |name: &str| request.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix(&format!("{name}: ")).map(str::to_owned)).unwrap();
+    let authorization = header("authorization");
+    assert!(authorization.starts_with("aws4-hmac-sha256 credential=") && authorization.contains("/eu-central-1/es/aws4_request"), "{authorization}");
+    assert!(authorization.contains("signedheaders=") && authorization.contains("host;x-amz-content-sha256;x-amz-date"), "{authorization}");
+    assert_eq!(header("x-amz-content-sha256").len(), 64);
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_away_is_told_quickly() {
     let began = Instant::now();
     for address in ["http://127.0.0.1:1", "https://127.0.0.1:1"] {
