@@ -78,13 +78,27 @@ fn refuse_busy(item: &Item) -> Result<(), ArchiveError> {
     }
 }
 
+/// Under another name first; what was begun and cannot be finished is removed.
 fn write(file: &Path, items: u64, sorter: Sorter) -> io::Result<String> {
     let beside = file.with_added_extension("part");
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = write_beside(&beside, items, sorter).and_then(|sha256| std::fs::rename(&beside, file).map(|()| sha256));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+fn write_beside(beside: &Path, items: u64, sorter: Sorter) -> io::Result<String> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    // New, so that it has this mode and is no link to something else.
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let out = options.open(&beside)?;
+    let out = options.open(beside)?;
     // No name and no time in the head: the same content gives the same bytes.
     let mut out = GzBuilder::new().write(BufWriter::new(out), Compression::default());
     let mut hash = Sha256::new();
@@ -102,7 +116,6 @@ fn write(file: &Path, items: u64, sorter: Sorter) -> io::Result<String> {
     let sha256 = hex(&hash.finalize());
     writeln!(out, "{}", json!({"items": items, "sha256": sha256}))?;
     out.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-    std::fs::rename(&beside, file)?;
     Ok(sha256)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use emcrm_store::engine::{OPS_MAX, TX_BYTES_MAX};
 use emcrm_store::{Item, Table, TransactError, Transaction, keys};
-use flate2::read::GzDecoder;
+use flate2::bufread::MultiGzDecoder;
 use futures::future::try_join_all;
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -159,7 +159,8 @@ fn check(file: &Path, progress: &dyn Fn(u64)) -> Result<Checked, ArchiveError> {
 /// The lines of an archive, and the checksum of those that were read.
 struct Lines {
     name: String,
-    reader: BufReader<GzDecoder<BufReader<File>>>,
+    /// To the file's very end, so that nothing behind the archive goes unnoticed.
+    reader: BufReader<MultiGzDecoder<BufReader<File>>>,
     hash: Sha256,
 }
 
@@ -167,7 +168,7 @@ impl Lines {
     fn open(file: &Path) -> Result<Self, ArchiveError> {
         let name = file.display().to_string();
         let opened = File::open(file).map_err(|error| ArchiveError::File(name.clone(), error))?;
-        Ok(Self { name, reader: BufReader::new(GzDecoder::new(BufReader::new(opened))), hash: Sha256::new() })
+        Ok(Self { name, reader: BufReader::new(MultiGzDecoder::new(BufReader::new(opened))), hash: Sha256::new() })
     }
 
     fn next(&mut self) -> Result<Option<String>, ArchiveError> {

@@ -41,11 +41,13 @@ fn canonical(value: Value) -> Value {
     }
 }
 
+/// The number as it is written without a fraction and without a power of ten, where that fits. By its digits, because that is how other engines keep it: a
+/// double of many digits stands for the shortest number that names it.
 fn whole(number: &Number) -> Option<Number> {
-    /// Up to here every whole number is a double.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let double = number.as_f64().filter(|_| number.is_f64())?;
-    (double.fract() == 0.0 && double.abs() <= EXACT).then(|| Number::from(double as i64))
+    let double = number.as_f64().filter(|double| number.is_f64() && double.fract() == 0.0)?;
+    // `+ 0.0`: zero has no sign here.
+    let digits = format!("{}", double + 0.0);
+    digits.parse::<i64>().map(Number::from).or_else(|_| digits.parse::<u64>().map(Number::from)).ok()
 }
 
 /// None: not a line of an item.

@@ -61,9 +61,18 @@ async fn a_file_that_is_not_whole_changes_nothing() {
     flipped[bytes.len() / 2] ^= 0x10;
     let mut more = bytes.clone();
     more.extend_from_slice(&bytes);
-    for (what, broken) in
-        [("flipped", &flipped[..]), ("cut", &bytes[..bytes.len() - 40]), ("half", &bytes[..bytes.len() / 2]), ("empty", b""), ("text", b"hello")]
-    {
+    let mut garbage = bytes.clone();
+    garbage.extend_from_slice(b"something else");
+    for (what, broken) in [
+        ("flipped", &flipped[..]),
+        ("cut", &bytes[..bytes.len() - 40]),
+        ("last byte", &bytes[..bytes.len() - 1]),
+        ("half", &bytes[..bytes.len() / 2]),
+        ("twice", &more[..]),
+        ("garbage behind it", &garbage[..]),
+        ("empty", b""),
+        ("text", b"hello"),
+    ] {
         std::fs::write(&file, broken).unwrap();
         let to = TestApp::new();
         let error = import(&to.app, &file, &|_, _| ()).await.unwrap_err();
@@ -79,6 +88,57 @@ async fn a_file_that_is_not_whole_changes_nothing() {
     };
     std::fs::write(&file, newer(2)).unwrap();
     assert!(matches!(import(&TestApp::new().app, &file, &|_, _| ()).await, Err(ArchiveError::Newer(2))));
+}
+
+fn unpacked(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(bytes), &mut content).ok()?;
+    Some(content)
+}
+
+/// Any bit but those of gzip's own head, which says nothing about the content.
+#[tokio::test]
+async fn a_bit_that_flips_anywhere_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.gz");
+    let from = TestApp::new();
+    from.user("ann").await;
+    from.settle().await;
+    let bytes = exported(&from, &file).await;
+    let to = TestApp::new();
+    for bit in 10 * 8..bytes.len() * 8 {
+        let mut flipped = bytes.clone();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        // Before the last eight bytes, gzip fills up a byte with bits that mean nothing.
+        if bit / 8 == bytes.len() - 9 && unpacked(&flipped).is_some_and(|content| Some(content) == unpacked(&bytes)) {
+            continue;
+        }
+        std::fs::write(&file, flipped).unwrap();
+        assert!(import(&to.app, &file, &|_, _| ()).await.is_err(), "bit {bit} of {}", bytes.len() * 8);
+    }
+    assert!(to.app.store.engine.scan(Table::Main, None, 10).await.unwrap().items.is_empty());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_archive_is_its_owners_and_a_failed_one_leaves_nothing_behind() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, beside) = (folder.path().join("archive.gz"), folder.path().join("archive.gz.part"));
+    // Left by a run that was killed, readable by everybody.
+    std::fs::write(&beside, "left").unwrap();
+    std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let from = TestApp::new();
+    from.user("ann").await;
+    from.settle().await;
+    exported(&from, &file).await;
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(!beside.exists());
+    // A folder cannot be replaced by a file.
+    let taken = folder.path().join("folder.gz");
+    std::fs::create_dir_all(taken.join("something")).unwrap();
+    assert!(export(&from.app, &taken, false, &|_| ()).await.is_err());
+    assert!(!folder.path().join("folder.gz.part").exists());
 }
 
 #[tokio::test]
@@ -109,6 +169,31 @@ async fn an_interrupted_import_goes_on_and_another_one_does_not_begin() {
     assert!(matches!(import(&to.app, &two, &|_, _| ()).await, Err(ArchiveError::Other(_))));
     import(&to.app, &one, &|_, _| ()).await.unwrap();
     assert_eq!(exported(&to, &two).await, bytes);
+}
+
+#[tokio::test]
+async fn an_import_that_ends_at_any_write_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one.gz"), folder.path().join("two.gz"));
+    let bytes = exported(&town().await, &one).await;
+    let mut ended = 0;
+    for n in 0..12 {
+        for fault in [Fault::UnknownBefore, Fault::UnknownAfter, Fault::Unavailable] {
+            let engine = Arc::new(FaultyEngine::new(Arc::new(SqliteEngine::memory()), 1, FaultPlan::default()));
+            let to = TestApp::on(engine.clone());
+            engine.script(std::iter::repeat_n(None, n).chain([Some(fault)]));
+            ended += u32::from(import(&to.app, &one, &|_, _| ()).await.is_err());
+            engine.switch(false);
+            // The last write may have been the one that ends the import; then the storage is not empty any more, and whole.
+            match import(&to.app, &one, &|_, _| ()).await {
+                Ok(_) | Err(ArchiveError::NotEmpty(_)) => {}
+                Err(error) => panic!("write {n}: {error}"),
+            }
+            assert!(exported(&to, &two).await == bytes, "write {n}, {fault:?}");
+            assert!(verify(&to.app, false, &|_, _| ()).await.unwrap().is_clean(), "write {n}");
+        }
+    }
+    assert!(ended > 20, "the faults did happen: {ended}");
 }
 
 #[tokio::test]
