@@ -15,7 +15,7 @@ pub struct VerifyReport {
     pub found: BTreeMap<FindingKind, u64>,
     /// Findings that a repair has mended.
     pub repaired: u64,
-    /// The first 1,000 findings.
+    /// The first 1,000 findings, before all others those that a person has to decide.
     pub findings: Vec<Finding>,
     /// What is not wrong, but worth knowing.
     pub notes: Vec<Note>,
@@ -143,9 +143,19 @@ impl VerifyReport {
     pub(super) fn add(&mut self, finding: Finding) {
         *self.found.entry(finding.kind).or_default() += 1;
         self.repaired += u64::from(finding.repair == Repair::Done);
-        if self.findings.len() < LISTED {
-            self.findings.push(finding);
+        if self.findings.len() >= LISTED {
+            // What a person has to decide must not be lost among what mends itself.
+            let mendable = self.findings.iter().rposition(|listed| listed.repair != Repair::NotPossible);
+            let Some(mendable) = mendable.filter(|_| finding.repair == Repair::NotPossible) else { return };
+            self.findings.remove(mendable);
         }
+        self.findings.push(finding);
+    }
+
+    /// Drops findings of a kind that the caller reports itself. None of them can be mended.
+    pub(crate) fn forget(&mut self, kind: FindingKind) {
+        self.found.remove(&kind);
+        self.findings.retain(|finding| finding.kind != kind);
     }
 
     /// Number of findings, also of those that are not listed.
@@ -155,5 +165,26 @@ impl VerifyReport {
 
     pub fn is_clean(&self) -> bool {
         self.found.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_person_decides_is_listed_before_what_mends_itself() {
+        let mut report = VerifyReport::default();
+        let finding = |kind, n: usize, repair| Finding { kind, place: n.to_string(), detail: String::new(), repair };
+        for n in 0..LISTED + 5 {
+            report.add(finding(FindingKind::EmailClaimMissing, n, Repair::Done));
+        }
+        for n in 0..3 {
+            report.add(finding(FindingKind::EmailShared, n, Repair::NotPossible));
+        }
+        let shared = report.findings.iter().filter(|finding| finding.kind == FindingKind::EmailShared).count();
+        assert_eq!((report.findings.len(), shared, report.total()), (LISTED, 3, LISTED as u64 + 8));
+        report.forget(FindingKind::EmailShared);
+        assert_eq!((report.findings.len(), report.total()), (LISTED - 3, LISTED as u64 + 5));
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Args;
-use emcrm_app::adopt::{Adopted, adopt};
+use emcrm_app::adopt::{Adopted, Shared, adopt};
 
 use super::open::open_app;
 use super::progress::Line;
@@ -52,6 +52,12 @@ fn text(adopted: &Adopted, dry_run: bool) -> String {
     let _ = writeln!(text, "{changed} of them {} revision or other things that were added later.", if dry_run { "lack their" } else { "got their" });
     for (place, why) in &adopted.unreadable {
         let _ = writeln!(text, "  unreadable: {place}: {why}");
+    }
+    for Shared { kind, value, of } in &adopted.shared {
+        let _ = writeln!(text, "  {}: {value}: {}", kind.as_str(), of.join(", "));
+    }
+    if adopted.shared_total > adopted.shared.len() as u64 {
+        let _ = writeln!(text, "  … {} addresses and slugs are shared in all.", adopted.shared_total);
     }
     if adopted.unreadable_total > adopted.unreadable.len() as u64 {
         let _ = writeln!(text, "  … {} rows cannot be read in all.", adopted.unreadable_total);
