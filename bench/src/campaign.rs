@@ -191,6 +191,7 @@ fn message() -> Result<Vec<u8>> {
         html: None,
         message_id: "0123456789abcdef0123456789abcdef@example.org".to_owned(),
         date: jiff::Timestamp::from_second(1_767_225_600)?,
+        calendar: None,
         unsubscribe_url: None,
         headers: Vec::new(),
     };

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use emcrm_app::bulk::USERS_AT_ONCE;
 use emcrm_app::{App, AppParts, AppSettings, Call, Worker};
 use emcrm_mail::{Mailbox, SmtpSettings, SmtpTransport};
-use emcrm_model::{AttendanceDraft, BodyFormat, CampaignDraft, CampaignState, EventDraft, RandomIds, SystemClock, UserFilter, UserId};
+use emcrm_model::{AttendanceDraft, BodyFormat, CampaignDraft, CampaignKind, CampaignState, EventDraft, RandomIds, SystemClock, Tracking, UserFilter, UserId};
 use emcrm_search::TantivyIndex;
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Guard, Item, Key, Rule, Table, Transaction};
@@ -269,8 +269,16 @@ pub fn filled(folder: &Path, people: usize) -> Result<()> {
 }
 
 async fn campaign(app: &Arc<App>, sink: &Running, connections: usize) -> Result<()> {
-    let draft =
-        CampaignDraft { filter: UserFilter::default(), subject: people::SUBJECT.to_owned(), body: people::text(), body_format: BodyFormat::Text, rate: None };
+    let draft = CampaignDraft {
+        filter: UserFilter::default(),
+        subject: people::SUBJECT.to_owned(),
+        body: people::text(),
+        body_format: BodyFormat::Text,
+        rate: None,
+        kind: CampaignKind::default(),
+        event_id: None,
+        tracking: Tracking::default(),
+    };
     let watch = Watch::start();
     let mut campaign = app.campaign_create(&Call::system(), draft).await?;
     let mut frozen = None;

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::cursor::CursorKey;
+use crate::links::LinkKey;
 use crate::send::Limiter;
 use crate::{AppError, Call};
 use emcrm_store::{Remembered, Rule, TransactError};
@@ -63,6 +64,7 @@ pub struct App {
     pub ids: Arc<dyn IdSource>,
     pub settings: AppSettings,
     pub(crate) cursors: CursorKey,
+    pub(crate) links: LinkKey,
     pub(crate) wake: Wake,
     /// Held while documents are built from stored state and applied, so that an older state never overwrites a newer one.
     pub(crate) index_writes: Mutex<()>,
@@ -98,6 +100,7 @@ impl App {
         Arc::new(Self {
             store: Store::new(engine, ids.clone()),
             cursors: CursorKey::new(&settings.secret_key),
+            links: LinkKey::new(&settings.secret_key),
             wake: Wake::default(),
             index_writes: Mutex::new(()),
             sending_now: parking_lot::Mutex::default(),

@@ -20,6 +20,10 @@ pub enum AppError {
     AttendanceUnknown,
     #[error("Email request not found")]
     CampaignUnknown,
+    #[error("Template not found")]
+    TemplateUnknown,
+    #[error("The address is not on the suppression list")]
+    SuppressionUnknown,
     /// A list that the contract answers with 404 when it is empty.
     #[error("{0}")]
     NothingThere(&'static str),

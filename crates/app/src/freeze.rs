@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
-use crate::{App, AppError};
+use crate::{App, AppError, Call};
 
 /// Ledger rows written in one transaction; one operation is the campaign's.
 const CHUNK: usize = 99;
@@ -62,6 +62,7 @@ impl App {
             .set("frozenAt", now.as_str())
             .set("startedAt", now.as_str());
         self.store.tasks.put(&mut tx, Queue::Mail, id.as_str(), "send", json!({ "campaign": id.as_str() }), self.now_ms());
+        self.campaign_note(&mut tx, &Call::system(), &id, "frozen", None);
         Ok(if moved(self.transact(tx).await)? { Outcome::Done } else { again })
     }
 
@@ -71,15 +72,16 @@ impl App {
         let Some(last) = ids.last().map(ToString::to_string) else { return Ok(true) };
         let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| campaign.filter.matches(user)).collect();
         let addresses: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
-        let suppressed = self.store.campaigns.suppressed(&addresses).await?;
+        let suppressed = self.store.suppressions.of(&addresses).await?;
         let now = self.stamp();
         let mut tx = Transaction::new();
         let mut counted = [0_i64; 3];
         const STATES: [DeliveryState; 3] = [DeliveryState::Pending, DeliveryState::Suppressed, DeliveryState::Skipped];
         let total = users.len() as i64;
         for (user, suppressed) in users.into_iter().zip(suppressed) {
-            let (which, error) = if suppressed {
-                (1, Some("the address is on the suppression list"))
+            let stopped = suppressed.filter(|entry| entry.reason.stops(campaign.kind));
+            let (which, error) = if let Some(entry) = stopped {
+                (1, Some(entry.reason.words()))
             } else if !user.email.is_deliverable() {
                 (2, Some("the address is not one that mail can be sent to"))
             } else {

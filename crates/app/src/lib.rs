@@ -3,7 +3,10 @@
 //! | file | holds |
 //! |---|---|
 //! | `users`, `events`, `attendance`, `search`, `campaigns` | use cases, named object first: `user_create`, `campaign_pause` |
-//! | `freeze`, `send`, `steer`, `render` | a campaign's audience and its mails, as tasks |
+//! | `freeze`, `send`, `steer` | a campaign's audience and its mails, as tasks |
+//! | `template`, `render`, `calendar` | content, checked, and filled in for each recipient |
+//! | `links`, `tracking`, `suppressions`, `feedback` | signed links in mails, and what comes back by them or from mail servers |
+//! | `mail_templates` | reusable content |
 //! | `cascade` | what follows a deletion, as tasks |
 //! | `indexing` | documents of the search index, kept up by tasks, rebuilt while serving |
 //! | `worker` | runs the tasks |
@@ -22,6 +25,7 @@ pub mod app;
 pub mod archive;
 pub mod attendance;
 pub mod bulk;
+pub mod calendar;
 pub mod call;
 pub mod campaigns;
 mod cascade;
@@ -29,16 +33,22 @@ mod cursor;
 pub mod drain;
 pub mod error;
 pub mod events;
+pub mod feedback;
 mod freeze;
 pub mod generate;
 pub mod health;
 pub mod indexing;
+pub mod links;
+pub mod mail_templates;
 mod paging;
 pub mod render;
 pub mod search;
 mod send;
 mod sorter;
 mod steer;
+pub mod suppressions;
+pub mod template;
+pub mod tracking;
 pub mod users;
 pub mod verify;
 pub mod worker;
@@ -46,7 +56,7 @@ pub mod worker;
 pub use app::{App, AppParts, AppSettings};
 pub use attendance::Attendee;
 pub use call::{Call, Idempotency};
-pub use campaigns::Preview;
+pub use campaigns::{LeftOut, Preflight, Preview, Sample};
 pub use error::AppError;
 pub use events::EventList;
 pub use health::{Backlog, Health, QueueBacklog};

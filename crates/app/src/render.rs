@@ -1,87 +1,181 @@
-//! A campaign's content as the parts of a mail, and what is worth a warning before it is sent.
+//! A campaign's mails: its content compiled once, filled in for each recipient, with what the law and the product add.
 
 use emcrm_mail::{Handover, Mailbox, Message, message_id};
-use emcrm_model::{BodyFormat, CampaignId, User};
+use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignKind, EventId, FieldErrors, MailContent, Tracking, User};
 
+use crate::calendar::event_ics;
+use crate::links::Purpose;
+use crate::template::{Content, EventValues, Recipient, RenderError, Template};
+use crate::tracking::with_tracking;
 use crate::{App, AppError};
 
-/// Subject and body, ready for every recipient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Content {
-    pub subject: String,
-    pub text: String,
-    pub html: Option<String>,
+/// Carries the delivery's signed name, so that what comes back can be told from what is forged.
+pub const DELIVERY_HEADER: &str = "X-EMCRM-Delivery";
+
+/// What makes a mail, besides its recipient.
+#[derive(Debug, Clone)]
+pub(crate) struct Recipe {
+    pub content: MailContent,
+    pub kind: CampaignKind,
+    pub event_id: Option<EventId>,
+    pub tracking: Tracking,
 }
 
-impl Content {
-    /// A text part always; an HTML part where the body has formatting.
-    pub fn render(subject: &str, body: &str, format: BodyFormat) -> Self {
-        let (text, html) = match format {
-            BodyFormat::Text => (body.to_owned(), None),
-            BodyFormat::Markdown => {
-                let mut html = String::with_capacity(body.len() * 2);
-                // Raw HTML inside Markdown is text, not markup.
-                let events = pulldown_cmark::Parser::new_ext(body, pulldown_cmark::Options::ENABLE_TABLES | pulldown_cmark::Options::ENABLE_STRIKETHROUGH).map(
-                    |event| match event {
-                        pulldown_cmark::Event::Html(raw) | pulldown_cmark::Event::InlineHtml(raw) => pulldown_cmark::Event::Text(raw),
-                        other => other,
-                    },
-                );
-                pulldown_cmark::html::push_html(&mut html, events);
-                (body.to_owned(), Some(document(&html)))
-            }
-            BodyFormat::Html => (html2text::from_read(body.as_bytes(), 76).unwrap_or_else(|_| body.to_owned()), Some(body.to_owned())),
-        };
-        Self { subject: subject.to_owned(), text, html }
+impl Recipe {
+    pub(crate) fn of(campaign: &Campaign) -> Self {
+        Self {
+            content: MailContent { subject: campaign.subject.clone(), body: campaign.body.clone(), body_format: campaign.body_format },
+            kind: campaign.kind,
+            event_id: campaign.event_id.clone(),
+            tracking: campaign.tracking,
+        }
     }
-
-    /// What a person may want to mend before sending.
-    pub fn warnings(&self) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if self.subject.contains("{{") || self.text.contains("{{") {
-            warnings.push("The text contains {{ }}. Variables are not filled in; it is sent as it stands.".to_owned());
-        }
-        if self.subject.chars().count() > 78 {
-            warnings.push("The subject is longer than 78 characters; many mail programs cut it.".to_owned());
-        }
-        if self.text.trim().is_empty() {
-            warnings.push("The mail has no readable text.".to_owned());
-        }
-        warnings
+    pub(crate) fn of_draft(draft: &CampaignDraft) -> Self {
+        Self { content: draft.content(), kind: draft.kind, event_id: draft.event_id.clone(), tracking: draft.tracking }
     }
 }
 
-fn document(body: &str) -> String {
-    format!("<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{body}</body></html>\n")
+/// Content that is ready for any number of recipients.
+pub(crate) struct Prepared {
+    pub(crate) template: Template,
+    event: Option<EventValues>,
+    calendar: Option<String>,
+    kind: CampaignKind,
+    tracking: Tracking,
+}
+
+/// One person's mail, as parts.
+pub(crate) struct Filled {
+    pub content: Content,
+    pub unsubscribe_url: Option<String>,
+}
+
+impl Prepared {
+    /// Whether mails say how to unsubscribe.
+    pub(crate) fn wants_unsubscribe(&self) -> bool {
+        self.kind == CampaignKind::Marketing
+    }
 }
 
 impl App {
-    /// The mail of one delivery, ready to hand over. The Message-ID is the same at every attempt.
-    pub(crate) fn mail_for(&self, campaign: &CampaignId, content: &Content, user: &User, address: &str) -> Result<Handover, AppError> {
-        let from = &self.settings.mail_from;
-        let domain = from.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
-        let name = user.full_name();
-        self.mail(
-            content,
-            Mailbox { name: Some(name).filter(|name| !name.is_empty()), address: address.to_owned() },
-            message_id(campaign.as_str(), user.id.as_str(), domain),
-            Vec::new(),
-        )
+    /// Checks and compiles. Faults name the fields of a draft.
+    pub(crate) async fn prepare(&self, recipe: &Recipe) -> Result<Prepared, AppError> {
+        let mut event = None;
+        if let Some(id) = &recipe.event_id {
+            event = self.store.events.get(id).await?;
+            if event.is_none() {
+                return Err(FieldErrors::one("eventId", "value_error", "there is no such event").into());
+            }
+        }
+        let template = Template::compile(&recipe.content, event.is_some())?;
+        if self.settings.public_url.is_none() && template.uses("unsubscribeUrl") {
+            let message = "unsubscribeUrl can be used once the installation knows its own address: set APP_PUBLIC_URL";
+            return Err(FieldErrors::one("body", "template", message).into());
+        }
+        let page = |slug: &str| self.settings.public_url.as_ref().map(|url| format!("{url}/e/{slug}"));
+        let url = event.as_ref().and_then(|event| page(event.slug.as_str()));
+        let zone = &self.settings.default_zone;
+        Ok(Prepared {
+            template,
+            calendar: event.as_ref().map(|event| event_ics(event, zone, self.mail_domain(), url.as_deref(), self.now())),
+            event: event.map(|event| EventValues::new(&event, zone, url.as_deref())),
+            kind: recipe.kind,
+            tracking: recipe.tracking,
+        })
     }
 
-    pub(crate) fn mail(&self, content: &Content, to: Mailbox, message_id: String, headers: Vec<(String, String)>) -> Result<Handover, AppError> {
+    /// Of the sender's address.
+    pub(crate) fn mail_domain(&self) -> &str {
+        self.settings.mail_from.address.rsplit_once('@').map_or("localhost", |(_, domain)| domain)
+    }
+
+    /// The parts of one person's mail. `campaign`: none for a preview or a test, whose links lead nowhere.
+    pub(crate) fn fill(&self, prepared: &Prepared, campaign: Option<&CampaignId>, user: &User) -> Result<Filled, RenderError> {
+        let link = |purpose, path: &str, suffix: &str| {
+            let base = self.settings.public_url.as_ref()?;
+            let token = campaign.map_or_else(|| "preview".to_owned(), |campaign| self.links.seal(purpose, campaign, &user.id, ""));
+            Some(format!("{base}{path}{token}{suffix}"))
+        };
+        let unsubscribe_url =
+            if prepared.wants_unsubscribe() || prepared.template.uses("unsubscribeUrl") { link(Purpose::Unsubscribe, "/u/", "") } else { None };
+        let recipient = Recipient { user: Some(user), event: prepared.event.as_ref(), unsubscribe_url: unsubscribe_url.as_deref() };
+        let mut content = prepared.template.render(&recipient)?;
+        if let (Some(url), false) = (unsubscribe_url.as_deref().filter(|_| prepared.wants_unsubscribe()), prepared.template.uses("unsubscribeUrl")) {
+            with_footer(&mut content, url);
+        }
+        if let (Some(campaign), Some(base), Some(html)) = (campaign, &self.settings.public_url, &mut content.html) {
+            let pixel = prepared.tracking.opens.then(|| link(Purpose::Open, "/t/o/", ".gif")).flatten();
+            let click = |target: &str| format!("{base}/t/c/{}", self.links.seal(Purpose::Click, campaign, &user.id, target));
+            with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &dyn Fn(&str) -> String), &format!("{base}/u/"));
+        }
+        Ok(Filled { content, unsubscribe_url })
+    }
+
+    /// The mail of one delivery, ready to hand over. The Message-ID is the same at every attempt.
+    pub(crate) fn mail_for(&self, prepared: &Prepared, campaign: &CampaignId, user: &User, address: &str) -> Result<Handover, String> {
+        let Filled { content, unsubscribe_url } = self.fill(prepared, Some(campaign), user).map_err(|error| error.to_string())?;
+        let name = user.full_name();
+        let to = Mailbox { name: Some(name).filter(|name| !name.is_empty()), address: address.to_owned() };
+        let message_id = message_id(campaign.as_str(), user.id.as_str(), self.mail_domain());
+        let delivery = self.links.seal(Purpose::Delivery, campaign, &user.id, "");
+        let headers = vec![(DELIVERY_HEADER.to_owned(), delivery)];
+        let unsubscribe_url = unsubscribe_url.filter(|_| prepared.wants_unsubscribe());
+        self.mail(content, prepared.calendar.clone(), to, message_id, unsubscribe_url, headers)
+    }
+
+    /// One mail to one address, marked as a test.
+    pub(crate) fn test_mail(&self, prepared: &Prepared, sample: &User, to: &str) -> Result<Handover, AppError> {
+        let Filled { mut content, unsubscribe_url } =
+            self.fill(prepared, None, sample).map_err(|error| FieldErrors::one("body", "template", error.to_string()))?;
+        content.subject = format!("[Test] {}", content.subject);
+        let message_id = format!("test-{}@{}", self.ids.random().simple(), self.mail_domain());
+        let headers = vec![("X-EMCRM-Test".to_owned(), "yes".to_owned())];
+        let to = Mailbox { name: None, address: to.to_owned() };
+        let unsubscribe_url = unsubscribe_url.filter(|_| prepared.wants_unsubscribe());
+        self.mail(content, prepared.calendar.clone(), to, message_id, unsubscribe_url, headers).map_err(AppError::Internal)
+    }
+
+    fn mail(
+        &self,
+        content: Content,
+        calendar: Option<String>,
+        to: Mailbox,
+        message_id: String,
+        unsubscribe_url: Option<String>,
+        headers: Vec<(String, String)>,
+    ) -> Result<Handover, String> {
         let message = Message {
             from: self.settings.mail_from.clone(),
             to,
             reply_to: None,
-            subject: content.subject.clone(),
-            text: content.text.clone(),
-            html: content.html.clone(),
+            subject: content.subject,
+            text: content.text,
+            html: content.html,
+            calendar,
             message_id,
             date: self.now(),
-            unsubscribe_url: None,
+            unsubscribe_url,
             headers,
         };
-        message.handover(&self.settings.mail_from.address).map_err(|error| AppError::Internal(format!("a mail could not be built: {error}")))
+        message.handover(&self.settings.mail_from.address).map_err(|error| format!("a mail could not be built: {error}"))
     }
+}
+
+/// Every mail that people can refuse says how, also where nobody thought of it.
+fn with_footer(content: &mut Content, url: &str) {
+    let text = &mut content.text;
+    text.truncate(text.trim_end().len());
+    text.push_str("\n\n-- \nYou do not want mails like this one any more? ");
+    text.push_str(url);
+    text.push('\n');
+    if let Some(html) = &mut content.html {
+        let footer = format!("<p style=\"margin-top:2em;font-size:12px;color:#666\"><a href=\"{url}\" style=\"color:#666\">Unsubscribe</a></p>\n");
+        insert_at_end(html, &footer);
+    }
+}
+
+/// Before the end of the body, where there is one.
+pub(crate) fn insert_at_end(html: &mut String, what: &str) {
+    let at = html.rfind("</body>").or_else(|| html.rfind("</BODY>")).unwrap_or(html.len());
+    html.insert_str(at, what);
 }

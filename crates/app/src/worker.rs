@@ -325,6 +325,7 @@ async fn start_due(app: &Arc<App>, queue: Queue, hands: &Arc<Hands>, working: &m
 
 async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
     let result = match task.kind.as_str() {
+        "schedule" => app.schedule_due(task).await,
         "freeze" => app.freeze(task, stop).await,
         "send" => app.send(task, stop).await,
         "cancel" => app.cancel(task).await,

@@ -73,6 +73,10 @@ impl Transport for SesTransport {
         }
     }
 
+    fn encrypted(&self) -> Option<bool> {
+        Some(true)
+    }
+
     fn name(&self) -> &'static str {
         "ses"
     }

@@ -160,6 +160,7 @@ fn mail(n: usize, text: &str) -> Handover {
         html: None,
         message_id: format!("{n}@example.org"),
         date: jiff::Timestamp::UNIX_EPOCH,
+        calendar: None,
         unsubscribe_url: None,
         headers: Vec::new(),
     };

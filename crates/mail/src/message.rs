@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue, Headers};
+use lettre::message::header::{ContentDisposition, ContentType, HeaderName, HeaderValue, Headers};
 use lettre::message::{MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
@@ -29,6 +29,8 @@ pub struct Message {
     /// Any line ends; they become CRLF.
     pub text: String,
     pub html: Option<String>,
+    /// A calendar file (RFC 5545) that goes along as `event.ics`.
+    pub calendar: Option<String>,
     /// Without angle brackets. The same at every attempt: see [`message_id`].
     pub message_id: String,
     pub date: Timestamp,
@@ -122,12 +124,17 @@ impl Message {
         head.push_str("MIME-Version: 1.0\r\n");
 
         let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(crlf(&self.text));
-        let body = match &self.html {
-            None => text.formatted(),
-            Some(html) => {
-                let html = SinglePart::builder().header(ContentType::TEXT_HTML).body(crlf(html));
-                let boundary = self.boundary(&text, &html);
-                MultiPart::alternative().boundary(boundary).singlepart(text).singlepart(html).formatted()
+        let html = self.html.as_ref().map(|html| SinglePart::builder().header(ContentType::TEXT_HTML).body(crlf(html)));
+        let calendar = self.calendar.as_ref().map(|calendar| calendar_part(calendar)).transpose()?;
+        let parts: Vec<&SinglePart> = [Some(&text), html.as_ref(), calendar.as_ref()].into_iter().flatten().collect();
+        let [inner, outer] = ["inner", "outer"].map(|place| self.boundary(place, &parts));
+        let body = match (html, calendar) {
+            (None, None) => text.formatted(),
+            (Some(html), None) => MultiPart::alternative().boundary(inner).singlepart(text).singlepart(html).formatted(),
+            (None, Some(calendar)) => MultiPart::mixed().boundary(outer).singlepart(text).singlepart(calendar).formatted(),
+            (Some(html), Some(calendar)) => {
+                let readable = MultiPart::alternative().boundary(inner).singlepart(text).singlepart(html);
+                MultiPart::mixed().boundary(outer).multipart(readable).singlepart(calendar).formatted()
             }
         };
         let mut bytes = head.into_bytes();
@@ -140,19 +147,24 @@ impl Message {
         Ok(Handover { from: header::address(envelope_from)?, to: header::address(&self.to.address)?, message: self.to_bytes()? })
     }
 
-    /// A line that neither part has. Made from the message, so that every attempt gives the same bytes.
-    fn boundary(&self, text: &SinglePart, html: &SinglePart) -> String {
+    /// A line that no part has. Made from the message, so that every attempt gives the same bytes.
+    fn boundary(&self, place: &str, parts: &[&SinglePart]) -> String {
         let mut round = 0_u32;
         loop {
-            let digest = Sha256::new().chain_update(self.message_id.as_bytes()).chain_update(round.to_be_bytes()).finalize();
+            let digest = Sha256::new().chain_update(self.message_id.as_bytes()).chain_update(place).chain_update(round.to_be_bytes()).finalize();
             let boundary = format!("=_{}", hex(&digest, 16));
-            let inside = |part: &SinglePart| memchr::memmem::find(part.raw_body(), boundary.as_bytes()).is_some();
-            if !inside(text) && !inside(html) {
+            if !parts.iter().any(|part| memchr::memmem::find(part.raw_body(), boundary.as_bytes()).is_some()) {
                 return boundary;
             }
             round = round.wrapping_add(1);
         }
     }
+}
+
+/// `METHOD` says what a mail program shall do with it; the file's name is for those who save it.
+fn calendar_part(calendar: &str) -> Result<SinglePart, BuildError> {
+    let kind = ContentType::parse("text/calendar; charset=utf-8; method=PUBLISH").map_err(|_| BuildError::HeaderValue("Content-Type".to_owned()))?;
+    Ok(SinglePart::builder().header(kind).header(ContentDisposition::attachment("event.ics")).body(crlf(calendar)))
 }
 
 /// Most bytes in a line, without its CRLF.

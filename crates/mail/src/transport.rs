@@ -61,6 +61,10 @@ pub trait Transport: Send + Sync + 'static {
     fn rate(&self) -> Option<u32>;
     /// Whether a message could be handed over now.
     async fn health(&self) -> Result<(), MailError>;
+    /// Whether what is handed over is encrypted on its way; none: it does not leave this machine, or it is not known.
+    fn encrypted(&self) -> Option<bool> {
+        None
+    }
     /// `outbox`, `smtp`, `ses`.
     fn name(&self) -> &'static str;
 }

@@ -92,7 +92,7 @@ pub struct EventDraft {
     pub hosts: Vec<UserId>,
 }
 
-fn parse_zone(name: &str) -> Result<String, &'static str> {
+pub(crate) fn parse_zone(name: &str) -> Result<String, &'static str> {
     // A name of the IANA database, not an offset and not a POSIX rule: those do not survive a change of law.
     if TimeZone::get(name).is_ok() { Ok(name.to_owned()) } else { Err("not a time zone name like Europe/Berlin") }
 }

@@ -177,6 +177,15 @@ impl<'a> Fields<'a> {
         Some(text.to_owned())
     }
 
+    /// `true` or `false`, or nothing when absent or null.
+    pub fn optional_bool(&mut self, name: &str) -> Option<bool> {
+        let value = self.raw(name)?;
+        if value.as_bool().is_none() {
+            self.fault(name, "bool_type", "must be true or false");
+        }
+        value.as_bool()
+    }
+
     /// A whole number in a range, or nothing when absent or null.
     pub fn optional_integer(&mut self, name: &str, range: RangeInclusive<i64>) -> Option<i64> {
         let value = self.raw(name)?;

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `router` | the map of the product: every route |
 //! | `api` | handlers by resource, and the table of errors |
+//! | `web`, `web_form` | pages and their forms |
+//! | `csv_out` | lines of CSV |
 //! | `http` | what every request goes through |
 //! | `auth` | who calls, and what they may do |
 //! | `openapi` | the document about the API |
@@ -16,8 +18,11 @@ pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod config;
+pub mod csv_out;
 pub mod http;
 pub mod log;
 pub mod openapi;
 pub mod router;
 pub mod serve;
+pub mod web;
+pub mod web_form;

@@ -11,7 +11,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{attendance, auth_status, docs, email, events, health, search, users};
+use crate::api::{attendance, auth_status, campaigns, docs, email, events, health, mail_templates, search, suppressions, users};
 use crate::config::{Config, Secret};
 use crate::openapi;
 
@@ -70,8 +70,23 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(email::send))
         .routes(routes!(email::send_emails))
         .routes(routes!(email::list))
-        .routes(routes!(email::requests))
-        .routes(routes!(email::request_get))
+        .routes(routes!(email::requests, campaigns::create))
+        .routes(routes!(email::request_get, campaigns::replace, campaigns::delete))
+        .routes(routes!(campaigns::send))
+        .routes(routes!(campaigns::schedule))
+        .routes(routes!(campaigns::unschedule))
+        .routes(routes!(campaigns::duplicate))
+        .routes(routes!(campaigns::log))
+        .routes(routes!(campaigns::ledger_csv))
+        .routes(routes!(campaigns::watch))
+        .routes(routes!(campaigns::preflight))
+        .routes(routes!(suppressions::list, suppressions::add))
+        .routes(routes!(suppressions::import))
+        .routes(routes!(suppressions::export))
+        .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(mail_templates::list, mail_templates::create))
+        .routes(routes!(mail_templates::get, mail_templates::replace, mail_templates::delete))
+        .routes(routes!(mail_templates::variables))
         .routes(routes!(email::pause))
         .routes(routes!(email::resume))
         .routes(routes!(email::cancel))
@@ -103,7 +118,7 @@ fn undescribed() -> Router<ApiState> {
 /// The router with everything in it.
 pub fn router(state: ApiState) -> Router {
     let (api, _) = described().split_for_parts();
-    api.merge(undescribed()).fallback(health::unknown_route).method_not_allowed_fallback(health::wrong_method).with_state(state)
+    api.merge(undescribed()).merge(crate::web::routes()).fallback(health::unknown_route).method_not_allowed_fallback(health::wrong_method).with_state(state)
 }
 
 /// Paths and operations as the handlers describe them; [`openapi::document`] completes it.

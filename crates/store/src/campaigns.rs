@@ -2,12 +2,28 @@
 
 use std::sync::Arc;
 
-use emcrm_model::{Campaign, CampaignId, CampaignState, Delivery, DeliveryState, EmailAddress, UserId};
+use emcrm_model::{Campaign, CampaignId, CampaignState, Delivery, DeliveryState, UserId};
+use serde::{Deserialize, Serialize};
 
-use crate::engine::{Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::engine::{Engine, EngineError, Guard, IndexName, Item, Query, Table, Transaction};
 use crate::keys;
-use crate::repository::{from_item, to_item};
+use crate::repository::{from_item, to_item, to_untyped};
 use crate::rules::Rule;
+
+/// One line of a campaign's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// Orders entries of one moment.
+    pub id: String,
+    /// UTC, microseconds.
+    pub at: String,
+    /// Name of the actor.
+    pub who: String,
+    /// What was done, in one word: `created`, `paused`, …
+    pub what: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
 
 #[derive(Clone)]
 pub struct Campaigns {
@@ -30,6 +46,11 @@ impl Campaigns {
 
     pub fn put(&self, tx: &mut Transaction, campaign: &Campaign) {
         tx.put(Table::Email, to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign)).when(Guard::Absent).or(Rule::IdTaken);
+    }
+
+    /// Writes the whole campaign anew where `guard` holds.
+    pub fn replace(&self, tx: &mut Transaction, campaign: &Campaign, guard: Guard) {
+        tx.put(Table::Email, to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign)).when(guard).or(Rule::CampaignMoved);
     }
 
     /// An update of the campaign that holds only while it is in one of these states.
@@ -74,14 +95,19 @@ impl Campaigns {
         tx.update(Table::Email, keys::delivery(campaign, user)).set("status", to.as_str()).when(Guard::equals("status", from.as_str())).or(Rule::CampaignMoved)
     }
 
-    /// Which of these addresses must not be mailed, in their order.
-    pub async fn suppressed(&self, addresses: &[EmailAddress]) -> Result<Vec<bool>, EngineError> {
-        let mut out = Vec::with_capacity(addresses.len());
-        for chunk in addresses.chunks(GET_MANY_MAX) {
-            let keys: Vec<Key> = chunk.iter().map(keys::suppression).collect();
-            out.extend(self.engine.get_many(Table::Email, &keys).await?.iter().map(Option::is_some));
-        }
-        Ok(out)
+    /// Notes who did what, and why, in the transaction that does it.
+    pub fn log(&self, tx: &mut Transaction, id: &CampaignId, entry: &LogEntry) {
+        let key = keys::campaign_log(id, &entry.at, &entry.id);
+        tx.put(Table::Email, to_untyped(key, entry));
+    }
+
+    /// The log of a campaign, oldest first.
+    pub fn log_of(id: &CampaignId) -> Query {
+        Query::table(Table::Email, keys::campaign_log_part(id))
+    }
+
+    pub fn read_log(item: Item) -> Result<LogEntry, EngineError> {
+        from_item(item)
     }
 
     pub fn read_campaign(item: Item) -> Result<Campaign, EngineError> {

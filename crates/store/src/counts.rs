@@ -13,15 +13,19 @@ pub enum CountKind {
     Users,
     Events,
     Campaigns,
+    Suppressions,
+    Templates,
 }
 
 impl CountKind {
-    pub const ALL: [Self; 3] = [Self::Users, Self::Events, Self::Campaigns];
+    pub const ALL: [Self; 5] = [Self::Users, Self::Events, Self::Campaigns, Self::Suppressions, Self::Templates];
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Users => "users",
             Self::Events => "events",
             Self::Campaigns => "campaigns",
+            Self::Suppressions => "suppressions",
+            Self::Templates => "templates",
         }
     }
 }

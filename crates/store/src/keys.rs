@@ -2,6 +2,8 @@
 
 use emcrm_model::{CampaignId, EmailAddress, EventId, Slug, UserId};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::engine::Key;
 
 /// Shards of a counter, of a queue.
@@ -119,9 +121,50 @@ pub fn delivery_part(campaign: &CampaignId) -> String {
     format!("{DELIVERY_PREFIX}{campaign}")
 }
 
+pub const TYPE_SUPPRESSION: &str = "suppression";
+pub const TYPE_TEMPLATE: &str = "template";
+
+pub const SUPPRESSION_PREFIX: &str = "suppress#";
+/// No address begins like this: a colon cannot stand in a local part that is not quoted.
+pub const SUPPRESSION_HASH_PREFIX: &str = "suppress#sha256:";
+
 /// An address that must not be mailed.
 pub fn suppression(address: &EmailAddress) -> Key {
-    Key::single(format!("suppress#{}", address.normalised()))
+    Key::single(format!("{SUPPRESSION_PREFIX}{}", address.normalised()))
+}
+
+/// The same for somebody who was erased: only a SHA-256 of the normalised address is kept.
+pub fn suppression_hash(address: &EmailAddress) -> Key {
+    use std::fmt::Write as _;
+    let digest = Sha256::digest(address.normalised().as_bytes());
+    Key::single(digest.iter().fold(SUPPRESSION_HASH_PREFIX.to_owned(), |mut key, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(key, "{byte:02x}");
+        key
+    }))
+}
+
+/// Reusable content of mails.
+pub fn template(id: &str) -> Key {
+    Key::single(format!("template#{id}"))
+}
+
+/// Who did what to a campaign, in the order of time.
+pub fn campaign_log_part(id: &CampaignId) -> String {
+    format!("campaign_log#{id}")
+}
+
+pub fn campaign_log(id: &CampaignId, at: &str, entry: &str) -> Key {
+    Key::new(campaign_log_part(id), format!("{at}#{entry}"))
+}
+
+/// What was noted about the reading of a campaign's mails.
+pub fn hits_part(id: &CampaignId) -> String {
+    format!("hits#{id}")
+}
+
+pub fn hit(id: &CampaignId, user: &UserId, n: u32) -> Key {
+    Key::new(hits_part(id), format!("{user}#{n:02}"))
 }
 
 /// Shard of a subject: FNV-1a, stable for ever because it is stored in keys.

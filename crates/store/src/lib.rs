@@ -29,17 +29,21 @@ pub mod idempotency;
 pub mod keys;
 pub mod leases;
 pub mod repository;
+pub mod suppressions;
 pub mod tasks;
+pub mod templates;
 pub mod users;
 
 pub use attendance::Attendances;
-pub use campaigns::Campaigns;
+pub use campaigns::{Campaigns, LogEntry};
 pub use counts::{CountKind, Counts};
 pub use events::Events;
 pub use idempotency::{IdempotencyRows, Remembered};
 pub use leases::Leases;
 pub use repository::{from_item, rows_at, rows_count};
+pub use suppressions::Suppressions;
 pub use tasks::{Queue, Task, Tasks};
+pub use templates::Templates;
 pub use users::{Users, unchanged};
 
 use std::sync::Arc;
@@ -54,6 +58,8 @@ pub struct Store {
     pub events: Events,
     pub attendances: Attendances,
     pub campaigns: Campaigns,
+    pub suppressions: Suppressions,
+    pub templates: Templates,
     pub counts: Counts,
     pub idempotency: IdempotencyRows,
     pub tasks: Tasks,
@@ -67,6 +73,8 @@ impl Store {
             events: Events::new(engine.clone()),
             attendances: Attendances::new(engine.clone()),
             campaigns: Campaigns::new(engine.clone()),
+            suppressions: Suppressions::new(engine.clone()),
+            templates: Templates::new(engine.clone()),
             counts: Counts::new(engine.clone()),
             idempotency: IdempotencyRows::new(engine.clone()),
             tasks: Tasks::new(engine.clone(), ids),

@@ -8,11 +8,17 @@ use crate::engine::{Attrs, Engine, EngineError, GET_MANY_MAX, Item, Key, Query, 
 
 /// The stored shape of a value, with its `type`.
 pub(crate) fn to_item<T: Serialize>(key: Key, item_type: &str, value: &T) -> Item {
-    let mut attrs = match serde_json::to_value(value) {
+    let mut item = to_untyped(key, value);
+    item.attrs.insert("type".to_owned(), item_type.into());
+    item
+}
+
+/// The stored shape of a value that no list by type shows.
+pub(crate) fn to_untyped<T: Serialize>(key: Key, value: &T) -> Item {
+    let attrs = match serde_json::to_value(value) {
         Ok(Value::Object(attrs)) => attrs,
         _ => Attrs::new(),
     };
-    attrs.insert("type".to_owned(), item_type.into());
     Item { key, attrs }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use emcrm_mail::{Connection, Handover, MailError};
-use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, User, UserId};
+use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, Suppression, User, UserId};
 use emcrm_store::{Guard, Rule, TransactError, Transaction};
 use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
@@ -149,9 +149,9 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
         match check {
             Ok(user) => {
                 let address = delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned();
-                match app.mail_for(&run.campaign.id, &run.content, &user, &address) {
+                match app.mail_for(&run.prepared, &run.campaign.id, &user, &address) {
                     Ok(mail) => claims.push(Claimed { delivery, mail }),
-                    Err(error) => skips.push(Step::left_out(delivery, DeliveryState::Skipped, &error.to_string())),
+                    Err(reason) => skips.push(Step::left_out(delivery, DeliveryState::Skipped, &reason)),
                 }
             }
             Err((state, reason)) => skips.push(Step::left_out(delivery, state, reason)),
@@ -222,10 +222,11 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
     let ids: Vec<UserId> = batch.iter().map(|delivery| delivery.user_id.clone()).collect();
     let users = run.app.store.users.get_many(&ids).await?;
     let addresses: Vec<EmailAddress> = batch.iter().map(|delivery| delivery.email.clone().unwrap_or_else(|| String::from("-").into())).collect();
-    let suppressed = run.app.store.campaigns.suppressed(&addresses).await?;
-    let judge = |(delivery, (user, suppressed)): (&Delivery, (Option<User>, bool))| match user {
+    let suppressed = run.app.store.suppressions.of(&addresses).await?;
+    let kind = run.campaign.kind;
+    let judge = |(delivery, (user, suppressed)): (&Delivery, (Option<User>, Option<Suppression>))| match user {
         None => Err((DeliveryState::Skipped, "the person was deleted")),
-        Some(_) if suppressed => Err((DeliveryState::Suppressed, "the address is on the suppression list")),
+        Some(_) if let Some(entry) = suppressed.as_ref().filter(|entry| entry.reason.stops(kind)) => Err((DeliveryState::Suppressed, entry.reason.words())),
         Some(user) if !same_address(&user, delivery.email.as_ref()) => {
             Err((DeliveryState::Skipped, "the person's address changed after the audience was frozen"))
         }

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
 use crate::freeze::moved;
-use crate::render::Content;
-use crate::{App, AppError};
+use crate::render::{Prepared, Recipe};
+use crate::{App, AppError, Call};
 use feeder::Feeder;
 pub(crate) use limiter::Limiter;
 
@@ -40,7 +40,7 @@ const USELESS_RUNS: u64 = 15;
 struct Run {
     app: Arc<App>,
     campaign: Campaign,
-    content: Content,
+    prepared: Prepared,
     /// Names this run in claims.
     token: String,
     stop: CancellationToken,
@@ -96,16 +96,24 @@ impl App {
         if campaign.status != CampaignState::Sending {
             return Ok(Outcome::Done);
         }
+        let prepared = match self.prepare(&Recipe::of(&campaign)).await {
+            Ok(prepared) => prepared,
+            Err(AppError::Invalid(faults)) => {
+                // It was checked when it was saved; so its event is gone, or an earlier service wrote it.
+                self.campaign_hold(&id, &format!("its mails cannot be made: {faults}")).await?;
+                return Ok(Outcome::Done);
+            }
+            Err(error) => return Err(error),
+        };
         let token = format!("{}/{}", self.settings.worker_name, self.ids.random().simple());
         let mut tx = Transaction::new();
         self.store.campaigns.update_in(&mut tx, &id, &[CampaignState::Sending]).set("sender", token.as_str());
         if !moved(self.transact(tx).await)? {
             return Ok(Outcome::Done);
         }
-        let content = Content::render(&campaign.subject, &campaign.body, campaign.body_format);
         let run = Arc::new(Run {
             app: self.clone(),
-            content,
+            prepared,
             feeder: tokio::sync::Mutex::new(Feeder::new(campaign.id.clone(), token.clone())),
             limiter: Limiter::new(campaign.rate),
             campaign,
@@ -213,6 +221,7 @@ impl App {
         if nothing_sent {
             op.set("reason", "no mail was accepted; each row of the ledger says why");
         }
+        self.campaign_note(&mut tx, &Call::system(), id, ended.as_str(), None);
         if moved(self.transact(tx).await)? { Ok(Outcome::Done) } else { Ok(Outcome::Again { due: now + 200, payload: fresh }) }
     }
 
@@ -221,6 +230,7 @@ impl App {
         tracing::warn!(campaign = %id, reason, "the campaign is paused");
         let mut tx = Transaction::new();
         self.store.campaigns.update_in(&mut tx, id, &[CampaignState::Sending]).set("status", CampaignState::Paused.as_str()).set("reason", reason);
+        self.campaign_note(&mut tx, &Call::system(), id, "paused", Some(reason.to_owned()));
         moved(self.transact(tx).await)?;
         Ok(())
     }

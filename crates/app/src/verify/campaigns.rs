@@ -113,11 +113,14 @@ impl Check<'_> {
         let Some(state) = from_item::<Campaign>(item.clone()).ok().map(|campaign| campaign.status) else { return Ok(()) };
         let open = recount.get(DeliveryState::Pending) + recount.get(DeliveryState::Sending);
         let carried_on = match state {
+            CampaignState::Scheduled => Some("schedule"),
             CampaignState::Pending | CampaignState::Freezing => Some("freeze"),
             CampaignState::Sending => Some("send"),
             CampaignState::Cancelled if open > 0 => Some("cancel"),
             CampaignState::Sent | CampaignState::Error if open > 0 => None,
-            CampaignState::Paused | CampaignState::Sent | CampaignState::Error | CampaignState::Cancelled => return Ok(()),
+            CampaignState::Draft | CampaignState::Paused | CampaignState::Sent | CampaignState::Error | CampaignState::Cancelled => {
+                return Ok(());
+            }
         };
         if self.waiting.campaigns.contains(id.as_str()) || Waiting::read(self.app).await?.campaigns.contains(id.as_str()) {
             return Ok(());

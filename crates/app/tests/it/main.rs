@@ -13,6 +13,7 @@
 mod adopt;
 mod archive;
 mod attendance;
+mod campaign_life;
 mod campaigns;
 mod cascade;
 mod events;

@@ -32,13 +32,22 @@ impl TestApp {
     }
 
     pub fn with(engine: Arc<dyn Engine>, index: Arc<dyn Index>) -> Self {
+        Self::build(engine, index, None)
+    }
+
+    /// Reached at this address, so that mails have links.
+    pub fn public(url: &str) -> Self {
+        Self::build(Arc::new(SqliteEngine::memory()), Arc::new(TantivyIndex::memory().unwrap()), Some(url.to_owned()))
+    }
+
+    fn build(engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>) -> Self {
         let clock = Arc::new(FixedClock::new("2026-11-22T09:00:00Z".parse().unwrap()));
         let mail = Arc::new(ScriptedTransport::default());
         let settings = AppSettings {
             secret_key: [7; 32],
             default_zone: TimeZone::UTC,
             mail_from: Mailbox { name: Some("Meetups".to_owned()), address: "crm@example.org".to_owned() },
-            public_url: None,
+            public_url,
             worker_name: "test".to_owned(),
             shared: false,
             lease_seconds: 30,
@@ -193,6 +202,7 @@ pub enum Answer {
 #[derive(Default)]
 pub struct ScriptedTransport {
     pub taken: Arc<Mutex<Vec<String>>>,
+    pub messages: Arc<Mutex<Vec<Vec<u8>>>>,
     pub script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
     pub down: Arc<Mutex<bool>>,
     pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
@@ -208,6 +218,10 @@ impl ScriptedTransport {
         *self.gate.lock() = Some(gate.clone());
         gate
     }
+    /// What was taken, as it came over the wire, in the order in which it came.
+    pub fn messages(&self) -> Vec<Vec<u8>> {
+        self.messages.lock().clone()
+    }
     pub fn taken(&self) -> Vec<String> {
         let mut taken = self.taken.lock().clone();
         taken.sort();
@@ -217,6 +231,7 @@ impl ScriptedTransport {
 
 struct ScriptedConnection {
     taken: Arc<Mutex<Vec<String>>>,
+    messages: Arc<Mutex<Vec<Vec<u8>>>>,
     script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
     gate: Option<Arc<tokio::sync::Semaphore>>,
 }
@@ -227,7 +242,8 @@ impl Transport for ScriptedTransport {
         if *self.down.lock() {
             return Err(MailError::Unavailable { cause: "down".to_owned() });
         }
-        Ok(Box::new(ScriptedConnection { taken: self.taken.clone(), script: self.script.clone(), gate: self.gate.lock().clone() }))
+        let (taken, messages, script) = (self.taken.clone(), self.messages.clone(), self.script.clone());
+        Ok(Box::new(ScriptedConnection { taken, messages, script, gate: self.gate.lock().clone() }))
     }
     fn connections_max(&self) -> usize {
         6
@@ -264,6 +280,7 @@ impl Connection for ScriptedConnection {
             }
         }
         self.taken.lock().push(handover.to.clone());
+        self.messages.lock().push(handover.message.clone());
         Ok(Receipt { reply: "250 ok".to_owned() })
     }
     async fn close(self: Box<Self>) {}

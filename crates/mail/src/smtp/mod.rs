@@ -71,6 +71,14 @@ impl Transport for SmtpTransport {
         Ok(())
     }
 
+    fn encrypted(&self) -> Option<bool> {
+        match self.shared.settings.tls {
+            TlsMode::Off => Some(false),
+            TlsMode::Required | TlsMode::Implicit => Some(true),
+            TlsMode::Opportunistic => None,
+        }
+    }
+
     fn name(&self) -> &'static str {
         "smtp"
     }

@@ -18,6 +18,7 @@ fn message() -> Message {
         html: None,
         message_id: message_id("campaign", "user", "example.org"),
         date: "2026-01-02T03:04:05Z".parse().unwrap(),
+        calendar: None,
         unsubscribe_url: None,
         headers: vec![],
     }

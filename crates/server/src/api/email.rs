@@ -1,7 +1,8 @@
 //! `/email`. Every list has two addresses: the REST name, and the older one that reads by POST.
 
+use axum::http::HeaderMap;
 use emcrm_app::campaigns::Preview;
-use emcrm_model::{Campaign, CampaignDraft, CampaignId, Delivery, DeliveryState, EmailAddress, FieldError, FieldErrors, Fields, Page, User, UserId};
+use emcrm_model::{Campaign, CampaignDraft, CampaignId, Delivery, DeliveryState, EmailAddress, FieldError, FieldErrors, Fields, Page, Schedule, User, UserId};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -9,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::attendance::PageQuery;
 use super::search::UserFilterIn;
 use crate::auth::{Auth, Sender, Viewer};
+use crate::http::answer::tagged_unless_known;
 use crate::http::body::OptionalJsonBody;
 use crate::http::path::{CampaignAt, UserAt};
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
@@ -28,6 +30,26 @@ pub struct CampaignIn {
     /// Most mails a second.
     #[schema(schema_with = schema::rate, required = false)]
     pub rate: Option<i64>,
+    /// `transactional` mails go also to those who unsubscribed.
+    #[schema(schema_with = schema::campaign_kind, required = false)]
+    pub kind: Option<String>,
+    #[schema(schema_with = schema::event_id, required = false)]
+    pub event_id: Option<String>,
+    /// Whether a picture in the mail tells when it is read. Off by default.
+    #[schema(schema_with = schema::flag, required = false)]
+    pub track_opens: Option<bool>,
+    /// Whether links lead through this installation. Off by default.
+    #[schema(schema_with = schema::flag, required = false)]
+    pub track_clicks: Option<bool>,
+    /// When it shall go out by itself; without it at once, or when somebody sends the draft.
+    #[schema(schema_with = schema::date_time, required = false)]
+    pub scheduled_at: Option<String>,
+    /// Zone of `scheduledAt` where it has no offset.
+    #[schema(schema_with = schema::zone, required = false)]
+    pub timezone: Option<String>,
+    /// Minutes after `scheduledAt` in which it may still begin by itself; later it is held until somebody decides. 60 by default.
+    #[schema(schema_with = schema::late_after, required = false)]
+    pub late_after_minutes: Option<i64>,
 }
 
 /// A mail as a campaign would send it, to one address.
@@ -74,7 +96,7 @@ pub struct CampaignOut {
     pub body: String,
     #[schema(value_type = String)]
     pub body_format: emcrm_model::BodyFormat,
-    /// `pending`, `freezing`, `sending`, `paused`, `sent`, `cancelled` or `error`.
+    /// `draft`, `scheduled`, `pending`, `freezing`, `sending`, `paused`, `sent`, `cancelled` or `error`.
     pub status: &'static str,
     /// Recipients frozen so far; exact once the audience is frozen.
     #[schema(minimum = 0)]
@@ -84,9 +106,23 @@ pub struct CampaignOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub rate: Option<u32>,
+    /// `marketing` or `transactional`.
+    pub kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub event_id: Option<String>,
+    pub track_opens: bool,
+    pub track_clicks: bool,
+    /// As it was sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub scheduled_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub timezone: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub late_after_minutes: Option<u32>,
     pub created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -112,6 +148,8 @@ pub struct CountsOut {
     pub suppressed: i64,
     pub skipped: i64,
     pub cancelled: i64,
+    pub bounced: i64,
+    pub complained: i64,
 }
 
 impl From<Campaign> for CampaignOut {
@@ -126,6 +164,8 @@ impl From<Campaign> for CampaignOut {
             suppressed: count(DeliveryState::Suppressed),
             skipped: count(DeliveryState::Skipped),
             cancelled: count(DeliveryState::Cancelled),
+            bounced: count(DeliveryState::Bounced),
+            complained: count(DeliveryState::Complained),
         };
         Self {
             email_id: campaign.id.into(),
@@ -137,7 +177,13 @@ impl From<Campaign> for CampaignOut {
             total_recipients: campaign.total_recipients,
             counts,
             rate: campaign.rate,
-            scheduled_at: campaign.scheduled_at,
+            kind: campaign.kind.as_str(),
+            event_id: campaign.event_id.map(String::from),
+            track_opens: campaign.tracking.opens,
+            track_clicks: campaign.tracking.clicks,
+            scheduled_at: campaign.scheduled_at.map(String::from),
+            timezone: campaign.timezone,
+            late_after_minutes: campaign.late_after_minutes,
             created_at: campaign.created_at,
             started_at: campaign.started_at,
             finished_at: campaign.finished_at,
@@ -152,7 +198,7 @@ impl From<Campaign> for CampaignOut {
 pub struct DeliveryOut {
     pub email_id: String,
     pub user_id: String,
-    /// `pending`, `sending`, `sent`, `error`, `unknown`, `suppressed`, `skipped` or `cancelled`.
+    /// `pending`, `sending`, `sent`, `error`, `unknown`, `suppressed`, `skipped`, `cancelled`, `bounced` or `complained`.
     pub status: &'static str,
     #[serde(rename = "createdAt")]
     pub created_at: String,
@@ -235,6 +281,9 @@ pub struct StatusQuery {
     /// Only deliveries in this state.
     #[param(required = false, inline)]
     pub status: StatusIn,
+    /// Only the deliveries to this address; `status` and pages do not count then.
+    #[param(required = false, max_length = 254)]
+    pub email: String,
 }
 
 #[derive(Debug, Clone, Copy, ToSchema)]
@@ -248,11 +297,26 @@ pub enum StatusIn {
     Suppressed,
     Skipped,
     Cancelled,
+    Bounced,
+    Complained,
 }
 
 async fn create(auth: &Auth<Sender>, body: &JsonBody) -> Answer {
-    let draft = CampaignDraft::parse(&body.value)?;
+    let (draft, schedule) = draft_of(body)?;
+    if schedule.is_some() {
+        return json(&CampaignOut::from(auth.app().campaign_draft(&auth.write(body)?, draft, schedule).await?));
+    }
     json(&CampaignOut::from(auth.app().campaign_create(&auth.write(body)?, draft).await?))
+}
+
+/// What a campaign says, and when it shall go out if the body names a moment.
+pub(super) fn draft_of(body: &JsonBody) -> Result<(CampaignDraft, Option<Schedule>), FieldErrors> {
+    let mut fields = Fields::new(&body.value)?;
+    let schedule = Schedule::read(&mut fields);
+    match (CampaignDraft::parse(&body.value), fields.finish(Some(schedule))) {
+        (Ok(draft), Ok(schedule)) => Ok((draft, schedule)),
+        (draft, schedule) => Err(both_faults(draft.err(), schedule.err())),
+    }
 }
 
 async fn read(auth: &Auth<Viewer>, id: &CampaignId) -> Answer {
@@ -268,7 +332,13 @@ async fn list_all(auth: &Auth<Viewer>, mut query: QueryReader) -> Answer {
 async fn deliveries(auth: &Auth<Viewer>, id: &CampaignId, mut query: QueryReader) -> Answer {
     let page = query.page();
     let state = query.choice("status", &DeliveryState::ALL.map(|state| (state.as_str(), state)));
+    let address = query.text("email", EmailAddress::MAX);
     query.check_page(&page)?;
+    if let Some(address) = address {
+        let found = auth.app().deliveries_to(auth.read(), id, &EmailAddress::from(address)).await?;
+        let total = found.len() as u64;
+        return json(&PageOut::of(Page { items: found, total, page: 1, size: page.size, next: None }, DeliveryOut::from));
+    }
     let page: Page<Delivery> = auth.app().deliveries_of_campaign(auth.read(), id, page, state).await?;
     json(&PageOut::of(page, DeliveryOut::from))
 }
@@ -318,8 +388,9 @@ pub async fn list(auth: Auth<Viewer>, query: QueryReader) -> Answer {
 /// One campaign.
 #[utoipa::path(get, path = "/email/requests/{id}", tag = "Email", operation_id = "email_request_get", params(("id" = String, Path, description = "Id of the campaign")),
     responses((status = 200, description = "The campaign", body = CampaignOut)))]
-pub async fn request_get(auth: Auth<Viewer>, CampaignAt(id): CampaignAt) -> Answer {
-    read(&auth, &id).await
+pub async fn request_get(auth: Auth<Viewer>, CampaignAt(id): CampaignAt, headers: HeaderMap) -> Answer {
+    let campaign = auth.app().campaign_get(auth.read(), &id).await?;
+    tagged_unless_known(&headers, campaign.rev, &CampaignOut::from(campaign))
 }
 
 /// The same by its older name.
@@ -364,7 +435,7 @@ pub async fn user_by_post(auth: Auth<Viewer>, UserAt(id): UserAt, query: QueryRe
 #[utoipa::path(post, path = "/email/preview", tag = "Email", operation_id = "email_preview", request_body = CampaignIn,
     responses((status = 200, description = "Audience, subject and body", body = PreviewOut)))]
 pub async fn preview(auth: Auth<Viewer>, body: JsonBody) -> Answer {
-    let draft = CampaignDraft::parse(&body.value)?;
+    let (draft, _) = draft_of(&body)?;
     let Preview { total, recipients, subject, text, html, warnings } = auth.app().campaign_preview(auth.read(), draft).await?;
     let recipients = recipients.into_iter().map(RecipientOut::from).collect();
     json(&PreviewOut { total_recipients: total, recipients, subject, text, html, warnings })

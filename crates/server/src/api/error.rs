@@ -126,6 +126,8 @@ fn of_app(error: AppError) -> Problem {
         AppError::EventUnknown => with(StatusCode::NOT_FOUND, "event_not_found"),
         AppError::AttendanceUnknown => with(StatusCode::NOT_FOUND, "attendance_not_found"),
         AppError::CampaignUnknown => with(StatusCode::NOT_FOUND, "email_request_not_found"),
+        AppError::TemplateUnknown => with(StatusCode::NOT_FOUND, "template_not_found"),
+        AppError::SuppressionUnknown => with(StatusCode::NOT_FOUND, "suppression_not_found"),
         AppError::NothingThere(_) => with(StatusCode::NOT_FOUND, "nothing_there"),
         AppError::NoUsersMatch => with(StatusCode::NOT_FOUND, "no_users_match"),
 

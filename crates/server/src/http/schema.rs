@@ -2,8 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use emcrm_model::campaigns::CampaignDraft;
+use emcrm_model::campaign_drafts::{CampaignDraft, MailContent, Schedule};
 use emcrm_model::events::limits as event;
+use emcrm_model::mail_templates::MailTemplateDraft;
 use emcrm_model::users::limits as user;
 use emcrm_model::{DateTime, EmailAddress, Slug, UserFilter, ids};
 use serde_json::json;
@@ -73,10 +74,10 @@ pub fn venue() -> Schema {
     optional(&event::VENUE)
 }
 pub fn subject() -> Object {
-    pattern(r"^\s*[^\s\u0000-\u001F\u007F-\u009F]([^\u0000-\u001F\u007F-\u009F]*)\s*$", 1, CampaignDraft::SUBJECT_MAX).build()
+    pattern(r"^\s*[^\s\u0000-\u001F\u007F-\u009F]([^\u0000-\u001F\u007F-\u009F]*)\s*$", 1, MailContent::SUBJECT_MAX).build()
 }
 pub fn mail_body() -> Object {
-    text(&(1..=CampaignDraft::BODY_MAX)).description(Some("At most 100,000 bytes in UTF-8.")).build()
+    text(&(1..=MailContent::BODY_MAX)).description(Some("At most 100,000 bytes in UTF-8.")).build()
 }
 
 pub fn email() -> Object {
@@ -136,6 +137,24 @@ fn count(range: RangeInclusive<i64>) -> Object {
 }
 pub fn filter_count() -> Object {
     count(0..=UserFilter::COUNT_MAX)
+}
+pub fn late_after() -> Object {
+    count(0..=Schedule::LATE_MAX)
+}
+pub fn template_name() -> Object {
+    text(&(1..=MailTemplateDraft::NAME_MAX)).build()
+}
+pub fn campaign_kind() -> Schema {
+    choice(&["marketing", "transactional"])
+}
+pub fn suppression_reason() -> Schema {
+    choice(&["manual", "unsubscribed", "bounced", "complained"])
+}
+pub fn event_id() -> Schema {
+    or_none(id_builder().description(Some("An event whose fields the text may use; its calendar file goes along.")))
+}
+pub fn flag() -> Object {
+    ObjectBuilder::new().schema_type(nullable(Type::Boolean)).build()
 }
 pub fn rate() -> Object {
     count(1..=CampaignDraft::RATE_MAX)

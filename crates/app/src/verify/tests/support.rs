@@ -110,6 +110,9 @@ impl Town {
             body: "See you.".to_owned(),
             body_format: BodyFormat::Text,
             rate: None,
+            kind: emcrm_model::CampaignKind::default(),
+            event_id: None,
+            tracking: emcrm_model::Tracking::default(),
         };
         let campaign = app.campaign_create(&call, draft).await.unwrap().id;
         while !app.campaign_get(&call, &campaign).await.unwrap().status.is_final() {

@@ -1,0 +1,313 @@
+//! What sending would do, before anything is sent: who gets it and who does not, by reason; what the mails look like; what is missing.
+
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
+
+use emcrm_model::{CampaignDraft, CampaignKind, EmailAddress, FieldErrors, Role, User, UserId};
+use emcrm_search::{Kind, conditions_of};
+
+use super::SETTLE_WAIT;
+use crate::render::{Filled, Prepared, Recipe};
+use crate::template::RenderError;
+use crate::{App, AppError, Call};
+
+/// Recipients shown in a preview.
+const PREVIEW_RECIPIENTS: u32 = 10;
+/// Mails that a preflight shows.
+const SAMPLES: usize = 5;
+/// People whose names are listed for one reason.
+const LISTED: usize = 20;
+/// People that a preflight looks at, and for how long. A larger audience is checked in part, and the answer says so.
+const CHECKED_MAX: u64 = 50_000;
+const CHECK_TIME: Duration = Duration::from_secs(10);
+/// People read at once.
+const CHUNK: u32 = 500;
+/// Mails larger than this are cut by common mail programs.
+const CLIPPED: usize = 102_000;
+
+/// What a campaign would do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// People who match.
+    pub total: u64,
+    /// The first of them.
+    pub recipients: Vec<User>,
+    /// As the first of them would get it.
+    pub subject: String,
+    pub text: String,
+    /// Cleaned of everything that could run.
+    pub html: Option<String>,
+    pub warnings: Vec<String>,
+}
+
+/// People who would not get the mail, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LeftOut {
+    pub count: u64,
+    /// The first of them.
+    pub people: Vec<User>,
+}
+
+/// One mail as it would be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    pub user: User,
+    pub subject: String,
+    pub text: String,
+    /// Cleaned of everything that could run.
+    pub html: Option<String>,
+}
+
+/// Everything that is worth knowing before a campaign is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Preflight {
+    /// People who match the filter.
+    pub matches: u64,
+    /// The index knows every change that was made before.
+    pub settled: bool,
+    /// How many of them were looked at. All, unless there are more than the limit.
+    pub checked: u64,
+    /// Of those who were looked at, how many would be mailed.
+    pub recipients: u64,
+    /// The others, by reason: `manual`, `unsubscribed`, `bounced`, `complained`, `invalid_address`, `duplicate_address`, `missing_value`, `too_long`.
+    pub left_out: BTreeMap<&'static str, LeftOut>,
+    /// Variables without a value, by name, with how many people lack them.
+    pub missing: BTreeMap<&'static str, u64>,
+    /// Variables in use.
+    pub variables: Vec<&'static str>,
+    pub samples: Vec<Sample>,
+    /// Every mail has the header and the link.
+    pub unsubscribe: bool,
+    /// The address that mails come from.
+    pub from: String,
+    /// Whether the way to the mail server is encrypted; none: it is no network way, or not known.
+    pub tls: Option<bool>,
+    /// What keeps mail from being handed over now.
+    pub transport_fault: Option<String>,
+    /// At the lowest of the limits; none where nothing limits it.
+    pub seconds: Option<u64>,
+    /// Bytes of the largest sample.
+    pub largest: usize,
+    /// Reasons not to send it like this.
+    pub errors: Vec<String>,
+    /// Reasons to look again.
+    pub warnings: Vec<String>,
+}
+
+impl Preflight {
+    /// Everybody was looked at.
+    pub fn is_exact(&self) -> bool {
+        self.settled && self.checked >= self.matches
+    }
+}
+
+impl App {
+    /// What sending would do, in short. Nothing is stored and nothing is sent.
+    pub async fn campaign_preview(&self, call: &Call, draft: CampaignDraft) -> Result<Preview, AppError> {
+        call.require(Role::Viewer)?;
+        let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
+        let total = self.audience_count(&draft.filter).await?.unwrap_or(0);
+        let ids = self.index.walk(Kind::User, conditions_of(&draft.filter), None, PREVIEW_RECIPIENTS).await?;
+        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+        let recipients: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| draft.filter.matches(user)).collect();
+        let mut warnings = Vec::new();
+        let nobody = nobody();
+        // The first for whom it can be made; nobody's values otherwise.
+        let mut shown = None;
+        for user in recipients.iter().chain([&nobody]) {
+            match self.fill(&prepared, None, user) {
+                Ok(filled) => {
+                    shown = Some(filled.content);
+                    break;
+                }
+                Err(error) if warnings.is_empty() => warnings.push(format!("{}: {error}", user.full_name())),
+                Err(_) => {}
+            }
+        }
+        let mut content = shown.ok_or_else(|| FieldErrors::one("body", "template", warnings.join("; ")))?;
+        warnings.extend(worth_saying(&content.subject, &content.text));
+        if total == 0 {
+            warnings.push("Nobody matches the filter.".to_owned());
+        }
+        content.html = content.html.map(|html| clean(&html));
+        Ok(Preview { total, recipients, subject: content.subject, text: content.text, html: content.html, warnings })
+    }
+
+    /// One mail to one address, marked as a test, in no ledger, with the values of the first recipient. Answers the mail server's words.
+    pub async fn campaign_test(&self, call: &Call, draft: CampaignDraft, to: EmailAddress) -> Result<String, AppError> {
+        call.require(Role::Sender)?;
+        let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
+        let ids = self.index.walk(Kind::User, conditions_of(&draft.filter), None, PREVIEW_RECIPIENTS).await?;
+        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+        let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().collect();
+        let nobody = nobody();
+        let sample = users.iter().find(|user| self.fill(&prepared, None, user).is_ok()).unwrap_or(&nobody);
+        let mail = self.test_mail(&prepared, sample, to.as_str())?;
+        let mut connection = self.transport.connect().await?;
+        let receipt = connection.send(&mail).await;
+        connection.close().await;
+        Ok(receipt?.reply)
+    }
+
+    /// Looks at the whole audience as the freeze and the sending would.
+    pub async fn campaign_preflight(&self, call: &Call, draft: CampaignDraft) -> Result<Preflight, AppError> {
+        call.require(Role::Viewer)?;
+        let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
+        let mut found = Preflight {
+            settled: self.index_settled(SETTLE_WAIT).await?,
+            matches: self.index.count(Kind::User, conditions_of(&draft.filter)).await?,
+            variables: prepared.template.variables().collect(),
+            unsubscribe: prepared.wants_unsubscribe() && self.settings.public_url.is_some(),
+            from: self.settings.mail_from.address.clone(),
+            tls: self.transport.encrypted(),
+            transport_fault: self.transport.health().await.err().map(|error| error.to_string()),
+            ..Preflight::default()
+        };
+        self.look_at_audience(&draft, &prepared, &mut found).await?;
+        let rates = [draft.rate, self.transport.rate()];
+        found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.recipients.div_ceil(u64::from(rate)));
+        self.judge(&draft, &mut found);
+        Ok(found)
+    }
+
+    async fn look_at_audience(&self, draft: &CampaignDraft, prepared: &Prepared, found: &mut Preflight) -> Result<(), AppError> {
+        let conditions = conditions_of(&draft.filter);
+        let begun = tokio::time::Instant::now();
+        let mut addresses: HashSet<String> = HashSet::new();
+        let mut after = None;
+        let mut ended = false;
+        while !ended && found.checked < CHECKED_MAX && begun.elapsed() < CHECK_TIME {
+            let ids = self.index.walk(Kind::User, conditions.clone(), after.take(), CHUNK).await?;
+            ended = ids.is_empty();
+            after = ids.last().cloned();
+            let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+            let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| draft.filter.matches(user)).collect();
+            let asked: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
+            for (user, entry) in users.into_iter().zip(self.store.suppressions.of(&asked).await?) {
+                found.checked += 1;
+                let stopped = entry.map(|entry| entry.reason).filter(|reason| reason.stops(draft.kind));
+                let reason = if let Some(reason) = stopped {
+                    Some(reason.as_str())
+                } else if !user.email.is_deliverable() {
+                    Some("invalid_address")
+                } else if !addresses.insert(user.email.normalised().to_owned()) {
+                    Some("duplicate_address")
+                } else {
+                    self.look_at_mail(prepared, &user, found)
+                };
+                match reason {
+                    None => found.recipients += 1,
+                    Some(reason) => {
+                        let left_out = found.left_out.entry(reason).or_default();
+                        left_out.count += 1;
+                        if left_out.people.len() < LISTED {
+                            left_out.people.push(user);
+                        }
+                    }
+                }
+            }
+        }
+        if ended {
+            // The storage decides, not what the index thought.
+            found.matches = found.checked;
+        }
+        Ok(())
+    }
+
+    fn look_at_mail(&self, prepared: &Prepared, user: &User, found: &mut Preflight) -> Option<&'static str> {
+        match self.fill(prepared, None, user) {
+            Ok(Filled { content, .. }) => {
+                if found.samples.len() < SAMPLES {
+                    let size = content.text.len() + content.html.as_ref().map_or(0, String::len);
+                    found.largest = found.largest.max(size);
+                    let html = content.html.map(|html| clean(&html));
+                    found.samples.push(Sample { user: user.clone(), subject: content.subject, text: content.text, html });
+                }
+                None
+            }
+            Err(RenderError::Missing(names)) => {
+                for name in names {
+                    *found.missing.entry(name).or_default() += 1;
+                }
+                Some("missing_value")
+            }
+            Err(_) => Some("too_long"),
+        }
+    }
+
+    fn judge(&self, draft: &CampaignDraft, found: &mut Preflight) {
+        let (errors, warnings) = (&mut found.errors, &mut found.warnings);
+        if found.recipients == 0 {
+            errors.push("Nobody would get this mail.".to_owned());
+        }
+        if let Some(fault) = &found.transport_fault {
+            errors.push(format!("Mail cannot be handed over now: {fault}"));
+        }
+        if found.from.ends_with(".invalid") {
+            errors.push("Mails would come from an address that does not exist: set MAIL_FROM.".to_owned());
+        }
+        if draft.kind == CampaignKind::Marketing && !found.unsubscribe {
+            warnings.push("Mails do not say how to unsubscribe, which the law asks for in most countries: set APP_PUBLIC_URL.".to_owned());
+        }
+        if found.tls == Some(false) {
+            warnings.push("The way to the mail server is not encrypted.".to_owned());
+        }
+        for (name, count) in &found.missing {
+            warnings.push(format!("{count} have no {name} and are left out; a default would reach them: {{{{ {name} | default(\"…\") }}}}"));
+        }
+        if draft.tracking != emcrm_model::Tracking::default() && self.settings.public_url.is_none() {
+            warnings.push("Nothing is tracked, because the installation does not know its own address: set APP_PUBLIC_URL.".to_owned());
+        }
+        if found.largest > CLIPPED {
+            warnings.push("The mail is larger than 102 kB; common mail programs cut it.".to_owned());
+        }
+        if !found.settled {
+            warnings.push("Changes of the last moments are not in these figures yet; look again.".to_owned());
+        }
+        if found.checked < found.matches {
+            warnings.push(format!("Only {} of {} people were looked at; the rest is checked when it is sent.", found.checked, found.matches));
+        }
+        if let Some(sample) = found.samples.first() {
+            warnings.extend(worth_saying(&sample.subject, &sample.text));
+        }
+    }
+}
+
+/// What a person may want to mend before sending.
+fn worth_saying(subject: &str, text: &str) -> Vec<String> {
+    let mut warnings = Vec::new();
+    if subject.chars().count() > 78 {
+        warnings.push("The subject is longer than 78 characters; many mail programs cut it.".to_owned());
+    }
+    if text.trim().is_empty() {
+        warnings.push("The mail has no readable text.".to_owned());
+    }
+    warnings
+}
+
+/// Safe to show inside a page of ours: no scripts, no forms, no frames.
+fn clean(html: &str) -> String {
+    ammonia::Builder::default().add_generic_attributes(["style", "align", "width", "height", "bgcolor"]).clean(html).to_string()
+}
+
+/// Somebody to show a mail for where nobody matches.
+fn nobody() -> User {
+    User {
+        id: String::from("nobody").into(),
+        first_name: "Alex".to_owned(),
+        last_name: "Example".to_owned(),
+        email: String::from("alex@example.org").into(),
+        phone_number: Some("+1 512 555 0100".to_owned()),
+        avatar: None,
+        gender: None,
+        job_title: Some("Engineer".to_owned()),
+        company: Some("Example Inc".to_owned()),
+        city: Some("Austin".to_owned()),
+        state: Some("TX".to_owned()),
+        attended_count: 3,
+        hosted_count: 0,
+        created_at: None,
+        updated_at: None,
+        rev: emcrm_model::Rev(1),
+    }
+}

@@ -1,0 +1,100 @@
+//! What comes back after a mail was taken: bounces and complaints, told by the mail service or by a bounce mail.
+
+use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, SuppressionReason, UserId};
+use emcrm_store::{Guard, Rule, Transaction};
+
+use crate::app::{ATTEMPTS, back_off};
+use crate::freeze::moved;
+use crate::links::{Purpose, Signed};
+use crate::{App, AppError};
+
+/// What was told about one mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Feedback {
+    pub kind: FeedbackKind,
+    /// The value of our header in the mail that came back.
+    pub delivery: Option<String>,
+    /// The address that it is about. Without a delivery it is all that is known.
+    pub address: Option<String>,
+    /// The mail server's own words.
+    pub words: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FeedbackKind {
+    /// The address does not exist, or never takes mail.
+    Bounced,
+    /// The reader reported it as unwanted.
+    Complained,
+    /// Something that may pass, such as a full mailbox: noted, nothing more.
+    Delayed,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// The ledger and the suppression list have it.
+    Recorded,
+    /// They had it already.
+    Known,
+    /// It names no mail of this installation.
+    NotOurs,
+    /// It asks for nothing.
+    Ignored,
+}
+
+impl App {
+    /// Records it once, however often it is told, in whatever order.
+    pub async fn feedback(&self, feedback: &Feedback) -> Result<Heard, AppError> {
+        let (state, reason) = match feedback.kind {
+            FeedbackKind::Delayed => return Ok(Heard::Ignored),
+            FeedbackKind::Bounced => (DeliveryState::Bounced, SuppressionReason::Bounced),
+            FeedbackKind::Complained => (DeliveryState::Complained, SuppressionReason::Complained),
+        };
+        let signed = feedback.delivery.as_deref().and_then(|token| self.links.open(Purpose::Delivery, token.trim()));
+        // Only what we have signed is believed: anybody can name an address.
+        let Some(Signed { campaign, user, .. }) = signed else { return Ok(Heard::NotOurs) };
+        let Some(delivery) = self.store.campaigns.delivery(&campaign, &user).await? else { return Ok(Heard::NotOurs) };
+        let words: String = feedback.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+        let changed = self.delivery_came_back(&campaign, &user, state, &words).await?;
+        if let Some(email) = &delivery.email {
+            let about_it = feedback.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
+            if about_it {
+                self.suppress(email, reason, Some(words), Some(&campaign)).await?;
+            }
+        }
+        Ok(if changed { Heard::Recorded } else { Heard::Known })
+    }
+
+    /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round.
+    async fn delivery_came_back(&self, campaign: &CampaignId, user: &UserId, to: DeliveryState, words: &str) -> Result<bool, AppError> {
+        for attempt in 0..ATTEMPTS {
+            back_off(attempt).await;
+            let Some(Delivery { status: from, .. }) = self.store.campaigns.delivery(campaign, user).await? else { return Ok(false) };
+            let may = match to {
+                DeliveryState::Bounced => matches!(from, DeliveryState::Sent | DeliveryState::Unknown),
+                _ => matches!(from, DeliveryState::Sent | DeliveryState::Unknown | DeliveryState::Bounced),
+            };
+            if from == DeliveryState::Sending {
+                // Its outcome is being recorded this moment.
+                continue;
+            }
+            if !may {
+                return Ok(false);
+            }
+            let mut tx = Transaction::new();
+            self.store
+                .campaigns
+                .delivery_step(&mut tx, campaign, user, from, to)
+                .when(Guard::Present)
+                .or(Rule::CampaignMoved)
+                .set("error", words)
+                .remove("worker");
+            self.store.campaigns.update_any(&mut tx, campaign).add(from.count_attr(), -1).add(to.count_attr(), 1);
+            if moved(self.transact(tx).await)? {
+                return Ok(true);
+            }
+        }
+        Err(AppError::Contended)
+    }
+}

@@ -1,0 +1,229 @@
+//! The corpus: what may be written, what is refused, and that a recipient's data is never anything but text.
+
+use emcrm_model::{BodyFormat, MailContent, User};
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn content(subject: &str, body: &str, body_format: BodyFormat) -> MailContent {
+    MailContent { subject: subject.to_owned(), body: body.to_owned(), body_format }
+}
+
+fn somebody(more: serde_json::Value) -> User {
+    let mut fields = json!({"id": "u", "firstName": "Mara", "lastName": "Okonjo", "email": "mara@example.org", "city": "Austin"});
+    fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(fields).unwrap()
+}
+
+fn event() -> EventValues {
+    let event = json!({"id": "e", "slug": "meetup", "title": "Rust & You", "startAt": "2026-11-19T18:30:00", "endAt": "2026-11-19T21:00:00", "timezone": "America/Chicago", "venue": "Hall"});
+    EventValues::new(&serde_json::from_value(event).unwrap(), &TimeZone::UTC, Some("https://crm.example/e/meetup"))
+}
+
+fn render(content: &MailContent, user: &User) -> Result<Content, RenderError> {
+    let event = event();
+    let recipient = Recipient { user: Some(user), event: Some(&event), unsubscribe_url: Some("https://crm.example/u/token") };
+    Template::compile(content, true).unwrap().render(&recipient)
+}
+
+fn faults(body: &str) -> String {
+    Template::compile(&content("Hi", body, BodyFormat::Text), false).err().map(|faults| faults.to_string()).unwrap_or_default()
+}
+
+#[test]
+fn variables_defaults_filters_and_conditions_are_filled_in() {
+    let body = "Hello {{ user.firstName | upper }},\n{{ event.title }} is on {{ event.startAt | day }} at {{ event.startAt | time }}.\n\
+                {% if user.city == \"Austin\" and user.attendedCount < 3 %}Near you!{% elif user.city %}In {{ user.city }}{% else %}Far{% endif %}\n\
+                {{ user.company | default(\"your company\") }} {{ event.startAt }} {{ unsubscribeUrl }}";
+    let mail = render(&content("{{ user.fullName }}: {{ event.title }}", body, BodyFormat::Text), &somebody(json!({}))).unwrap();
+    assert_eq!(mail.subject, "Mara Okonjo: Rust & You");
+    assert_eq!(
+        mail.text,
+        "Hello MARA,\nRust & You is on Thursday, 19 November 2026 at 18:30 (CST).\nNear you!\nyour company Thursday, 19 November 2026, 18:30 (CST) https://crm.example/u/token"
+    );
+    assert_eq!(mail.html, None);
+}
+
+#[test]
+fn what_a_recipient_lacks_is_named() {
+    let company = content("{{ user.company }}", "{{ user.firstName }} {{ user.jobTitle }}", BodyFormat::Text);
+    assert_eq!(render(&company, &somebody(json!({}))).unwrap_err(), RenderError::Missing(vec!["user.company", "user.jobTitle"]));
+    let error = render(&company, &somebody(json!({"company": " "}))).unwrap_err();
+    assert_eq!(error.to_string(), "no value for user.company, user.jobTitle", "spaces are no value");
+    assert!(render(&company, &somebody(json!({"company": "Q", "jobTitle": "E"}))).is_ok());
+}
+
+#[test]
+fn unknown_names_and_everything_that_is_no_part_of_the_language_are_refused_when_it_is_saved() {
+    for (body, expected) in [
+        ("{{ user.firstname }}", "did you mean user.firstName?"),
+        ("{{ first_name }}", "did you mean user.firstName?"),
+        ("{{ user.salary }}", "there is no variable user.salary"),
+        ("a\nb {{ user }}", "line 2"),
+        ("{{ event.title }}", "needs an event"),
+        ("{{ user.firstName", "line 1"),
+        ("{% if user.city %}", "line 1"),
+        ("{% endif %}", "line 1"),
+        ("{{ user.firstName | safe }}", "there is no filter safe"),
+        ("{% for x in [1,2,3] %}{{ x }}{% endfor %}", "only {{ … }} and {% if … %}"),
+        ("{% set a = 1 %}", "only {{ … }} and {% if … %}"),
+        ("{% include 'x' %}", "only {{ … }} and"),
+        ("{% extends 'x' %}", "only {{ … }} and"),
+        ("{% import 'x' as y %}", "only {{ … }} and"),
+        ("{% macro m() %}{% endmacro %}", ""),
+        ("{% block b %}{% endblock %}", "only {{ … }} and"),
+        ("{% autoescape false %}{{ user.city }}{% endautoescape %}", "only"),
+        ("{{ 'a' * 1000000000 }}", "cannot be used here"),
+        ("{{ 'a' ~ 'b' }}", "cannot be used here"),
+        ("{{ 2 ** 1000 }}", "cannot be used here"),
+        ("{{ range(100000000) }}", "cannot be used here"),
+        ("{{ user.__class__ }}", "there is no variable"),
+        ("{{ user['firstName'] }}", "cannot be used here"),
+        ("{{ self }}", "there is no variable self"),
+        ("{{ user.firstName.x.y }}", "a variable is written like"),
+        ("{{ [1,2] }}", "cannot be used here"),
+        ("{{ {'a': 1} }}", "cannot be used here"),
+        ("{{ user.firstName() }}", "cannot be used here"),
+        ("{{ lipsum() }}", "cannot be used here"),
+        ("{{ debug() }}", "cannot be used here"),
+        ("\u{F0000}", "private characters"),
+    ] {
+        let found = faults(body);
+        assert!(!found.is_empty() && found.contains(expected), "{body}: {found:?}");
+    }
+    for deep in [13, 40, 3_000] {
+        let deep = format!("{}x{}", "{% if user.city %}".repeat(deep), "{% endif %}".repeat(deep));
+        assert!(faults(&deep).contains("too many conditions"));
+    }
+    assert_eq!(faults(&"{% if user.city %}x{% endif %}".repeat(3_000)), "", "one after the other");
+    let long = format!("{{{{ user.city{} }}}}", " | upper".repeat(200));
+    assert!(!faults(&long).is_empty());
+    assert!(!faults(&format!("{{% if {}1{} %}}x{{% endif %}}", "(".repeat(5_000), ")".repeat(5_000))).is_empty(), "and nothing overflows");
+    assert!(!faults(&format!("{{% if {}1 %}}x{{% endif %}}", "not ".repeat(20_000))).is_empty());
+}
+
+#[test]
+fn what_looks_like_a_template_in_raw_text_stays_text() {
+    let body = "{% raw %}{{ user.firstName }}{% endraw %} {{ user.firstName }}";
+    for format in [BodyFormat::Text, BodyFormat::Markdown, BodyFormat::Html] {
+        let mail = render(&content("s", body, format), &somebody(json!({}))).unwrap();
+        assert!(mail.text.contains("{{ user.firstName }} Mara"), "{:?}", mail.text);
+        if let Some(html) = mail.html {
+            assert!(html.contains("{{ user.firstName }} Mara"), "{html}");
+        }
+    }
+}
+
+#[test]
+fn markdown_becomes_html_and_html_becomes_text_before_anything_is_filled_in() {
+    let body = "Hello **{{ user.firstName }}**,\n\n{% if user.city %}\n\nNear *{{ user.city }}*\n\n{% endif %}\n\n[Take a place]({{ event.url }})\n\n<script>alert(1)</script>\n\n- one\n- two";
+    let mail = render(&content("s", body, BodyFormat::Markdown), &somebody(json!({}))).unwrap();
+    let html = mail.html.unwrap();
+    assert!(
+        html.contains("<strong>Mara</strong>")
+            && html.contains("<em>Austin</em>")
+            && html.contains("<a href=\"https://crm.example/e/meetup\">Take a place</a>"),
+        "{html}"
+    );
+    assert!(html.contains("&lt;script&gt;") && !html.contains("<script>") && html.contains("<li>one</li>") && !html.contains("<p></p>"), "{html}");
+    assert!(mail.text.contains("Hello **Mara**,") && mail.text.contains("(https://crm.example/e/meetup)"));
+
+    let body = "<html><head><style>.b { color: red }</style></head><body><h1>Hello {{ user.firstName }}</h1><p class=\"b\">{% if user.city %}In <b>{{ user.city }}</b>{% endif %}</p>\
+                <table><tr><td>{{ event.venue }}</td></tr></table><a href=\"{{ event.url }}\">Go</a></body></html>";
+    let mail = render(&content("s", body, BodyFormat::Html), &somebody(json!({}))).unwrap();
+    let html = mail.html.unwrap();
+    assert!(
+        html.contains("style=\"color: red")
+            && html.contains("<h1>Hello Mara</h1>")
+            && html.contains("<b>Austin</b>")
+            && html.contains("href=\"https://crm.example/e/meetup\""),
+        "{html}"
+    );
+    assert!(mail.text.contains("Hello Mara") && mail.text.contains("Austin") && mail.text.contains("Hall") && !mail.text.contains('<'), "{}", mail.text);
+
+    // Tags between the rows of a table, which no HTML parser leaves where they are.
+    let body = "<style>p{color:red}</style><table>{% if user.city %}<tr><td>{{ user.city }}</td></tr>{% endif %}</table><p>x</p>";
+    let mail = render(&content("s", body, BodyFormat::Html), &somebody(json!({}))).unwrap();
+    assert!(mail.html.unwrap().contains("<tr><td>Austin</td></tr>") && mail.text.contains("Austin"));
+}
+
+const HOSTILE: [&str; 14] = [
+    "{{ user.email }}",
+    "{% if 1 %}x{% endif %}",
+    "{# c #}",
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "a\r\nBcc: victim@example.org",
+    "a\nb",
+    "\u{202e}evil\u{202c}",
+    "🦀🦀🦀",
+    "**bold** [link](javascript:alert(1)) `code` | table |",
+    "&lt;b&gt; &amp;",
+    "'; DROP TABLE users; --",
+    "${7*7} #{7*7} <%= 7*7 %>",
+    "\u{F0000}\u{F0001}",
+];
+
+#[test]
+fn hostile_data_in_every_field_is_shown_literally() {
+    let fields = ["firstName", "lastName", "company", "jobTitle", "city", "state", "phoneNumber"];
+    let body = "{{ user.firstName }}|{{ user.lastName }}|{{ user.company }}|{{ user.jobTitle }}|{{ user.city }}|{{ user.state }}|{{ user.phoneNumber }}";
+    for hostile in HOSTILE {
+        let values: serde_json::Map<_, _> = fields.iter().map(|field| ((*field).to_owned(), json!(hostile))).collect();
+        let user = somebody(values.into());
+        let expected = [hostile; 7].join("|");
+        for format in [BodyFormat::Text, BodyFormat::Markdown, BodyFormat::Html] {
+            let mail = render(&content("{{ user.firstName }}", body, format), &user).unwrap();
+            assert_eq!(mail.subject, hostile, "the header's own rules come later");
+            assert!(mail.text.contains(&expected), "{format:?}: {}", mail.text);
+            if let Some(html) = mail.html {
+                assert!(!html.contains("<script>") && !html.contains("<img") && !html.contains("<strong>") && !html.contains("<a href=\"javascript"), "{html}");
+                // Shown, it is what it was.
+                let shown = html2text::from_read(html.as_bytes(), 10_000).unwrap();
+                let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(folded(&shown).contains(&folded(&expected)), "{format:?}: {shown:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_long_template_and_long_data_stay_within_their_bounds() {
+    let many = "{{ user.firstName }} ".repeat(4_700);
+    let user = somebody(json!({"firstName": "x".repeat(50)}));
+    let mail = render(&content("s", &many, BodyFormat::Markdown), &user).unwrap();
+    assert_eq!(mail.text.len(), 4_700 * 51);
+    let huge = somebody(json!({"firstName": "x".repeat(5_000)}));
+    assert_eq!(render(&content("s", &many, BodyFormat::Text), &huge).unwrap_err(), RenderError::TooLong);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn whatever_is_written_is_compiled_or_refused_and_never_panics(body in "[a-z{}%#|.()<>\"'&* \n\u{e9}-]{0,80}", tags in proptest::collection::vec(0..VARIABLES.len(), 0..4)) {
+        let mut source = body;
+        for tag in tags {
+            source.push_str(&format!("{{{{ {} | default('-') }}}}", VARIABLES.map(|variable| variable.name)[tag]));
+        }
+        for format in [BodyFormat::Text, BodyFormat::Markdown, BodyFormat::Html] {
+            if let Ok(template) = Template::compile(&content("s", &source, format), true) {
+                let _ = template.render(&Recipient { user: Some(&somebody(json!({}))), event: Some(&event()), unsubscribe_url: None });
+            }
+        }
+    }
+
+    #[test]
+    fn data_never_becomes_markup(value in "\\PC{0,60}") {
+        let user = somebody(json!({"firstName": value.clone(), "company": value}));
+        for format in [BodyFormat::Markdown, BodyFormat::Html] {
+            if let Ok(mail) = render(&content("s", "[[{{ user.company | default('') }}]]", format), &user) {
+                let html = mail.html.unwrap();
+                let inner = &html[html.find("[[").unwrap()..html.rfind("]]").unwrap()];
+                prop_assert!(!inner.contains('<') && !inner.contains('>') && !inner.contains('"'), "{inner}");
+            }
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! Opens and clicks: off unless a campaign asks for them. What is noted are facts (when, how soon, which program); whether a person or a machine it
+//! was is decided when they are read, so a better judgement holds for the past as well.
+
+use emcrm_store::{Guard, Item, Rule, Table, Transaction, keys};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::freeze::moved;
+use crate::links::{Purpose, Signed};
+use crate::render::insert_at_end;
+use crate::{App, AppError};
+
+/// Hits that are kept for one mail; later ones change nothing.
+const KEPT: u32 = 20;
+/// Longest user agent that is kept, in characters.
+const AGENT_MAX: usize = 200;
+
+/// One request for a pixel or a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hit {
+    pub user_id: String,
+    pub kind: HitKind,
+    /// UTC.
+    pub at: String,
+    /// Seconds after the mail was handed over, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    #[serde(default)]
+    pub agent: String,
+    /// Where a click led.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HitKind {
+    Open,
+    Click,
+}
+
+/// Who it probably was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HitBy {
+    Person,
+    /// A scanner, a prefetcher, a preview.
+    Machine,
+}
+
+impl Hit {
+    /// Programs that fetch for others, and requests that come sooner than anybody reads.
+    pub fn by(&self) -> HitBy {
+        const MACHINES: [&str; 14] = [
+            "bot",
+            "crawler",
+            "spider",
+            "scanner",
+            "preview",
+            "proxy",
+            "curl/",
+            "wget/",
+            "python-",
+            "go-http-client",
+            "headlesschrome",
+            "barracuda",
+            "mimecast",
+            "proofpoint",
+        ];
+        let agent = self.agent.to_ascii_lowercase();
+        let machine = agent.is_empty() || MACHINES.iter().any(|name| agent.contains(name)) || agent == "mozilla/5.0";
+        if machine || self.after.is_some_and(|after| after < 3) { HitBy::Machine } else { HitBy::Person }
+    }
+}
+
+/// Counts of people, each once, and of requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Readers {
+    /// People who opened the mail, as far as one can know.
+    pub opened: u64,
+    pub clicked: u64,
+    /// Requests of machines.
+    pub machine_hits: u64,
+}
+
+/// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are.
+pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&dyn Fn(&str) -> String>, spare: &str) {
+    if let Some(click) = click {
+        *html = links_replaced(html, |target| if target.starts_with(spare) { None } else { Some(click(target)) });
+    }
+    if let Some(pixel) = pixel {
+        insert_at_end(html, &format!("<img src=\"{pixel}\" width=\"1\" height=\"1\" alt=\"\">"));
+    }
+}
+
+/// Each `href` of an `<a>` that leads to the web.
+fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> String {
+    let mut out = String::with_capacity(html.len() + html.len() / 4);
+    let mut rest = html;
+    while let Some(at) = rest.find("href=\"") {
+        let (before, from) = rest.split_at(at + "href=\"".len());
+        out.push_str(before);
+        let end = from.find('"').unwrap_or(from.len());
+        let (target, after) = from.split_at(end);
+        let inside_a = before.rfind('<').is_some_and(|open| before.get(open..).is_some_and(|tag| tag.starts_with("<a ") || tag.starts_with("<A ")));
+        let plain = target.replace("&amp;", "&");
+        let web = plain.starts_with("https://") || plain.starts_with("http://");
+        match replace(&plain).filter(|_| inside_a && web) {
+            Some(new) => out.push_str(&new),
+            None => out.push_str(target),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+impl App {
+    /// Notes a hit. Whoever asks gets the same answer, whatever becomes of it.
+    pub async fn hit_note(&self, signed: &Signed, kind: HitKind, agent: &str) -> Result<(), AppError> {
+        let Some(delivery) = self.store.campaigns.delivery(&signed.campaign, &signed.user).await? else { return Ok(()) };
+        let now = self.now();
+        let sent: Option<Timestamp> = delivery.sent_at.as_deref().and_then(|at| at.parse().ok());
+        let hit = Hit {
+            user_id: signed.user.as_str().to_owned(),
+            kind,
+            at: self.stamp(),
+            after: sent.map(|sent| now.as_second() - sent.as_second()),
+            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect(),
+            target: Some(signed.target.clone()).filter(|target| !target.is_empty()),
+        };
+        let Ok(serde_json::Value::Object(attrs)) = serde_json::to_value(&hit) else { return Ok(()) };
+        // The first place that is free; a mail that is asked for more often says nothing new.
+        for n in 0..KEPT {
+            let mut tx = Transaction::new();
+            tx.put(Table::Email, Item { key: keys::hit(&signed.campaign, &signed.user, n), attrs: attrs.clone() }).when(Guard::Absent).or(Rule::Changed);
+            if moved(self.transact(tx).await)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Whom a tracked link was made for; nothing for a forged one.
+    pub fn hit_open(&self, kind: HitKind, token: &str) -> Option<Signed> {
+        let purpose = if kind == HitKind::Open { Purpose::Open } else { Purpose::Click };
+        self.links.open(purpose, token)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_to_the_web_lead_through_us_and_others_stay() {
+        let html = "<a href=\"https://a.example/?x=1&amp;y=2\">A</a> <a class=\"b\" href=\"http://b.example\">B</a> <a href=\"mailto:x@y.example\">C</a> \
+                    <a href=\"https://crm.example/u/tok\">D</a> <link href=\"https://c.example/s.css\"> <a href=\"#top\">E</a>";
+        let mut tracked = html.to_owned();
+        let click = |target: &str| format!("https://crm.example/t/c/[{target}]");
+        with_tracking(&mut tracked, Some("https://crm.example/t/o/1.gif"), Some(&click), "https://crm.example/u/");
+        assert!(tracked.contains("href=\"https://crm.example/t/c/[https://a.example/?x=1&y=2]\""), "{tracked}");
+        assert!(tracked.contains("href=\"https://crm.example/t/c/[http://b.example]\""));
+        for kept in ["mailto:x@y.example", "\"https://crm.example/u/tok\"", "\"https://c.example/s.css\"", "\"#top\""] {
+            assert!(tracked.contains(kept), "{kept}");
+        }
+        assert!(tracked.ends_with("<img src=\"https://crm.example/t/o/1.gif\" width=\"1\" height=\"1\" alt=\"\">"));
+    }
+
+    #[test]
+    fn scanners_and_requests_that_come_too_soon_are_machines() {
+        let hit = |agent: &str, after| Hit { user_id: String::new(), kind: HitKind::Open, at: String::new(), after, agent: agent.to_owned(), target: None };
+        let browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120";
+        assert_eq!(hit(browser, Some(60)).by(), HitBy::Person);
+        assert_eq!(hit(browser, Some(1)).by(), HitBy::Machine);
+        assert_eq!(hit("Mozilla/5.0 (Windows NT 5.1) GoogleImageProxy", Some(60)).by(), HitBy::Machine);
+        assert_eq!(hit("", Some(60)).by(), HitBy::Machine);
+    }
+}

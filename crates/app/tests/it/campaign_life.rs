@@ -1,0 +1,433 @@
+//! A campaign before it is sent, and what people do by the links in it: drafts, schedules, templates, unsubscribing, feedback.
+
+use emcrm_app::AppError;
+use emcrm_app::feedback::{Feedback, FeedbackKind, Heard};
+use emcrm_app::verify::verify;
+use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Schedule, SuppressionReason};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, call};
+
+fn draft(more: Value) -> CampaignDraft {
+    let mut body = json!({"filter": {}, "subject": "Hello {{ user.firstName }}", "body": "See you."});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    CampaignDraft::parse(&body).unwrap()
+}
+
+fn schedule(at: &str, more: Value) -> Schedule {
+    let mut body = json!({ "scheduledAt": at });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut fields = emcrm_model::Fields::new(&body).unwrap();
+    let schedule = Schedule::read(&mut fields);
+    fields.finish(schedule).unwrap()
+}
+
+/// With an address of its own, so that mails say how to unsubscribe.
+fn public() -> TestApp {
+    TestApp::public("https://crm.example")
+}
+
+async fn get(t: &TestApp, campaign: &Campaign) -> Campaign {
+    t.app.campaign_get(&call(), &campaign.id).await.unwrap()
+}
+
+async fn clean(t: &TestApp) {
+    let report = verify(&t.app, false, &|_, _| ()).await.unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+fn header(mail: &str, name: &str) -> Option<String> {
+    let unfolded = mail.replace("\r\n ", " ");
+    unfolded.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+}
+
+#[tokio::test]
+async fn a_draft_is_edited_duplicated_sent_and_remembers_who_did_what() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let first = t.app.campaign_draft(&call(), draft(json!({})), None).await.unwrap();
+    t.settle().await;
+    assert_eq!(get(&t, &first).await.status, CampaignState::Draft, "nothing happens by itself");
+    let edited = t.app.campaign_edit(&call(), &first.id, draft(json!({"subject": "Bye", "kind": "transactional"}))).await.unwrap();
+    assert_eq!((edited.subject.as_str(), edited.kind.as_str(), edited.rev.0), ("Bye", "transactional", 2));
+    let stale = emcrm_app::Call { if_match: Some(first.rev), ..call() };
+    assert!(matches!(t.app.campaign_edit(&stale, &first.id, draft(json!({}))).await, Err(AppError::StaleRev)));
+    let copy = t.app.campaign_duplicate(&call(), &first.id).await.unwrap();
+    assert_eq!((copy.subject.as_str(), copy.status), ("Bye", CampaignState::Draft));
+
+    let worker = t.worker();
+    let sent = t.app.campaign_send(&call(), &first.id).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!((sent.total_recipients, get(&t, &first).await.status, t.mail.taken().len()), (1, CampaignState::Sent, 1));
+    for refused in [
+        t.app.campaign_edit(&call(), &first.id, draft(json!({}))).await.map(drop),
+        t.app.campaign_send(&call(), &first.id).await.map(drop),
+        t.app.campaign_delete(&call(), &first.id).await,
+        t.app.campaign_schedule(&call(), &first.id, schedule("2026-12-01T10:00:00Z", json!({}))).await.map(drop),
+    ] {
+        assert!(matches!(refused, Err(AppError::CampaignState { now: CampaignState::Sent, .. })), "{refused:?}");
+    }
+    let log: Vec<_> = t.app.campaign_log(&call(), &first.id).await.unwrap().into_iter().map(|entry| (entry.what, entry.who)).collect();
+    let what: Vec<_> = log.iter().map(|(what, _)| what.as_str()).collect();
+    assert_eq!(what, ["draft", "edited", "sent", "frozen", "sent"]);
+    assert_eq!((log[0].1.as_str(), log[3].1.as_str()), ("system", "system"));
+
+    t.app.campaign_delete(&call(), &copy.id).await.unwrap();
+    assert!(matches!(t.app.campaign_get(&call(), &copy.id).await, Err(AppError::CampaignUnknown)));
+    assert_eq!(t.app.campaign_list(&call(), PageRequest::first()).await.unwrap().total, 1);
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_scheduled_campaign_goes_out_when_its_moment_comes_and_not_before() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    // Ten in the morning in Chicago is 16:00 UTC; the clock says 09:00 UTC.
+    let at = schedule("2026-11-22T10:00:00", json!({"timezone": "America/Chicago"}));
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(at)).await.unwrap();
+    assert_eq!(campaign.status, CampaignState::Scheduled);
+    t.settle().await;
+    t.later(7 * 3_600 - 1);
+    t.settle().await;
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Scheduled);
+    t.later(2);
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1));
+    let past = schedule("2026-11-22T10:00:00Z", json!({}));
+    assert!(matches!(t.app.campaign_draft(&call(), draft(json!({})), Some(past)).await, Err(AppError::Invalid(_))));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_second_schedule_replaces_the_first_and_none_makes_it_a_draft_again() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(schedule("2026-11-22T10:00:00Z", json!({})))).await.unwrap();
+    t.app.campaign_schedule(&call(), &campaign.id, schedule("2026-11-22T12:00:00Z", json!({}))).await.unwrap();
+    t.later(2 * 3_600);
+    t.settle().await;
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Scheduled, "the first moment means nothing any more");
+    t.app.campaign_unschedule(&call(), &campaign.id).await.unwrap();
+    t.later(2 * 3_600);
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Draft, 0));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_is_too_late_is_held_and_asks() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let at = || schedule("2026-11-22T10:00:00Z", json!({"lateAfterMinutes": 30}));
+    let resumed = t.app.campaign_draft(&call(), draft(json!({})), Some(at())).await.unwrap();
+    let cancelled = t.app.campaign_draft(&call(), draft(json!({})), Some(at())).await.unwrap();
+    // Nobody ran for an hour and a half after the moment.
+    t.later(3_600 + 31 * 60);
+    t.settle().await;
+    for campaign in [&resumed, &cancelled] {
+        let held = get(&t, campaign).await;
+        assert_eq!(held.status, CampaignState::Paused);
+        assert!(held.reason.unwrap().contains("more than 30 minutes ago"));
+    }
+    assert!(t.mail.taken().is_empty());
+    t.app.campaign_resume(&call(), &resumed.id).await.unwrap();
+    t.app.campaign_cancel(&call(), &cancelled.id).await.unwrap();
+    t.settle().await;
+    assert_eq!((get(&t, &resumed).await.status, get(&t, &cancelled).await.status, t.mail.taken().len()), (CampaignState::Sent, CampaignState::Cancelled, 1));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_clock_that_jumps_back_or_forth_sends_nothing_twice() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(schedule("2026-11-22T10:00:00Z", json!({})))).await.unwrap();
+    t.later(3_600 + 60);
+    let worker = t.worker();
+    t.later(-7_200);
+    worker.stop().await;
+    t.later(7_200);
+    t.settle().await;
+    t.later(-7_200);
+    t.settle().await;
+    t.later(10_000);
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1));
+}
+
+#[tokio::test]
+async fn who_lacks_a_value_is_left_out_and_the_ledger_says_why() {
+    let t = TestApp::new();
+    t.user_with("ann", json!({"company": "Quillmoor"})).await;
+    t.user("ben").await;
+    t.settle().await;
+    let body = json!({"body": "Is somebody else at {{ user.company }} coming?"});
+    let preflight = t.app.campaign_preflight(&call(), draft(body.clone())).await.unwrap();
+    assert_eq!((preflight.matches, preflight.recipients, preflight.missing.get("user.company").copied(), preflight.is_exact()), (2, 1, Some(1), true));
+    assert_eq!(
+        preflight.left_out["missing_value"].people[0].first_name,
+        t.app.campaign_preview(&call(), draft(body.clone())).await.unwrap().recipients.iter().find(|user| user.company.is_none()).unwrap().first_name
+    );
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    let states = t.states(&campaign).await;
+    assert_eq!((states["ann@example.org"], states["ben@example.org"]), (DeliveryState::Sent, DeliveryState::Skipped));
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), Some(DeliveryState::Skipped)).await.unwrap();
+    assert_eq!(rows.items[0].error.as_deref(), Some("no value for user.company"));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn faulty_content_is_refused_when_it_is_saved_wherever_it_is_saved() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let faulty = || draft(json!({"subject": "{{ user.nick }}", "body": "{% if %}"}));
+    let content = json!({"name": "n", "subject": "{{ user.nick }}", "body": "{% if %}"});
+    for refused in [
+        t.app.campaign_create(&call(), faulty()).await.map(drop),
+        t.app.campaign_draft(&call(), faulty(), None).await.map(drop),
+        t.app.campaign_preview(&call(), faulty()).await.map(drop),
+        t.app.campaign_preflight(&call(), faulty()).await.map(drop),
+        t.app.campaign_test(&call(), faulty(), EmailAddress::parse("a@example.org").unwrap()).await.map(drop),
+        t.app.template_create(&call(), MailTemplateDraft::parse(&content).unwrap()).await.map(drop),
+    ] {
+        let Err(AppError::Invalid(faults)) = refused else { panic!("{refused:?}") };
+        let fields: Vec<_> = faults.0.iter().map(|fault| fault.path.join(".")).collect();
+        assert_eq!(fields, ["subject", "body"]);
+    }
+    assert!(matches!(t.app.campaign_list(&call(), PageRequest::first()).await, Err(AppError::NothingThere(_))));
+}
+
+#[tokio::test]
+async fn an_attached_event_fills_its_fields_and_brings_its_calendar_file() {
+    let t = public();
+    t.user("ann").await;
+    let event = t.event("Rust night", json!({"venue": "Hall; 2, rear", "timezone": "Europe/Berlin"})).await;
+    let body = json!({"body": "**{{ event.title }}** at {{ event.venue }}, {{ event.startAt | time }}: {{ event.url }}", "bodyFormat": "markdown", "eventId": event.id.as_str()});
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    let mails = t.mail.messages();
+    let mail = mailparse::parse_mail(&mails[0]).unwrap();
+    assert_eq!(mail.ctype.mimetype, "multipart/mixed");
+    let [readable, calendar] = &mail.subparts[..] else { panic!() };
+    assert!(readable.subparts[0].get_body().unwrap().contains("**Rust night** at Hall; 2, rear"));
+    assert!(readable.subparts[1].get_body().unwrap().contains("<strong>Rust night</strong>"));
+    let ics = calendar.get_body().unwrap();
+    for line in [
+        format!("UID:{}@example.org", event.id),
+        "SEQUENCE:1".to_owned(),
+        "SUMMARY:Rust night".to_owned(),
+        "LOCATION:Hall\\; 2\\, rear".to_owned(),
+        "METHOD:PUBLISH".to_owned(),
+    ] {
+        assert!(ics.lines().any(|have| have == line), "{line}: {ics}");
+    }
+    assert!(ics.contains("DTSTART:20") && ics.contains("Z\r\n") && ics.contains("Europe/Berlin"), "{ics}");
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Sent);
+
+    // The event goes while a campaign about it waits: it is held, and nobody gets half a mail.
+    let waiting = t
+        .app
+        .campaign_draft(&call(), draft(json!({"body": "{{ event.title }}", "eventId": event.id.as_str()})), Some(schedule("2026-11-22T10:00:00Z", json!({}))))
+        .await
+        .unwrap();
+    t.app.event_delete(&call(), &event.id).await.unwrap();
+    t.later(3_601);
+    t.settle().await;
+    let held = get(&t, &waiting).await;
+    assert_eq!((held.status, t.mail.taken().len()), (CampaignState::Paused, 1));
+    assert!(held.reason.unwrap().contains("no such event"));
+}
+
+#[tokio::test]
+async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
+    let t = public();
+    t.user("ann").await;
+    t.user("ben").await;
+    let send = async |more: Value| {
+        let worker = t.worker();
+        let campaign = t.app.campaign_create(&call(), draft(more)).await.unwrap();
+        worker.stop().await;
+        t.settle().await;
+        campaign
+    };
+    let first = send(json!({})).await;
+    let mails = t.mail.messages();
+    let to_ann = mails.iter().map(|mail| String::from_utf8(mail.clone()).unwrap()).find(|mail| mail.contains("ann@example.org")).unwrap();
+    let link = header(&to_ann, "List-Unsubscribe").unwrap();
+    assert_eq!(header(&to_ann, "List-Unsubscribe-Post").as_deref(), Some("List-Unsubscribe=One-Click"));
+    let link = link.trim_matches(['<', '>']);
+    assert!(to_ann.replace("=\r\n", "").contains(link), "the text has the link too");
+    let token = link.strip_prefix("https://crm.example/u/").unwrap();
+
+    let subscriber = t.app.unsubscribe_open(token).await.unwrap().unwrap();
+    assert_eq!((subscriber.email.as_ref().unwrap().as_str(), subscriber.suppressed), ("ann@example.org", None));
+    for _ in 0..2 {
+        t.app.unsubscribe(&subscriber).await.unwrap();
+    }
+    assert_eq!(t.app.unsubscribe_open(token).await.unwrap().unwrap().suppressed, Some(SuppressionReason::Unsubscribed));
+    assert_eq!(t.app.suppression_list(&call(), PageRequest::first()).await.unwrap().total, 1);
+
+    let second = send(json!({})).await;
+    assert_eq!(t.states(&second).await["ann@example.org"], DeliveryState::Suppressed);
+    let third = send(json!({"kind": "transactional"})).await;
+    assert_eq!(t.states(&third).await["ann@example.org"], DeliveryState::Sent);
+    let needed = t.mail.messages().pop().map(|mail| String::from_utf8(mail).unwrap()).unwrap();
+    assert_eq!(header(&needed, "List-Unsubscribe"), None, "nothing to unsubscribe from");
+    let preflight = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
+    assert_eq!((preflight.recipients, preflight.left_out["unsubscribed"].count, preflight.unsubscribe), (1, 1, true));
+
+    assert!(t.app.resubscribe(&subscriber).await.unwrap());
+    assert!(!t.app.resubscribe(&subscriber).await.unwrap());
+    let fourth = send(json!({})).await;
+    assert_eq!(t.states(&fourth).await["ann@example.org"], DeliveryState::Sent);
+    // A link of one purpose is none of another, and a guessed one is none at all.
+    assert!(t.app.unsubscribe_open("AAAA").await.unwrap().is_none());
+    assert!(t.app.hit_open(emcrm_app::tracking::HitKind::Click, token).is_none());
+    assert_ne!(first.id, fourth.id);
+    clean(&t).await;
+}
+
+/// The value of the header by which a mail that came back is known.
+fn delivery_header(t: &TestApp, address: &str) -> String {
+    let mails = t.mail.messages();
+    let mail =
+        mails.iter().rev().map(|mail| String::from_utf8(mail.clone()).unwrap()).find(|mail| header(mail, "To").is_some_and(|to| to.contains(address))).unwrap();
+    header(&mail, "X-EMCRM-Delivery").unwrap()
+}
+
+#[tokio::test]
+async fn bounces_and_complaints_change_the_ledger_once_and_keep_the_address_from_further_mail() {
+    let t = public();
+    for name in ["ann", "ben", "cem"] {
+        t.user(name).await;
+    }
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    let tell = async |kind, address: &str, token: Option<String>| {
+        t.app.feedback(&Feedback { kind, delivery: token, address: Some(address.to_owned()), words: "550 5.1.1\r\nno such user".to_owned() }).await.unwrap()
+    };
+    let ann = delivery_header(&t, "ann@example.org");
+    let ben = delivery_header(&t, "ben@example.org");
+    assert_eq!(tell(FeedbackKind::Delayed, "ann@example.org", Some(ann.clone())).await, Heard::Ignored);
+    assert_eq!(tell(FeedbackKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Recorded);
+    assert_eq!(tell(FeedbackKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Known, "told twice");
+    assert_eq!(tell(FeedbackKind::Bounced, "ben@example.org", Some(ben.clone())).await, Heard::Recorded);
+    assert_eq!(tell(FeedbackKind::Complained, "ben@example.org", Some(ben.clone())).await, Heard::Recorded, "a complaint outweighs a bounce");
+    assert_eq!(tell(FeedbackKind::Bounced, "ben@example.org", Some(ben)).await, Heard::Known, "and not the other way round");
+    assert_eq!(tell(FeedbackKind::Bounced, "cem@example.org", None).await, Heard::NotOurs, "anybody can name an address");
+    assert_eq!(tell(FeedbackKind::Bounced, "cem@example.org", Some(format!("{ann}x"))).await, Heard::NotOurs);
+
+    let states = t.states(&campaign).await;
+    assert_eq!(
+        (states["ann@example.org"], states["ben@example.org"], states["cem@example.org"]),
+        (DeliveryState::Bounced, DeliveryState::Complained, DeliveryState::Sent)
+    );
+    let counts = get(&t, &campaign).await.counts;
+    assert_eq!((counts.bounced_count, counts.complained_count, counts.sent_count, counts.total()), (1, 1, 1, 3));
+    let reason = async |address: &str| t.app.suppression_get(&call(), &EmailAddress::parse(address).unwrap()).await.map(|entry| entry.reason).ok();
+    assert_eq!((reason("ann@example.org").await, reason("ben@example.org").await), (Some(SuppressionReason::Bounced), Some(SuppressionReason::Complained)));
+    let worker = t.worker();
+    let next = t.app.campaign_create(&call(), draft(json!({"kind": "transactional"}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(get(&t, &next).await.counts.suppressed_count, 2, "these addresses take no mail of any kind");
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn the_suppression_list_holds_through_deletion_and_pseudonymisation() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let address = EmailAddress::parse("ANN@Example.org").unwrap();
+    t.app.suppression_add(&call(), &address, SuppressionReason::Manual, Some("asked by phone".to_owned())).await.unwrap();
+    t.app.user_delete(&call(), &ann.id).await.unwrap();
+    t.settle().await;
+    assert!(t.app.suppression_pseudonymise(&address).await.unwrap());
+    assert!(t.app.suppression_pseudonymise(&address).await.unwrap(), "again");
+    let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].email.clone(), listed.items[0].note.clone()), (1, None, None));
+    t.user("ann").await;
+    let early = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
+    assert!(!early.is_exact() && early.warnings.iter().any(|warning| warning.contains("look again")), "nobody has told the index yet");
+    t.settle().await;
+    let preflight = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
+    assert_eq!(preflight.left_out["manual"].count, 1, "known by its hash");
+    t.app.suppression_remove(&call(), &address).await.unwrap();
+    assert!(matches!(t.app.suppression_remove(&call(), &address).await, Err(AppError::SuppressionUnknown)));
+    assert_eq!(t.app.suppression_list(&call(), PageRequest::first()).await.unwrap().total, 0);
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn suppressing_between_freeze_and_send_is_honoured() {
+    let t = public();
+    for n in 0..20 {
+        t.user(&format!("u{n}")).await;
+    }
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    assert_eq!(campaign.total_recipients, 20);
+    for n in 0..20 {
+        let address = EmailAddress::parse(&format!("u{n}@example.org")).unwrap();
+        t.app.suppression_add(&call(), &address, SuppressionReason::Unsubscribed, None).await.unwrap();
+    }
+    gate.add_permits(100);
+    worker.stop().await;
+    t.settle().await;
+    let done = get(&t, &campaign).await;
+    assert_eq!(done.counts.sent_count as usize, t.mail.taken().len());
+    assert!(done.counts.sent_count <= 12 && done.counts.suppressed_count >= 8, "what was not in hand is left out: {:?}", done.counts);
+    assert_eq!(done.counts.total(), 20);
+}
+
+#[tokio::test]
+async fn reusable_templates_are_kept_changed_and_deleted() {
+    let t = TestApp::new();
+    let parse = |name: &str| {
+        MailTemplateDraft::parse(&json!({"name": name, "subject": "Hi {{ user.firstName }}", "body": "{{ event.title }}", "bodyFormat": "html"})).unwrap()
+    };
+    let made = t.app.template_create(&call(), parse("Invitation")).await.unwrap();
+    let changed = t.app.template_replace(&call(), &made.id, parse("Reminder")).await.unwrap();
+    assert_eq!((changed.name.as_str(), changed.rev.0), ("Reminder", 2));
+    let stale = emcrm_app::Call { if_match: Some(made.rev), ..call() };
+    assert!(matches!(t.app.template_replace(&stale, &made.id, parse("x")).await, Err(AppError::StaleRev)));
+    assert_eq!(t.app.template_list(&call(), PageRequest::first()).await.unwrap().total, 1);
+    t.app.template_delete(&call(), &made.id).await.unwrap();
+    assert!(matches!(t.app.template_get(&call(), &made.id).await, Err(AppError::TemplateUnknown)));
+    assert!(matches!(t.app.template_delete(&call(), &made.id).await, Err(AppError::TemplateUnknown)));
+    assert_eq!(t.app.template_list(&call(), PageRequest::first()).await.unwrap().total, 0);
+}
+
+#[tokio::test]
+async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let body =
+        json!({"body": "<p>Hi <a href=\"https://example.com/?a=1&amp;b=2\">there</a></p>", "bodyFormat": "html", "trackOpens": true, "trackClicks": true});
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    let mails = t.mail.messages();
+    let mail = mailparse::parse_mail(&mails[0]).unwrap();
+    let html = mail.subparts[1].get_body().unwrap();
+    let token = |path: &str, end: char| html.split_once(&format!("https://crm.example{path}")).unwrap().1.split(end).next().unwrap().to_owned();
+    let click = t.app.hit_open(emcrm_app::tracking::HitKind::Click, &token("/t/c/", '"')).unwrap();
+    assert_eq!((click.target.as_str(), &click.user, &click.campaign), ("https://example.com/?a=1&b=2", &ann.id, &campaign.id));
+    let open = t.app.hit_open(emcrm_app::tracking::HitKind::Open, &token("/t/o/", '.')).unwrap();
+    for _ in 0..30 {
+        t.app.hit_note(&open, emcrm_app::tracking::HitKind::Open, "Mozilla/5.0 (X11)").await.unwrap();
+    }
+    let hits =
+        t.app.store.engine.query(emcrm_store::Query::table(emcrm_store::Table::Email, emcrm_store::keys::hits_part(&campaign.id)).limit(100)).await.unwrap();
+    assert_eq!(hits.items.len(), 20, "more say nothing new");
+}

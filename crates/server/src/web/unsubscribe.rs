@@ -1,0 +1,89 @@
+//! `/u/{token}`: what readers do by the links in their mails. GET shows and changes nothing, since mail programs and scanners follow links; POST acts.
+//! A mail program posts `List-Unsubscribe=One-Click` (RFC 8058); a person presses a button. No sign-in: the token is signed.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use emcrm_app::suppressions::Subscriber;
+use emcrm_model::SuppressionReason;
+use serde::Serialize;
+
+use super::pages::page as render;
+use crate::api::error::ApiError;
+use crate::http::path::PathText;
+use crate::http::request::Open;
+use crate::router::ApiState;
+use crate::web_form::Form;
+
+#[derive(Serialize)]
+struct Page<'a> {
+    name: &'a str,
+    token: &'a str,
+    /// The address with its middle hidden: a forwarded mail must not tell it.
+    address: String,
+    /// `subscribed`, `unsubscribed`, or `barred` where the reader cannot take it back.
+    state: &'static str,
+    /// Something was done just now.
+    done: bool,
+}
+
+/// What the link is for, and how things stand.
+pub async fn page(_: Open, State(state): State<ApiState>, PathText(token): PathText) -> Result<Response, ApiError> {
+    match state.app.unsubscribe_open(&token).await? {
+        Some(subscriber) => show(&state, &token, &subscriber, false),
+        None => gone(&state),
+    }
+}
+
+/// Unsubscribes, or takes it back where the form says so.
+pub async fn act(_: Open, State(state): State<ApiState>, PathText(token): PathText, form: Form) -> Result<Response, ApiError> {
+    let Some(subscriber) = state.app.unsubscribe_open(&token).await? else { return gone(&state) };
+    if form.value("wants") == Some("mail") {
+        state.app.resubscribe(&subscriber).await?;
+    } else {
+        state.app.unsubscribe(&subscriber).await?;
+    }
+    match state.app.unsubscribe_open(&token).await? {
+        Some(subscriber) => show(&state, &token, &subscriber, true),
+        None => gone(&state),
+    }
+}
+
+fn show(state: &ApiState, token: &str, subscriber: &Subscriber, done: bool) -> Result<Response, ApiError> {
+    let Some(email) = &subscriber.email else { return gone(state) };
+    let stands = match subscriber.suppressed {
+        None => "subscribed",
+        Some(SuppressionReason::Unsubscribed) => "unsubscribed",
+        Some(_) => "barred",
+    };
+    let context = Page { name: &state.settings.name, token, address: masked(email.as_str()), state: stands, done };
+    render(StatusCode::OK, "public/unsubscribe.html", context)
+}
+
+fn gone(state: &ApiState) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Gone<'a> {
+        name: &'a str,
+    }
+    render(StatusCode::NOT_FOUND, "public/gone.html", Gone { name: &state.settings.name })
+}
+
+/// `m•••••o@example.org`
+fn masked(address: &str) -> String {
+    let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
+    let mut letters = local.chars();
+    let first = letters.next().map(String::from).unwrap_or_default();
+    let last = letters.next_back().map(String::from).unwrap_or_default();
+    format!("{first}•••••{last}@{domain}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_its_middle() {
+        assert_eq!(masked("mara.okonjo@quillmoor.example"), "m•••••o@quillmoor.example");
+        assert_eq!(masked("a@b.example"), "a•••••@b.example");
+    }
+}

@@ -1,0 +1,83 @@
+//! The suppression list as items.
+
+use std::sync::Arc;
+
+use emcrm_model::{EmailAddress, Suppression};
+
+use crate::engine::{Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::keys;
+use crate::repository::{from_item, to_item};
+use crate::rules::Rule;
+
+#[derive(Clone)]
+pub struct Suppressions {
+    engine: Arc<dyn Engine>,
+}
+
+impl Suppressions {
+    pub fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine }
+    }
+
+    /// What stands against mailing these addresses, in their order: the entry of the address, or that of its hash.
+    pub async fn of(&self, addresses: &[EmailAddress]) -> Result<Vec<Option<Suppression>>, EngineError> {
+        let mut out = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(GET_MANY_MAX / 2) {
+            let keys: Vec<Key> = chunk.iter().map(keys::suppression).chain(chunk.iter().map(keys::suppression_hash)).collect();
+            let mut clear = self.engine.get_many(Table::Email, &keys).await?;
+            let hashed = clear.split_off(chunk.len());
+            for (clear, hashed) in clear.into_iter().zip(hashed) {
+                out.push(clear.or(hashed).map(read).transpose()?);
+            }
+        }
+        Ok(out)
+    }
+
+    pub async fn get(&self, address: &EmailAddress) -> Result<Option<Suppression>, EngineError> {
+        Ok(self.of(std::slice::from_ref(address)).await?.pop().flatten())
+    }
+
+    /// All entries, in the order of their keys.
+    pub fn list() -> Query {
+        Query::index(Table::Email, IndexName::Type, keys::TYPE_SUPPRESSION)
+    }
+
+    pub fn read(item: Item) -> Result<Suppression, EngineError> {
+        read(item)
+    }
+
+    /// A new entry.
+    pub fn put(&self, tx: &mut Transaction, address: &EmailAddress, entry: &Suppression) {
+        tx.put(Table::Email, to_item(keys::suppression(address), keys::TYPE_SUPPRESSION, entry)).when(Guard::Absent).or(Rule::Changed);
+    }
+
+    /// Writes the entry over the one that is there.
+    pub fn replace(&self, tx: &mut Transaction, address: &EmailAddress, entry: &Suppression) {
+        tx.put(Table::Email, to_item(keys::suppression(address), keys::TYPE_SUPPRESSION, entry)).when(Guard::Present).or(Rule::Changed);
+    }
+
+    /// Takes the entry in clear away.
+    pub fn delete(&self, tx: &mut Transaction, address: &EmailAddress) {
+        tx.delete(Table::Email, keys::suppression(address)).when(Guard::Present).or(Rule::Changed);
+    }
+
+    /// Takes the entry of the hash away.
+    pub fn delete_hash(&self, tx: &mut Transaction, address: &EmailAddress) {
+        tx.delete(Table::Email, keys::suppression_hash(address)).when(Guard::Present).or(Rule::Changed);
+    }
+
+    /// The same entry without the address: for somebody who is erased.
+    pub fn put_hash(&self, tx: &mut Transaction, address: &EmailAddress, entry: &Suppression) {
+        let entry = Suppression { email: None, note: None, ..entry.clone() };
+        tx.put(Table::Email, to_item(keys::suppression_hash(address), keys::TYPE_SUPPRESSION, &entry));
+    }
+}
+
+/// Entries of an earlier service may hold nothing but the key.
+fn read(mut item: Item) -> Result<Suppression, EngineError> {
+    let address = item.key.pk.strip_prefix(keys::SUPPRESSION_PREFIX).filter(|_| !item.key.pk.starts_with(keys::SUPPRESSION_HASH_PREFIX)).map(str::to_owned);
+    if let Some(address) = address {
+        item.attrs.entry("email").or_insert_with(|| address.into());
+    }
+    from_item(item)
+}
