@@ -1,5 +1,6 @@
 //! What comes back after a mail was taken: bounces and complaints, told by the mail service or by a bounce mail.
 
+use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, SuppressionReason, UserId};
 use emcrm_store::{Guard, Rule, Transaction};
 
@@ -7,28 +8,6 @@ use crate::app::{ATTEMPTS, back_off};
 use crate::freeze::moved;
 use crate::links::{Purpose, Signed};
 use crate::{App, AppError};
-
-/// What was told about one mail.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Feedback {
-    pub kind: FeedbackKind,
-    /// The value of our header in the mail that came back.
-    pub delivery: Option<String>,
-    /// The address that it is about. Without a delivery it is all that is known.
-    pub address: Option<String>,
-    /// The mail server's own words.
-    pub words: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FeedbackKind {
-    /// The address does not exist, or never takes mail.
-    Bounced,
-    /// The reader reported it as unwanted.
-    Complained,
-    /// Something that may pass, such as a full mailbox: noted, nothing more.
-    Delayed,
-}
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,20 +24,20 @@ pub enum Heard {
 
 impl App {
     /// Records it once, however often it is told, in whatever order.
-    pub async fn feedback(&self, feedback: &Feedback) -> Result<Heard, AppError> {
-        let (state, reason) = match feedback.kind {
-            FeedbackKind::Delayed => return Ok(Heard::Ignored),
-            FeedbackKind::Bounced => (DeliveryState::Bounced, SuppressionReason::Bounced),
-            FeedbackKind::Complained => (DeliveryState::Complained, SuppressionReason::Complained),
+    pub async fn feedback(&self, report: &Report) -> Result<Heard, AppError> {
+        let (state, reason) = match report.kind {
+            ReportKind::Delayed => return Ok(Heard::Ignored),
+            ReportKind::Bounced => (DeliveryState::Bounced, SuppressionReason::Bounced),
+            ReportKind::Complained => (DeliveryState::Complained, SuppressionReason::Complained),
         };
-        let signed = feedback.delivery.as_deref().and_then(|token| self.links.open(Purpose::Delivery, token.trim()));
+        let signed = report.delivery.as_deref().and_then(|token| self.links.open(Purpose::Delivery, token.trim()));
         // Only what we have signed is believed: anybody can name an address.
         let Some(Signed { campaign, user, .. }) = signed else { return Ok(Heard::NotOurs) };
         let Some(delivery) = self.store.campaigns.delivery(&campaign, &user).await? else { return Ok(Heard::NotOurs) };
-        let words: String = feedback.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
+        let words: String = report.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
         let changed = self.delivery_came_back(&campaign, &user, state, &words).await?;
         if let Some(email) = &delivery.email {
-            let about_it = feedback.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
+            let about_it = report.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
             if about_it {
                 self.suppress(email, reason, Some(words), Some(&campaign)).await?;
             }

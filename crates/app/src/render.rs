@@ -1,6 +1,6 @@
 //! A campaign's mails: its content compiled once, filled in for each recipient, with what the law and the product add.
 
-use emcrm_mail::{Handover, Mailbox, Message, message_id};
+use emcrm_mail::{DELIVERY_HEADER, Handover, Mailbox, Message, message_id};
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignKind, EventId, FieldErrors, MailContent, Tracking, User};
 
 use crate::calendar::event_ics;
@@ -8,9 +8,6 @@ use crate::links::Purpose;
 use crate::template::{Content, EventValues, Recipient, RenderError, Template};
 use crate::tracking::with_tracking;
 use crate::{App, AppError};
-
-/// Carries the delivery's signed name, so that what comes back can be told from what is forged.
-pub const DELIVERY_HEADER: &str = "X-EMCRM-Delivery";
 
 /// What makes a mail, besides its recipient.
 #[derive(Debug, Clone)]

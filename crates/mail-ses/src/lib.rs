@@ -4,14 +4,17 @@
 //! |---|---|
 //! | `transport` | the seam's functions |
 //! | `outcome` | what SES's answers and failures mean for a mail |
+//! | `sns` | bounces and complaints that SES tells by SNS |
 //! | `account` | what the account may send, and how fast |
 
 mod account;
 mod outcome;
+mod sns;
 mod transport;
 
 use std::time::Duration;
 
+pub use sns::{Fetch, SnsTopic};
 pub use transport::SesTransport;
 
 /// How SES is reached, and what is known of the account beforehand.

@@ -7,16 +7,19 @@
 //! | `transport` | the seam: transports, connections, what can go wrong |
 //! | `conformance` | the one suite that every transport passes |
 //! | `smtp` | SMTP with kept connections |
+//! | `report` | what comes back after a mail was taken |
 //! | `outbox` | files in a folder, the default |
 
 pub mod conformance;
 mod header;
 pub mod message;
 pub mod outbox;
+pub mod report;
 pub mod smtp;
 pub mod transport;
 
 pub use message::{BuildError, Mailbox, Message, message_id};
 pub use outbox::Outbox;
+pub use report::{DELIVERY_HEADER, NotificationError, Notifications, Report, ReportKind};
 pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode};
 pub use transport::{Connection, Handover, MailError, Receipt, Transport};

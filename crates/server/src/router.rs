@@ -7,11 +7,12 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::routing::get;
 use emcrm_app::App;
+use emcrm_mail::Notifications;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{attendance, auth_status, campaigns, docs, email, events, health, mail_templates, search, suppressions, users};
+use crate::api::{attendance, auth_status, campaigns, docs, email, events, health, mail_events, mail_templates, search, suppressions, users};
 use crate::config::{Config, Secret};
 use crate::openapi;
 
@@ -21,6 +22,8 @@ pub struct ApiState {
     pub(crate) app: Arc<App>,
     pub(crate) settings: Arc<ApiSettings>,
     pub(crate) openapi: Bytes,
+    /// Where the mail service tells what became of mails.
+    pub(crate) notifications: Option<Arc<dyn Notifications>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -41,7 +44,12 @@ impl ApiSettings {
 impl ApiState {
     pub fn new(app: Arc<App>, settings: ApiSettings) -> Self {
         let document = openapi::document(&settings.name).to_json().unwrap_or_default();
-        Self { app, settings: Arc::new(settings), openapi: Bytes::from(document), stopping: Arc::default() }
+        Self { app, settings: Arc::new(settings), openapi: Bytes::from(document), notifications: None, stopping: Arc::default() }
+    }
+
+    #[must_use]
+    pub fn with_notifications(self, notifications: Option<Arc<dyn Notifications>>) -> Self {
+        Self { notifications, ..self }
     }
     /// From now on `/health/ready` says so, and whoever balances load sends requests elsewhere.
     pub fn stop(&self) {
@@ -84,6 +92,8 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(suppressions::import))
         .routes(routes!(suppressions::export))
         .routes(routes!(suppressions::get, suppressions::remove))
+        .routes(routes!(mail_events::bounce))
+        .routes(routes!(mail_events::sns))
         .routes(routes!(mail_templates::list, mail_templates::create))
         .routes(routes!(mail_templates::get, mail_templates::replace, mail_templates::delete))
         .routes(routes!(mail_templates::variables))

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emcrm_app::{App, Worker};
+use emcrm_mail::Notifications;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -29,7 +30,7 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 const UPKEEP: Duration = Duration::from_secs(5);
 
 /// What the server needs to know besides the application.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ServeSettings {
     pub role: Role,
     pub api: ApiSettings,
@@ -39,6 +40,8 @@ pub struct ServeSettings {
     pub shutdown: Duration,
     /// Tells this process's request ids from those of others.
     pub id_prefix: u32,
+    /// Where the mail service tells what became of mails.
+    pub notifications: Option<Arc<dyn Notifications>>,
 }
 
 impl ServeSettings {
@@ -50,6 +53,7 @@ impl ServeSettings {
             connections: config.app.max_connections as usize,
             shutdown: config.app.shutdown_timeout.0,
             id_prefix: rand::random(),
+            notifications: None,
         }
     }
 }
@@ -78,7 +82,7 @@ impl Server {
     pub fn start(app: Arc<App>, listener: TcpListener, settings: ServeSettings) -> io::Result<Self> {
         let address = listener.local_addr()?;
         metrics::recorder();
-        let state = ApiState::new(app.clone(), settings.api);
+        let state = ApiState::new(app.clone(), settings.api).with_notifications(settings.notifications);
         let edge = Edge::new(router(state.clone()), settings.limits, settings.id_prefix);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());

@@ -287,7 +287,7 @@ fn worth_saying(subject: &str, text: &str) -> Vec<String> {
 
 /// Safe to show inside a page of ours: no scripts, no forms, no frames.
 fn clean(html: &str) -> String {
-    ammonia::Builder::default().add_generic_attributes(["style", "align", "width", "height", "bgcolor"]).clean(html).to_string()
+    ammonia::Builder::default().add_generic_attributes(["style", "align", "width", "height", "bgcolor"]).clean(html).to_string().trim().to_owned()
 }
 
 /// Somebody to show a mail for where nobody matches.

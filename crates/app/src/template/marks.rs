@@ -101,8 +101,7 @@ impl Marks {
         let mut html = html;
         for n in 0..self.tags.len() {
             let Some(mark) = char::from_u32(FIRST + n as u32) else { continue };
-            let mut bytes = [0; 4];
-            let encoded: String = mark.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")).collect();
+            let encoded = percent_encoding::utf8_percent_encode(mark.encode_utf8(&mut [0; 4]), percent_encoding::NON_ALPHANUMERIC).to_string();
             if html.contains(&encoded) {
                 html = html.replace(&encoded, &mark.to_string());
             }

@@ -182,5 +182,5 @@ fn plain(error: &minijinja::Error) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::format_push_string, reason = "tests fail by panicking")]
+#[expect(clippy::format_push_string, reason = "tests fail by panicking")]
 mod tests;

@@ -11,6 +11,7 @@ fn content(subject: &str, body: &str, body_format: BodyFormat) -> MailContent {
     MailContent { subject: subject.to_owned(), body: body.to_owned(), body_format }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "called with literals")]
 fn somebody(more: serde_json::Value) -> User {
     let mut fields = json!({"id": "u", "firstName": "Mara", "lastName": "Okonjo", "email": "mara@example.org", "city": "Austin"});
     fields.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());

@@ -1,8 +1,9 @@
 //! A campaign before it is sent, and what people do by the links in it: drafts, schedules, templates, unsubscribing, feedback.
 
 use emcrm_app::AppError;
-use emcrm_app::feedback::{Feedback, FeedbackKind, Heard};
+use emcrm_app::feedback::Heard;
 use emcrm_app::verify::verify;
+use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Schedule, SuppressionReason};
 use serde_json::{Value, json};
 
@@ -312,18 +313,18 @@ async fn bounces_and_complaints_change_the_ledger_once_and_keep_the_address_from
     worker.stop().await;
     t.settle().await;
     let tell = async |kind, address: &str, token: Option<String>| {
-        t.app.feedback(&Feedback { kind, delivery: token, address: Some(address.to_owned()), words: "550 5.1.1\r\nno such user".to_owned() }).await.unwrap()
+        t.app.feedback(&Report { kind, delivery: token, address: Some(address.to_owned()), words: "550 5.1.1\r\nno such user".to_owned() }).await.unwrap()
     };
     let ann = delivery_header(&t, "ann@example.org");
     let ben = delivery_header(&t, "ben@example.org");
-    assert_eq!(tell(FeedbackKind::Delayed, "ann@example.org", Some(ann.clone())).await, Heard::Ignored);
-    assert_eq!(tell(FeedbackKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Recorded);
-    assert_eq!(tell(FeedbackKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Known, "told twice");
-    assert_eq!(tell(FeedbackKind::Bounced, "ben@example.org", Some(ben.clone())).await, Heard::Recorded);
-    assert_eq!(tell(FeedbackKind::Complained, "ben@example.org", Some(ben.clone())).await, Heard::Recorded, "a complaint outweighs a bounce");
-    assert_eq!(tell(FeedbackKind::Bounced, "ben@example.org", Some(ben)).await, Heard::Known, "and not the other way round");
-    assert_eq!(tell(FeedbackKind::Bounced, "cem@example.org", None).await, Heard::NotOurs, "anybody can name an address");
-    assert_eq!(tell(FeedbackKind::Bounced, "cem@example.org", Some(format!("{ann}x"))).await, Heard::NotOurs);
+    assert_eq!(tell(ReportKind::Delayed, "ann@example.org", Some(ann.clone())).await, Heard::Ignored);
+    assert_eq!(tell(ReportKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Recorded);
+    assert_eq!(tell(ReportKind::Bounced, "ann@example.org", Some(ann.clone())).await, Heard::Known, "told twice");
+    assert_eq!(tell(ReportKind::Bounced, "ben@example.org", Some(ben.clone())).await, Heard::Recorded);
+    assert_eq!(tell(ReportKind::Complained, "ben@example.org", Some(ben.clone())).await, Heard::Recorded, "a complaint outweighs a bounce");
+    assert_eq!(tell(ReportKind::Bounced, "ben@example.org", Some(ben)).await, Heard::Known, "and not the other way round");
+    assert_eq!(tell(ReportKind::Bounced, "cem@example.org", None).await, Heard::NotOurs, "anybody can name an address");
+    assert_eq!(tell(ReportKind::Bounced, "cem@example.org", Some(format!("{ann}x"))).await, Heard::NotOurs);
 
     let states = t.states(&campaign).await;
     assert_eq!(

@@ -7,6 +7,7 @@
 
 mod answers;
 mod front;
+mod sns;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -92,7 +92,7 @@ impl Problem {
     fn cause(self, cause: String) -> Self {
         Self { cause: Some(cause), ..self }
     }
-    fn unavailable(code: &'static str, detail: &'static str, seconds: u32, cause: String) -> Self {
+    pub(crate) fn unavailable(code: &'static str, detail: &'static str, seconds: u32, cause: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(seconds).cause(cause)
     }
     pub(crate) fn internal(cause: String) -> Self {

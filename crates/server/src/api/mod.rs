@@ -8,6 +8,7 @@ pub mod email;
 pub mod error;
 pub mod events;
 pub mod health;
+pub mod mail_events;
 pub mod mail_templates;
 pub mod search;
 pub mod suppressions;

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use emcrm_app::{App, AppParts, AppSettings};
-use emcrm_mail::{Outbox, SmtpTransport, Transport};
+use emcrm_mail::{Notifications, Outbox, SmtpTransport, Transport};
 use emcrm_model::{Clock, RandomIds, SystemClock};
 use emcrm_search::{Index, SearchError, TantivyIndex};
 use emcrm_store::Engine;
@@ -201,6 +201,22 @@ async fn ses(config: &Config) -> Result<Arc<dyn Transport>, StartError> {
 #[expect(clippy::unused_async, reason = "the twin of one that waits")]
 async fn ses(_: &Config) -> Result<Arc<dyn Transport>, StartError> {
     Err(missing("MAIL_TRANSPORT: this build has no SES transport; allowed: outbox, smtp"))
+}
+
+/// What SES tells, where a topic is configured.
+#[cfg(feature = "aws")]
+pub fn notifications(config: &Config) -> Result<Option<Arc<dyn Notifications>>, StartError> {
+    let Some(topic) = config.mail.sns_topic.clone() else { return Ok(None) };
+    let topic = emcrm_mail_ses::SnsTopic::new(topic, Arc::new(|| SystemClock.now())).map_err(|error| missing(&format!("MAIL_SNS_TOPIC: {error}")))?;
+    Ok(Some(Arc::new(topic)))
+}
+
+#[cfg(not(feature = "aws"))]
+pub fn notifications(config: &Config) -> Result<Option<Arc<dyn Notifications>>, StartError> {
+    if config.mail.sns_topic.is_some() {
+        return Err(missing("MAIL_SNS_TOPIC: this build knows no SNS"));
+    }
+    Ok(None)
 }
 
 fn smtp(config: &Config) -> Result<Arc<dyn Transport>, StartError> {

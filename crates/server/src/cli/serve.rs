@@ -80,6 +80,7 @@ async fn serve(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
     }
     let mut settings = ServeSettings::of(&config);
     settings.role = args.role.map_or(settings.role, Role::from);
+    settings.notifications = open::notifications(&config)?;
     let role = settings.role;
     let server = Server::start(app, listener, settings)?;
 

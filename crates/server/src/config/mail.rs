@@ -16,6 +16,8 @@ section! {
         "MAIL_SES_ENDPOINT" => ses_endpoint: Option<HttpUrl> = "",
         /// Configuration set of SES: where it reports bounces and complaints.
         "MAIL_SES_CONFIGURATION_SET" => ses_configuration_set: Option<String> = "",
+        /// Topic of SNS by which SES reports bounces and complaints, such as `arn:aws:sns:us-east-1:123456789012:mail`. Without it `/mail/events/sns` takes nothing.
+        "MAIL_SNS_TOPIC" => sns_topic: Option<String> = "",
         /// Mails that are on their way to SES at once, in each process.
         "MAIL_SES_CONNECTIONS" => ses_connections: u32 = "20",
         /// Who mail comes from, such as `Events <events@example.org>`.

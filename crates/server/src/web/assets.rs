@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 
 use crate::api::error::{ApiError, not_found};
@@ -26,7 +28,7 @@ static FILES: [Asset; 3] = [
 static HASHED: LazyLock<Vec<(String, &'static Asset)>> = LazyLock::new(|| {
     let hashed = |asset: &'static Asset| {
         let digest = Sha256::digest(asset.bytes);
-        let short: String = digest.iter().take(5).map(|byte| format!("{byte:02x}")).collect();
+        let short = URL_SAFE_NO_PAD.encode(digest.get(..6).unwrap_or_default());
         let (stem, extension) = asset.name.rsplit_once('.').unwrap_or((asset.name, ""));
         (format!("{stem}-{short}.{extension}"), asset)
     };

@@ -48,6 +48,15 @@ pub fn page<C: Serialize>(status: StatusCode, template: &str, context: C) -> Res
     Ok((status, headers, html).into_response())
 }
 
+/// The answer to a link that was forged, cut off, or that leads to what is gone.
+pub fn not_valid(name: &str) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Gone<'a> {
+        name: &'a str,
+    }
+    page(StatusCode::NOT_FOUND, "public/gone.html", Gone { name })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use emcrm_app::links::Signed;
 use emcrm_app::tracking::HitKind;
-use serde::Serialize;
 
-use super::pages::page;
+use super::pages::not_valid;
 use crate::api::error::ApiError;
 use crate::http::path::PathText;
 use crate::http::request::Open;
@@ -38,18 +37,11 @@ pub async fn open(_: Open, State(state): State<ApiState>, PathText(file): PathTe
 pub async fn click(_: Open, State(state): State<ApiState>, PathText(token): PathText, headers: HeaderMap) -> Result<Response, ApiError> {
     let signed = state.app.hit_open(HitKind::Click, &token);
     let web = |signed: &Signed| signed.target.starts_with("https://") || signed.target.starts_with("http://");
-    match signed.filter(web).and_then(|signed| HeaderValue::try_from(signed.target.as_str()).ok().map(|target| (signed, target))) {
-        Some((signed, target)) => {
-            note(&state, &signed, HitKind::Click, &headers).await;
-            let headers = [(header::LOCATION, target), (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
-            Ok((StatusCode::FOUND, headers).into_response())
-        }
-        None => {
-            #[derive(Serialize)]
-            struct Gone<'a> {
-                name: &'a str,
-            }
-            page(StatusCode::NOT_FOUND, "public/gone.html", Gone { name: &state.settings.name })
-        }
+    let target = signed.filter(web).and_then(|signed| HeaderValue::try_from(signed.target.as_str()).ok().map(|target| (signed, target)));
+    if let Some((signed, target)) = target {
+        note(&state, &signed, HitKind::Click, &headers).await;
+        let headers = [(header::LOCATION, target), (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
+        return Ok((StatusCode::FOUND, headers).into_response());
     }
+    not_valid(&state.settings.name)
 }

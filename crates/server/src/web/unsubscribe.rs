@@ -8,7 +8,7 @@ use emcrm_app::suppressions::Subscriber;
 use emcrm_model::SuppressionReason;
 use serde::Serialize;
 
-use super::pages::page as render;
+use super::pages::{not_valid, page as render};
 use crate::api::error::ApiError;
 use crate::http::path::PathText;
 use crate::http::request::Open;
@@ -31,13 +31,13 @@ struct Page<'a> {
 pub async fn page(_: Open, State(state): State<ApiState>, PathText(token): PathText) -> Result<Response, ApiError> {
     match state.app.unsubscribe_open(&token).await? {
         Some(subscriber) => show(&state, &token, &subscriber, false),
-        None => gone(&state),
+        None => not_valid(&state.settings.name),
     }
 }
 
 /// Unsubscribes, or takes it back where the form says so.
 pub async fn act(_: Open, State(state): State<ApiState>, PathText(token): PathText, form: Form) -> Result<Response, ApiError> {
-    let Some(subscriber) = state.app.unsubscribe_open(&token).await? else { return gone(&state) };
+    let Some(subscriber) = state.app.unsubscribe_open(&token).await? else { return not_valid(&state.settings.name) };
     if form.value("wants") == Some("mail") {
         state.app.resubscribe(&subscriber).await?;
     } else {
@@ -45,12 +45,12 @@ pub async fn act(_: Open, State(state): State<ApiState>, PathText(token): PathTe
     }
     match state.app.unsubscribe_open(&token).await? {
         Some(subscriber) => show(&state, &token, &subscriber, true),
-        None => gone(&state),
+        None => not_valid(&state.settings.name),
     }
 }
 
 fn show(state: &ApiState, token: &str, subscriber: &Subscriber, done: bool) -> Result<Response, ApiError> {
-    let Some(email) = &subscriber.email else { return gone(state) };
+    let Some(email) = &subscriber.email else { return not_valid(&state.settings.name) };
     let stands = match subscriber.suppressed {
         None => "subscribed",
         Some(SuppressionReason::Unsubscribed) => "unsubscribed",
@@ -58,14 +58,6 @@ fn show(state: &ApiState, token: &str, subscriber: &Subscriber, done: bool) -> R
     };
     let context = Page { name: &state.settings.name, token, address: masked(email.as_str()), state: stands, done };
     render(StatusCode::OK, "public/unsubscribe.html", context)
-}
-
-fn gone(state: &ApiState) -> Result<Response, ApiError> {
-    #[derive(Serialize)]
-    struct Gone<'a> {
-        name: &'a str,
-    }
-    render(StatusCode::NOT_FOUND, "public/gone.html", Gone { name: &state.settings.name })
 }
 
 /// `m•••••o@example.org`

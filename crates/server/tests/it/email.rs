@@ -67,8 +67,13 @@ async fn a_campaign_is_frozen_sent_and_can_be_read_by_both_names() {
         "unknown": 0,
         "suppressed": 0,
         "skipped": 0,
-        "cancelled": 0
+        "cancelled": 0,
+        "bounced": 0,
+        "complained": 0
       },
+      "kind": "marketing",
+      "trackOpens": false,
+      "trackClicks": false,
       "createdAt": "2026-01-02T03:04:05.678901Z",
       "startedAt": "2026-01-02T03:04:05.678901Z",
       "finishedAt": "2026-01-02T03:04:05.678901Z"
@@ -235,7 +240,7 @@ async fn a_preview_shows_the_audience_and_sends_nothing() {
       ],
       "subject": "Hello",
       "text": "Come *all*.",
-      "html": "<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n<p>Come <em>all</em>.</p>\n</body></html>\n",
+      "html": "<p>Come <em>all</em>.</p>",
       "warnings": []
     }
     "#);

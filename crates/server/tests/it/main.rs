@@ -19,6 +19,7 @@ mod docs;
 mod earlier_rows;
 mod edge;
 mod email;
+mod email_life;
 mod events;
 mod health;
 mod helpers;

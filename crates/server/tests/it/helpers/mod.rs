@@ -41,13 +41,15 @@ pub struct Options {
     pub metrics_token: Option<&'static str>,
     /// Instead of the pair's own.
     pub engine: Option<Arc<dyn Engine>>,
+    /// Where people reach this installation.
+    pub public_url: Option<&'static str>,
     /// On tables as an earlier service made them.
     pub earlier: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None, earlier: false }
+        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None, public_url: None, earlier: false }
     }
 }
 
@@ -66,7 +68,7 @@ impl TestApp {
             secret_key: [7; 32],
             default_zone: jiff::tz::TimeZone::UTC,
             mail_from: Mailbox { name: Some("EMCRM".to_owned()), address: "crm@example.org".to_owned() },
-            public_url: None,
+            public_url: options.public_url.map(str::to_owned),
             worker_name: "test".to_owned(),
             shared: false,
             lease_seconds: 15,

@@ -1,0 +1,293 @@
+//! Campaigns before they are sent, and what comes back: drafts, schedules, templates, suppressions, links in mails, reports.
+
+use axum::body::Body;
+use axum::http::Method;
+use emcrm_server::router::router;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Options, TestApp};
+
+async fn public() -> TestApp {
+    let options = Options { public_url: Some("https://crm.example"), ..Options::default() };
+    let mut app = TestApp::with(options, router).await;
+    app.work();
+    for id in ["ann", "ben"] {
+        app.user(id).await;
+    }
+    app.settled().await;
+    app
+}
+
+fn content() -> Value {
+    json!({"filter": {}, "subject": "Hello {{ user.firstName }}", "body": "Come all."})
+}
+
+async fn post(app: &TestApp, path: &str) -> Answer {
+    app.call(Method::POST, path, &[], Body::empty()).await
+}
+
+async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
+    for _ in 0..4_000 {
+        let campaign = app.get(&format!("/email/requests/{id}")).await.ok();
+        if campaign["status"] == state {
+            return campaign;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("the campaign did not get {state}");
+}
+
+/// The mail that went to this address, newest first, with its soft line breaks taken out.
+fn mail_to(app: &TestApp, address: &str) -> String {
+    let mut files: Vec<_> = std::fs::read_dir(app.folder.path().join("outbox")).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    let texts = files.iter().rev().map(|file| std::fs::read_to_string(file).unwrap());
+    texts.into_iter().find(|text| text.contains(&format!("<{address}>"))).unwrap().replace("=\r\n", "").replace("\r\n ", " ")
+}
+
+fn link(mail: &str) -> &str {
+    mail.split_once("List-Unsubscribe: <https://crm.example").unwrap().1.split_once('>').unwrap().0
+}
+
+#[tokio::test]
+async fn a_draft_is_written_read_changed_scheduled_and_sent() {
+    let app = public().await;
+    let draft = app.post("/email/requests", content()).await;
+    let etag = draft.header("etag").to_owned();
+    let draft = draft.ok();
+    assert_eq!((&draft["status"], &draft["kind"], &draft["trackOpens"]), (&json!("draft"), &json!("marketing"), &json!(false)));
+    let id = draft["email_id"].as_str().unwrap().to_owned();
+    let at = format!("/email/requests/{id}");
+    assert_eq!(app.get(&at).await.header("etag"), etag);
+    let mut changed = content();
+    changed["subject"] = json!("Bye");
+    let put = app.json(Method::PUT, &at, &[("if-match", &etag)], changed.clone()).await.ok();
+    assert_eq!(put["subject"], "Bye");
+    assert_eq!(app.json(Method::PUT, &at, &[("if-match", &etag)], changed.clone()).await.problem(412), "stale");
+
+    let scheduled = app.post(&format!("{at}/schedule"), json!({"scheduledAt": "2026-03-01T18:00:00", "timezone": "Europe/Berlin"})).await.ok();
+    assert_eq!((&scheduled["status"], &scheduled["scheduledAt"]), (&json!("scheduled"), &json!("2026-03-01T18:00:00")));
+    assert_eq!(app.post(&format!("{at}/schedule"), json!({})).await.faults(), ["body.scheduledAt: missing"]);
+    assert_eq!(app.post(&format!("{at}/schedule"), json!({"scheduledAt": "2025-03-01T18:00:00Z"})).await.faults(), ["body.scheduledAt: value_error"]);
+    assert_eq!(post(&app, &format!("{at}/unschedule")).await.ok()["status"], "draft");
+    assert_eq!(post(&app, &format!("{at}/unschedule")).await.problem(409), "wrong_state");
+
+    let copy = post(&app, &format!("{at}/duplicate")).await.ok();
+    assert_eq!((&copy["subject"], &copy["status"]), (&json!("Bye"), &json!("draft")));
+    let copy_at = format!("/email/requests/{}", copy["email_id"].as_str().unwrap());
+    app.delete(&copy_at).await.ok();
+    assert_eq!(app.get(&copy_at).await.problem(404), "email_request_not_found");
+
+    assert_eq!(post(&app, &format!("{at}/send")).await.ok()["totalRecipients"], 2);
+    reaches(&app, &id, "sent").await;
+    for (method, path) in [(Method::POST, "/send"), (Method::POST, "/unschedule"), (Method::DELETE, "")] {
+        assert_eq!(app.call(method, &format!("{at}{path}"), &[], Body::empty()).await.problem(409), "wrong_state");
+    }
+    assert_eq!(app.put(&at, changed).await.problem(409), "wrong_state");
+    let log = app.get(&format!("{at}/log")).await.ok();
+    let what: Vec<_> = log["items"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["draft", "edited", "scheduled", "unscheduled", "sent", "frozen", "sent"]);
+    assert_eq!(log["items"][0]["who"], "local");
+
+    let found = app.get(&format!("/email/status/{id}?email=ANN@example.org")).await.ok();
+    assert_eq!((&found["total"], &found["items"][0]["user_id"]), (&json!(1), &json!("ann")));
+    let csv = app.get(&format!("{at}/deliveries.csv")).await;
+    let text = String::from_utf8(csv.body.clone()).unwrap();
+    assert_eq!((csv.header("content-type"), text.lines().count()), ("text/csv; charset=utf-8", 3));
+    assert!(text.starts_with("user_id,email,status,attempts,createdAt,sentAt,error\r\nann,ann@example.org,sent,1,"), "{text}");
+    let watched = app.get(&format!("{at}/events")).await;
+    let text = String::from_utf8(watched.body.clone()).unwrap();
+    assert_eq!(watched.header("content-type"), "text/event-stream");
+    assert!(text.starts_with("event: progress\ndata: {\"status\":\"sent\",\"totalRecipients\":2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_campaign_with_a_moment_waits_and_faulty_ones_name_their_fields() {
+    let app = public().await;
+    let mut body = content();
+    body["scheduledAt"] = json!("2026-02-01T10:00:00Z");
+    body["lateAfterMinutes"] = json!(5);
+    let made = app.post("/email/send", body).await.ok();
+    assert_eq!((&made["status"], &made["scheduledAt"], &made["lateAfterMinutes"]), (&json!("scheduled"), &json!("2026-02-01T10:00:00Z"), &json!(5)));
+    let faulty = json!({"filter": {}, "subject": "{{ user.nick }}", "body": "{% for x in y %}", "kind": "spam", "trackOpens": "yes", "scheduledAt": "soon", "timezone": "Mars", "lateAfterMinutes": -1, "eventId": ""});
+    let faults = app.post("/email/send", faulty).await.faults();
+    assert_eq!(
+        faults,
+        [
+            "body.kind: enum",
+            "body.trackOpens: bool_type",
+            "body.scheduledAt: value_error",
+            "body.timezone: value_error",
+            "body.lateAfterMinutes: greater_than_equal"
+        ]
+    );
+    for path in ["/email/send", "/email/send_emails", "/email/requests", "/email/preview", "/email/preflight"] {
+        let faulty = json!({"filter": {}, "subject": "{{ user.nick }}", "body": "{% for x in y %}"});
+        assert_eq!(app.post(path, faulty).await.faults(), ["body.subject: template", "body.body: template"], "{path}");
+        let unknown = json!({"filter": {}, "subject": "s", "body": "b", "eventId": "nowhere"});
+        assert_eq!(app.post(path, unknown).await.faults(), ["body.eventId: value_error"], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_tells_who_is_left_out_and_why() {
+    let app = public().await;
+    app.post("/email/suppressions", json!({"email": "ben@example.org", "note": "by phone"})).await.ok();
+    let mut body = content();
+    body["body"] = json!("<p onclick=\"x()\">At {{ user.company | default(\"home\") }}</p><script>alert(1)</script>");
+    body["bodyFormat"] = json!("html");
+    body["rate"] = json!(1);
+    let found = app.post("/email/preflight", body).await.ok();
+    assert_eq!((&found["matches"], &found["recipients"], &found["exact"], &found["seconds"]), (&json!(2), &json!(1), &json!(true), &json!(1)));
+    assert_eq!((&found["leftOut"]["manual"]["count"], &found["leftOut"]["manual"]["people"][0]["id"]), (&json!(1), &json!("ben")));
+    assert_eq!(found["variables"], json!(["user.firstName", "user.company"]));
+    assert_eq!((&found["unsubscribe"], &found["errors"]), (&json!(true), &json!([])));
+    let html = found["samples"][0]["html"].as_str().unwrap();
+    assert!(html.contains("At home") && !html.contains("script") && !html.contains("onclick"), "{html}");
+    assert_eq!(app.get("/email/variables").await.ok()["items"][0]["name"], "user.firstName");
+}
+
+#[tokio::test]
+async fn templates_are_kept() {
+    let app = TestApp::new().await;
+    let body = json!({"name": "Invitation", "subject": "Hi", "body": "{{ event.title }}", "bodyFormat": "markdown"});
+    let made = app.post("/email/templates", body.clone()).await.ok();
+    let at = format!("/email/templates/{}", made["id"].as_str().unwrap());
+    assert_eq!(app.get(&at).await.ok(), made);
+    assert_eq!(app.get("/email/templates").await.ok()["total"], 1);
+    let mut changed = body;
+    changed["name"] = json!("Reminder");
+    assert_eq!(app.put(&at, changed.clone()).await.ok()["name"], "Reminder");
+    changed["body"] = json!("{{ nothing }}");
+    changed["name"] = json!("");
+    assert_eq!(app.put(&at, changed).await.faults(), ["body.name: string_too_short"]);
+    app.delete(&at).await.ok();
+    for answer in [app.get(&at).await, app.delete(&at).await, app.get(&format!("/email/templates/{}", "x".repeat(3_000))).await] {
+        assert_eq!(answer.problem(404), "template_not_found");
+    }
+}
+
+#[tokio::test]
+async fn the_suppression_list_is_kept_imported_and_exported() {
+    let app = TestApp::new().await;
+    let added = app.post("/email/suppressions", json!({"email": "Ann@Example.org", "reason": "bounced", "note": "=cmd()"})).await.ok();
+    assert_eq!((&added["email"], &added["reason"]), (&json!("ann@example.org"), &json!("bounced")));
+    let lesser = app.post("/email/suppressions", json!({"email": "ann@example.org", "reason": "unsubscribed"})).await.ok();
+    assert_eq!(lesser["reason"], "bounced", "the graver reason stays");
+    let items = json!([{"email": "ben@example.org"}, {"email": "nonsense"}, {"email": "cem@example.org", "reason": "x"}, 7]);
+    let imported = app.post("/email/suppressions/import", json!({ "items": items })).await.ok();
+    assert_eq!((&imported["taken"], imported["faults"].as_array().unwrap().len()), (&json!(1), 3));
+    assert_eq!(app.post("/email/suppressions/import", json!({})).await.faults(), ["body.items: missing"]);
+    assert_eq!(app.post("/email/suppressions/import", json!({"items": 1})).await.faults(), ["body.items: list_type"]);
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 2);
+    let csv = app.get("/email/suppressions.csv").await;
+    let text = String::from_utf8(csv.body.clone()).unwrap();
+    assert!(text.contains("ann@example.org,bounced,") && text.contains(",'=cmd()\r\n") && text.lines().count() == 3, "{text}");
+    assert_eq!(app.get("/email/suppressions/ANN@example.org").await.ok()["email"], "ann@example.org");
+    app.delete("/email/suppressions/ann@example.org").await.ok();
+    for answer in [
+        app.get("/email/suppressions/ann@example.org").await,
+        app.delete("/email/suppressions/ann@example.org").await,
+        app.get(&format!("/email/suppressions/{}", "x".repeat(2_000))).await,
+    ] {
+        assert_eq!(answer.problem(404), "suppression_not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_reader_unsubscribes_by_one_click_or_by_the_page_and_reading_changes_nothing() {
+    let app = public().await;
+    let made = app.post("/email/send", content()).await.ok();
+    reaches(&app, made["email_id"].as_str().unwrap(), "sent").await;
+    let mail = mail_to(&app, "ann@example.org");
+    assert!(mail.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click"));
+    let path = link(&mail).to_owned();
+    for _ in 0..3 {
+        let page = app.get(&path).await;
+        let html = String::from_utf8(page.body.clone()).unwrap();
+        assert_eq!((page.status.as_u16(), page.header("content-type")), (200, "text/html; charset=utf-8"));
+        assert!(html.contains("a•••••n@example.org") && html.contains("Stop mail to") && !html.contains("ann@example.org"), "{html}");
+        assert!(page.header("content-security-policy").contains("default-src 'none'"));
+    }
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 0, "links are followed by machines");
+
+    // A mail program, without cookies or a page.
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let clicked = app.call(Method::POST, &path, &form, "List-Unsubscribe=One-Click").await;
+    assert_eq!(clicked.status, 200);
+    let entry = app.get("/email/suppressions/ann@example.org").await.ok();
+    assert_eq!((&entry["reason"], &entry["email_id"]), (&json!("unsubscribed"), &made["email_id"]));
+    let page = String::from_utf8(app.get(&path).await.body).unwrap();
+    assert!(page.contains("gets no more news") && page.contains("send me news again"));
+    let back = app.call(Method::POST, &path, &form, "wants=mail").await;
+    assert!(String::from_utf8(back.body).unwrap().contains("gets our mail again"));
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 0);
+    let multipart = [("content-type", "multipart/form-data; boundary=b")];
+    app.call(Method::POST, &path, &multipart, "--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--b--\r\n").await;
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 1, "the other form that RFC 8058 allows");
+
+    for forged in [format!("{path}x"), path.replacen("/u/", "/u/A", 1), "/u/preview".to_owned(), format!("/u/{}", "A".repeat(6_000))] {
+        for method in [Method::GET, Method::POST] {
+            let answer = app.call(method, &forged, &form, "List-Unsubscribe=One-Click").await;
+            assert_eq!(answer.status, 404, "{forged}");
+        }
+    }
+    // A complaint cannot be taken back by the link.
+    app.post("/email/suppressions", json!({"email": "ann@example.org", "reason": "complained"})).await.ok();
+    app.call(Method::POST, &path, &form, "wants=mail").await;
+    assert_eq!(app.get("/email/suppressions/ann@example.org").await.ok()["reason"], "complained");
+}
+
+#[tokio::test]
+async fn tracked_links_lead_where_the_mail_said_and_nowhere_else() {
+    let app = public().await;
+    let mut body = content();
+    body["body"] = json!("[Look](https://example.com/?a=1&b=2)");
+    body["bodyFormat"] = json!("markdown");
+    body["trackOpens"] = json!(true);
+    body["trackClicks"] = json!(true);
+    let made = app.post("/email/send", body).await.ok();
+    reaches(&app, made["email_id"].as_str().unwrap(), "sent").await;
+    let mail = mail_to(&app, "ann@example.org");
+    let path = |begin: &str| format!("{begin}{}", mail.split_once(&format!("https://crm.example{begin}")).unwrap().1.split(['"', '>', ' ']).next().unwrap());
+    let click = path("/t/c/");
+    let answer = app.get(&click).await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (302, "https://example.com/?a=1&b=2"));
+    let pixel = app.get(&path("/t/o/")).await;
+    assert_eq!((pixel.header("content-type"), pixel.header("cache-control")), ("image/gif", "no-store"));
+    assert_eq!(app.get("/t/o/forged.gif").await.body, pixel.body, "a forged one looks the same");
+    for forged in
+        [format!("{click}x"), click.replacen("/t/c/", "/t/c/A", 1), "/t/c/https://evil.example".to_owned(), "/t/c/aHR0cHM6Ly9ldmlsLmV4YW1wbGU".to_owned()]
+    {
+        let answer = app.get(&forged).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (404, ""), "{forged}");
+    }
+}
+
+#[tokio::test]
+async fn a_mail_that_comes_back_is_in_the_ledger_and_on_the_list() {
+    let app = public().await;
+    let made = app.post("/email/send", content()).await.ok();
+    let id = made["email_id"].as_str().unwrap();
+    reaches(&app, id, "sent").await;
+    let mail = mail_to(&app, "ann@example.org");
+    let token = mail.split_once("X-EMCRM-Delivery: ").unwrap().1.split_once("\r\n").unwrap().0;
+    let bounce = |token: &str| {
+        format!(
+            "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n\
+             Reporting-MTA: dns; mx.example\r\n\r\nFinal-Recipient: rfc822; ann@example.org\r\nAction: failed\r\nStatus: 5.1.1\r\nDiagnostic-Code: smtp; 550 5.1.1 gone\r\n\r\n\
+             --b\r\nContent-Type: text/rfc822-headers\r\n\r\nX-EMCRM-Delivery: {token}\r\n\r\n--b--\r\n"
+        )
+    };
+    let kind = [("content-type", "message/rfc822")];
+    assert_eq!(app.call(Method::POST, "/mail/events/bounce", &kind, bounce("forged")).await.ok()["notOurs"], 1);
+    assert_eq!(app.call(Method::POST, "/mail/events/bounce", &kind, bounce(token)).await.ok()["recorded"], 1);
+    assert_eq!(app.call(Method::POST, "/mail/events/bounce", &kind, bounce(token)).await.ok()["known"], 1);
+    assert_eq!(app.call(Method::POST, "/mail/events/bounce", &kind, "Subject: hello\r\n\r\nno report").await.ok()["recorded"], 0);
+    let campaign = app.get(&format!("/email/requests/{id}")).await.ok();
+    assert_eq!((&campaign["counts"]["bounced"], &campaign["counts"]["sent"]), (&json!(1), &json!(1)));
+    let rows = app.get(&format!("/email/status/{id}?status=bounced")).await.ok();
+    assert_eq!((&rows["items"][0]["user_id"], &rows["items"][0]["error"]), (&json!("ann"), &json!("550 5.1.1 gone")));
+    assert_eq!(app.get("/email/suppressions/ann@example.org").await.ok()["reason"], "bounced");
+    assert_eq!(app.post("/mail/events/sns", json!({})).await.problem(404), "no_topic", "no topic is configured");
+}
