@@ -151,6 +151,7 @@ fn open(folder: &Path, smtp: SmtpSettings) -> Result<Arc<App>> {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
+            domain_limits: emcrm_app::DomainLimits::default(),
         },
     }))
 }

@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 
 use crate::cursor::CursorKey;
 use crate::links::LinkKey;
-use crate::send::Limiter;
+use crate::send::{DomainLimits, Limiter};
 use crate::{AppError, Call};
 use emcrm_store::{Remembered, Rule, TransactError};
 
@@ -47,6 +47,8 @@ pub struct AppSettings {
     pub lease_seconds: u32,
     /// First pause after a temporary refusal of a mail, in seconds; it doubles with each attempt.
     pub mail_retry_seconds: u32,
+    /// What one domain of recipients gets at once and in a second.
+    pub domain_limits: DomainLimits,
 }
 
 impl AppSettings {

@@ -61,5 +61,6 @@ pub use error::AppError;
 pub use events::EventList;
 pub use health::{Backlog, Health, QueueBacklog};
 pub use search::{FacetValue, SearchPosition, UserSearch, UserSearchPage};
+pub use send::DomainLimits;
 pub use users::UserList;
 pub use worker::Worker;

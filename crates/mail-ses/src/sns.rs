@@ -107,8 +107,9 @@ impl SnsTopic {
             "2" => &RSA_PKCS1_2048_8192_SHA256,
             _ => return Err(untrusted("its signature is of an unknown version")),
         };
-        let url =
-            amazons(&envelope.signing_cert_url).filter(|url| url.path().ends_with(".pem")).ok_or_else(|| untrusted("its certificate is not at Amazon's"))?;
+        let url = amazons(&envelope.signing_cert_url)
+            .filter(|url| url.query().is_none() && url.path().strip_suffix(".pem").is_some())
+            .ok_or_else(|| untrusted("its certificate is not at Amazon's"))?;
         let der = self.certificate(&url).await?;
         let (_, certificate) = x509_parser::parse_x509_certificate(&der).map_err(|_| untrusted("the certificate cannot be read"))?;
         let seconds = x509_parser::time::ASN1Time::from_timestamp((self.now)().as_second()).map_err(|_| untrusted("the time cannot be compared"))?;

@@ -98,7 +98,7 @@ fn delivery_status(body: &str, found: &mut Found) {
         let action = field(group, "action").unwrap_or_default().to_ascii_lowercase();
         let status = field(group, "status").unwrap_or_default();
         let kind = if action == "failed" && status.starts_with('5') { ReportKind::Bounced } else { ReportKind::Delayed };
-        let words = field(group, "diagnostic-code").map(|code| after_type(&code)).unwrap_or_else(|| format!("{action} {status}"));
+        let words = field(group, "diagnostic-code").map_or_else(|| format!("{action} {status}"), |code| after_type(&code));
         found.push(Report { kind, delivery: None, address: Some(after_type(&address)), words });
     }
 }
@@ -186,7 +186,7 @@ mod tests {
         }
         let mut nested = String::new();
         for n in 0..200 {
-            nested.push_str(&format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n"));
+            nested += &["Content-Type: multipart/mixed; boundary=b", "\r\n\r\n--b", "\r\n"].join(&n.to_string());
         }
         assert_eq!(read(nested.as_bytes()), []);
     }

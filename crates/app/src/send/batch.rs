@@ -11,8 +11,9 @@ use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::domains::{domain_of, means_the_domain};
 use super::ledger::{Counted, Step};
-use super::{Halt, REFUSED_IN_A_ROW, Run};
+use super::{Halt, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
 use crate::campaigns::same_address;
 
@@ -41,6 +42,8 @@ struct Line {
 const LONG_WAIT: Duration = Duration::from_secs(2);
 /// How often a group that has to rest looks whether it may go on.
 const REST: Duration = Duration::from_millis(100);
+/// The same for one whose mails all wait for their domains.
+const DOMAIN_REST: Duration = Duration::from_millis(20);
 
 pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut lines: Vec<Line> = Vec::new();
@@ -52,12 +55,14 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied);
             batch = if share == 0 { Vec::new() } else { next(&run, share).await? };
-            if share == 0 && ended.is_empty() {
-                close(&run, &mut lines, 0).await;
+            if batch.is_empty() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
+                if share == 0 {
+                    close(&run, &mut lines, 0).await;
+                }
                 if run.feeder.lock().await.is_done() {
                     break;
                 }
-                tokio::time::sleep(REST).await;
+                tokio::time::sleep(if share == 0 { REST } else { DOMAIN_REST }).await;
                 continue;
             }
             if !batch.is_empty() {
@@ -74,14 +79,19 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 open(&run, &mut lines, batch.len().min(share)).await;
                 // What has no line is left to others.
                 let mut feeder = run.feeder.lock().await;
-                batch.drain(lines.len().min(batch.len())..).rev().for_each(|delivery| feeder.put_back(delivery));
+                for delivery in batch.drain(lines.len().min(batch.len())..).rev() {
+                    run.domains.give_back(domain_of(delivery.email.as_ref()));
+                    feeder.put_back(delivery);
+                }
             }
         }
         if batch.is_empty() && ended.is_empty() {
             break;
         }
+        let places: Vec<String> = batch.iter().map(|delivery| domain_of(delivery.email.as_ref()).to_owned()).collect();
         let claimed = settle(&run, std::mem::take(&mut ended), batch).await?;
         ended = hand_over(&run, &mut lines, claimed, &mut denied).await;
+        places.iter().for_each(|domain| run.domains.give_back(domain));
         if run.app.lines_are_short() {
             settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
             close(&run, &mut lines, 0).await;
@@ -122,7 +132,7 @@ async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
 /// The next rows, no more than the rate allows at once.
 async fn next(run: &Run, most: usize) -> Result<Vec<Delivery>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    run.feeder.lock().await.next(&run.app, n).await
+    run.feeder.lock().await.next(&run.app, &run.domains, n).await
 }
 
 /// When so many mails may go, by the rates of the campaign and of the transport.
@@ -242,16 +252,20 @@ fn record(run: &Run, ended: Ended) -> Step {
     let now = run.app.now_ms();
     match result {
         Ok(()) => {
-            run.refused_in_a_row.store(0, Ordering::Relaxed);
+            *run.refusals.lock() = Refusals::default();
+            run.domains.accepted(domain_of(delivery.email.as_ref()));
             run.sent.fetch_add(1, Ordering::Relaxed);
             Step::sent(delivery, run.app.stamp())
         }
         Err(MailError::Permanent { reply }) => {
-            refused(run, &reply);
+            refused(run, &delivery, &reply);
             Step::failed(delivery, DeliveryState::Error, reply)
         }
         Err(MailError::Temporary { reply }) => {
-            refused(run, &reply);
+            refused(run, &delivery, &reply);
+            if means_the_domain(&reply) {
+                run.domains.put_off(domain_of(delivery.email.as_ref()), now);
+            }
             if delivery.attempts + 1 >= ATTEMPTS_MAX {
                 Step::failed(delivery, DeliveryState::Error, reply)
             } else {
@@ -264,8 +278,15 @@ fn record(run: &Run, ended: Ended) -> Step {
     }
 }
 
-fn refused(run: &Run, reply: &str) {
-    if run.refused_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSED_IN_A_ROW {
+fn refused(run: &Run, delivery: &Delivery, reply: &str) {
+    let domain = domain_of(delivery.email.as_ref());
+    let mut refusals = run.refusals.lock();
+    refusals.several |= refusals.in_a_row > 0 && refusals.domain != domain;
+    domain.clone_into(&mut refusals.domain);
+    refusals.in_a_row += 1;
+    // One domain that refuses everything, while others took mail of this campaign, is its own affair: each of its rows says so.
+    let ours = refusals.several || (run.sent.load(Ordering::Relaxed) == 0 && run.campaign.counts.get(DeliveryState::Sent) == 0);
+    if refusals.in_a_row >= REFUSED_IN_A_ROW && ours {
         run.halt(Halt::Refused(reply.to_owned()));
     }
 }

@@ -5,8 +5,13 @@ use std::collections::VecDeque;
 use emcrm_model::{CampaignId, Delivery, DeliveryState};
 use emcrm_store::{Campaigns, Key};
 
+use super::domains::{Domains, May, domain_of};
 use crate::{App, AppError};
 
+/// Rows that are known beforehand, so that a domain that has to wait does not hold up the others.
+const LOOK_AHEAD: usize = 500;
+/// Rows that are passed over for one choice.
+const PASSED_MAX: usize = 5_000;
 /// Ledger rows read at once.
 const READ: u32 = 1_000;
 
@@ -24,9 +29,20 @@ impl Feeder {
         Self { campaign, token, waiting: VecDeque::new(), after: None, ended: false, earliest_retry: None }
     }
 
-    /// Up to `n` rows to send; none at the end of the ledger. Rows that a dead run left behind are settled on the way.
-    pub(super) async fn next(&mut self, app: &App, n: usize) -> Result<Vec<Delivery>, AppError> {
-        while self.waiting.len() < n && !self.ended {
+    /// Up to `n` rows to send; none at the end of the ledger, or when all that wait have to wait for their domains. Rows that a dead run left behind are settled on the way.
+    pub(super) async fn next(&mut self, app: &App, domains: &Domains, n: usize) -> Result<Vec<Delivery>, AppError> {
+        loop {
+            self.look(app, n.max(LOOK_AHEAD)).await?;
+            let chosen = self.choose(domains, app.now_ms(), n);
+            if !chosen.is_empty() || !self.waiting.is_empty() || self.ended {
+                return Ok(chosen);
+            }
+        }
+    }
+
+    /// Reads on until so many rows wait.
+    async fn look(&mut self, app: &App, wanted: usize) -> Result<(), AppError> {
+        while self.waiting.len() < wanted && !self.ended {
             let rows = app.store.engine.query(Campaigns::deliveries(&self.campaign).limit(READ).after(self.after.take())).await?;
             let now = app.now_ms();
             let mut orphans = Vec::new();
@@ -45,8 +61,24 @@ impl Feeder {
             self.after = rows.next;
             self.ended = self.after.is_none();
         }
-        let n = n.min(self.waiting.len());
-        Ok(self.waiting.drain(..n).collect())
+        Ok(())
+    }
+
+    /// Rows whose domains take mail now, in their order. Rows of a domain that asked to be left alone wait for a later run.
+    fn choose(&mut self, domains: &Domains, now: i64, n: usize) -> Vec<Delivery> {
+        let mut chosen = Vec::with_capacity(n.min(self.waiting.len()));
+        let mut passed = VecDeque::new();
+        while chosen.len() < n && passed.len() < PASSED_MAX {
+            let Some(delivery) = self.waiting.pop_front() else { break };
+            match domains.take(domain_of(delivery.email.as_ref()), now) {
+                May::Now => chosen.push(delivery),
+                May::Soon => passed.push_back(delivery),
+                May::Later(at) => self.retry_at(at),
+            }
+        }
+        passed.append(&mut self.waiting);
+        self.waiting = passed;
+        chosen
     }
 
     /// The row goes out again in this run.

@@ -6,12 +6,13 @@
 //! again by itself.
 
 mod batch;
+mod domains;
 mod feeder;
 mod ledger;
 mod limiter;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState};
 use emcrm_store::{Guard, Rule, Task, Transaction};
@@ -24,6 +25,8 @@ use crate::cascade::Outcome;
 use crate::freeze::moved;
 use crate::render::{Prepared, Recipe};
 use crate::{App, AppError, Call};
+pub use domains::DomainLimits;
+use domains::Domains;
 use feeder::Feeder;
 pub(crate) use limiter::Limiter;
 
@@ -49,10 +52,21 @@ struct Run {
     open_lines: AtomicUsize,
     /// Mails that the server took in this run.
     sent: AtomicUsize,
-    refused_in_a_row: AtomicU32,
+    refusals: Mutex<Refusals>,
+    domains: Domains,
     /// No further claims, for whatever reason.
     halted: AtomicBool,
     why: Mutex<Option<Halt>>,
+}
+
+/// Refusals without a success between them.
+#[derive(Debug, Default)]
+struct Refusals {
+    in_a_row: u32,
+    /// Of the last one.
+    domain: String,
+    /// They came from more than one domain.
+    several: bool,
 }
 
 /// Why a run makes no further claims.
@@ -121,7 +135,8 @@ impl App {
             stop: stop.clone(),
             open_lines: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
-            refused_in_a_row: AtomicU32::new(0),
+            refusals: Mutex::default(),
+            domains: Domains::new(self.settings.domain_limits, self.settings.retry_after_ms(0)),
             halted: AtomicBool::new(false),
             why: Mutex::new(None),
         });

@@ -252,6 +252,48 @@ async fn a_mail_server_that_refuses_everything_pauses_the_campaign() {
     assert!(held.counts.pending_count > 0 && held.counts.total() == all as i64, "{:?}", held.counts);
 }
 
+#[tokio::test]
+async fn one_domain_that_refuses_everything_does_not_stop_the_others() {
+    let t = TestApp::new();
+    people(&t, 10).await;
+    for i in 0..160 {
+        let name = format!("z{i:03}");
+        t.user_with(&name, json!({ "email": format!("{name}@refuses.example") })).await;
+        t.mail.answer(&format!("{name}@refuses.example"), &[Answer::Permanent]);
+    }
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count, done.counts.error_count), (CampaignState::Sent, 10, 160), "{:?}", done.reason);
+}
+
+#[tokio::test]
+async fn a_domain_that_says_later_gets_its_mails_later_and_the_others_theirs_now() {
+    let t = TestApp::new();
+    people(&t, 10).await;
+    for i in 0..40 {
+        let name = format!("z{i:03}");
+        t.user_with(&name, json!({ "email": format!("{name}@greylists.example") })).await;
+        t.mail.answer(&format!("{name}@greylists.example"), &[Answer::Greylisted]);
+    }
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    let counts = t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts;
+    assert_eq!((counts.sent_count, counts.pending_count), (10, 40));
+    let asked = t.mail.refused();
+    assert!((1..=12).contains(&asked), "{asked} mails were tried at a domain that asked to be left alone");
+    for _ in 0..40 {
+        t.later(3_700);
+        t.settle().await;
+    }
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 50));
+}
+
 /// Answers every question about users with everybody, whatever was asked.
 struct LyingIndex(TantivyIndex);
 

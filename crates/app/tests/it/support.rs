@@ -52,6 +52,7 @@ impl TestApp {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
+            domain_limits: emcrm_app::DomainLimits::default(),
         };
         let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(1)), settings };
         Self { app: App::new(parts), clock, mail }
@@ -191,6 +192,8 @@ pub fn campaign_draft(filter: Value) -> CampaignDraft {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
     Temporary,
+    /// The whole domain is to be left alone for a while.
+    Greylisted,
     Permanent,
     /// Takes the mail, and the connection dies before the answer.
     TakenThenLost,
@@ -204,6 +207,7 @@ pub struct ScriptedTransport {
     pub taken: Arc<Mutex<Vec<String>>>,
     pub messages: Arc<Mutex<Vec<Vec<u8>>>>,
     pub script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
+    pub refused: Arc<Mutex<usize>>,
     pub down: Arc<Mutex<bool>>,
     pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
 }
@@ -222,6 +226,10 @@ impl ScriptedTransport {
     pub fn messages(&self) -> Vec<Vec<u8>> {
         self.messages.lock().clone()
     }
+    /// Mails that were answered with "later, all of you".
+    pub fn refused(&self) -> usize {
+        *self.refused.lock()
+    }
     pub fn taken(&self) -> Vec<String> {
         let mut taken = self.taken.lock().clone();
         taken.sort();
@@ -230,6 +238,7 @@ impl ScriptedTransport {
 }
 
 struct ScriptedConnection {
+    refused: Arc<Mutex<usize>>,
     taken: Arc<Mutex<Vec<String>>>,
     messages: Arc<Mutex<Vec<Vec<u8>>>>,
     script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
@@ -243,7 +252,7 @@ impl Transport for ScriptedTransport {
             return Err(MailError::Unavailable { cause: "down".to_owned() });
         }
         let (taken, messages, script) = (self.taken.clone(), self.messages.clone(), self.script.clone());
-        Ok(Box::new(ScriptedConnection { taken, messages, script, gate: self.gate.lock().clone() }))
+        Ok(Box::new(ScriptedConnection { refused: self.refused.clone(), taken, messages, script, gate: self.gate.lock().clone() }))
     }
     fn connections_max(&self) -> usize {
         6
@@ -272,6 +281,10 @@ impl Connection for ScriptedConnection {
         match answer {
             None => {}
             Some(Answer::Temporary) => return Err(MailError::Temporary { reply: "450 4.2.1 later".to_owned() }),
+            Some(Answer::Greylisted) => {
+                *self.refused.lock() += 1;
+                return Err(MailError::Temporary { reply: "451 4.7.1 greylisted".to_owned() });
+            }
             Some(Answer::Permanent) => return Err(MailError::Permanent { reply: "550 5.1.1 no such user".to_owned() }),
             Some(Answer::Lost) => return Err(MailError::Unavailable { cause: "reset".to_owned() }),
             Some(Answer::TakenThenLost) => {

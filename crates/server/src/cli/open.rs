@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use emcrm_app::{App, AppParts, AppSettings};
+use emcrm_app::{App, AppParts, AppSettings, DomainLimits};
 use emcrm_mail::{Notifications, Outbox, SmtpTransport, Transport};
 use emcrm_model::{Clock, RandomIds, SystemClock};
 use emcrm_search::{Index, SearchError, TantivyIndex};
@@ -142,6 +142,7 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         shared: config.storage().engine == DbEngine::Dynamodb,
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
+        domain_limits: DomainLimits { connections: config.mail.domain_connections, rate: config.mail.domain_rate },
     }
 }
 

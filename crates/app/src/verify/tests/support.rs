@@ -80,6 +80,7 @@ impl Town {
                 shared: false,
                 lease_seconds: 30,
                 mail_retry_seconds: 60,
+                domain_limits: crate::DomainLimits::default(),
             },
         })
     }

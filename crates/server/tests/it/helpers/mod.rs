@@ -73,6 +73,7 @@ impl TestApp {
             shared: false,
             lease_seconds: 15,
             mail_retry_seconds: 1,
+            domain_limits: emcrm_app::DomainLimits::default(),
         };
         let app = App::new(AppParts {
             engine: options.engine.unwrap_or(pair.engine),

@@ -1,0 +1,167 @@
+//! Mail servers of recipients, each for itself: how many mails one domain gets at once and in a second, and how long it is left alone after it said "later".
+
+use std::collections::HashMap;
+
+use emcrm_model::EmailAddress;
+use parking_lot::Mutex;
+
+/// Longest pause after a domain's refusals, in milliseconds.
+const PAUSE_MAX_MS: i64 = 3_600_000;
+/// Domains that are remembered. More than that have no limits worth keeping; the oldest knowledge is thrown away together.
+const REMEMBERED: usize = 50_000;
+
+/// What the settings allow each domain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DomainLimits {
+    /// Mails that are being handed over at once; none: no limit of its own.
+    pub connections: Option<u32>,
+    /// Mails per second; none: no limit of its own.
+    pub rate: Option<u32>,
+}
+
+/// Whether a mail to a domain may go now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum May {
+    Now,
+    /// In a moment: others of this domain are in hand, or its second is used up.
+    Soon,
+    /// Not before this moment, in milliseconds since 1970: the domain asked to be left alone.
+    Later(i64),
+}
+
+#[derive(Debug, Default)]
+struct Domain {
+    in_hand: u32,
+    /// When the next mail may go, by the rate.
+    next: i64,
+    /// Refusals that meant the whole domain, without a success between them.
+    refusals: u32,
+    not_before: i64,
+}
+
+pub(super) struct Domains {
+    limits: DomainLimits,
+    /// First pause, in milliseconds.
+    pause: i64,
+    known: Mutex<HashMap<String, Domain>>,
+}
+
+/// The domain of an address, normalised.
+pub(super) fn domain_of(address: Option<&EmailAddress>) -> &str {
+    address.and_then(|address| address.normalised().rsplit_once('@')).map_or("", |(_, domain)| domain)
+}
+
+impl Domains {
+    pub(super) fn new(limits: DomainLimits, pause: i64) -> Self {
+        Self { limits, pause, known: Mutex::default() }
+    }
+
+    /// Takes a place for one mail, if there is one.
+    pub(super) fn take(&self, domain: &str, now: i64) -> May {
+        let mut known = self.known.lock();
+        let Some(state) = known.get_mut(domain) else {
+            if self.limits != DomainLimits::default() {
+                if known.len() >= REMEMBERED {
+                    known.retain(|_, state| state.in_hand > 0 || state.not_before > now);
+                }
+                known.insert(domain.to_owned(), Domain { in_hand: 1, next: now + self.gap(), ..Domain::default() });
+            }
+            return May::Now;
+        };
+        if state.not_before > now {
+            return May::Later(state.not_before);
+        }
+        if self.limits.connections.is_some_and(|most| state.in_hand >= most) || (self.limits.rate.is_some() && state.next > now) {
+            return May::Soon;
+        }
+        state.in_hand += 1;
+        state.next = now + self.gap();
+        May::Now
+    }
+
+    fn gap(&self) -> i64 {
+        self.limits.rate.map_or(0, |rate| 1_000 / i64::from(rate.max(1)))
+    }
+
+    /// The mail is no longer in hand, whatever became of it.
+    pub(super) fn give_back(&self, domain: &str) {
+        if let Some(state) = self.known.lock().get_mut(domain) {
+            state.in_hand = state.in_hand.saturating_sub(1);
+        }
+    }
+
+    pub(super) fn accepted(&self, domain: &str) {
+        if let Some(state) = self.known.lock().get_mut(domain) {
+            (state.refusals, state.not_before) = (0, 0);
+        }
+    }
+
+    /// The domain said "later" and meant all of its mail.
+    pub(super) fn put_off(&self, domain: &str, now: i64) {
+        let mut known = self.known.lock();
+        let state = known.entry(domain.to_owned()).or_default();
+        // Answers of mails that were in hand together are one refusal.
+        if state.not_before <= now {
+            state.not_before = now + (self.pause << state.refusals.min(12)).min(PAUSE_MAX_MS);
+            state.refusals += 1;
+        }
+    }
+}
+
+/// Whether a temporary refusal means the recipient's whole domain (RFC 3463: 4.3 mail system, 4.4 network, 4.7 policy; RFC 5321: 421) and not one mailbox.
+pub(super) fn means_the_domain(reply: &str) -> bool {
+    let mut words = reply.split([' ', '-']);
+    let code = words.next().unwrap_or_default();
+    let enhanced = words.next().unwrap_or_default();
+    code == "421" || ["4.3.", "4.4.", "4.7."].iter().any(|class| enhanced.starts_with(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_gets_no_more_at_once_and_in_a_second_than_it_may() {
+        let domains = Domains::new(DomainLimits { connections: Some(2), rate: None }, 1_000);
+        assert_eq!([(); 3].map(|()| domains.take("a.example", 0)), [May::Now, May::Now, May::Soon]);
+        assert_eq!(domains.take("b.example", 0), May::Now, "others do not wait for it");
+        domains.give_back("a.example");
+        assert_eq!(domains.take("a.example", 0), May::Now);
+        let domains = Domains::new(DomainLimits { connections: None, rate: Some(2) }, 1_000);
+        assert_eq!([0, 499, 500, 501].map(|now| domains.take("a.example", now)), [May::Now, May::Soon, May::Now, May::Soon]);
+    }
+
+    #[test]
+    fn a_domain_that_says_later_is_left_alone_for_longer_and_longer() {
+        let domains = Domains::new(DomainLimits::default(), 1_000);
+        assert_eq!(domains.take("a.example", 0), May::Now);
+        domains.put_off("a.example", 0);
+        domains.put_off("a.example", 10);
+        assert_eq!(domains.take("a.example", 999), May::Later(1_000));
+        assert_eq!(domains.take("a.example", 1_000), May::Now);
+        domains.put_off("a.example", 1_000);
+        assert_eq!(domains.take("a.example", 2_999), May::Later(3_000));
+        domains.accepted("a.example");
+        assert_eq!(domains.take("a.example", 2_999), May::Now);
+        for n in 0..100 {
+            domains.put_off("a.example", n * PAUSE_MAX_MS * 2);
+        }
+        assert_eq!(domains.take("a.example", 99 * PAUSE_MAX_MS * 2), May::Later(99 * PAUSE_MAX_MS * 2 + PAUSE_MAX_MS));
+    }
+
+    #[test]
+    fn replies_about_one_mailbox_say_nothing_about_the_domain() {
+        for (reply, expected) in [
+            ("450 4.2.1 later", false),
+            ("452 4.2.2 mailbox full", false),
+            ("451 4.7.1 greylisted", true),
+            ("421 4.7.0 too many connections", true),
+            ("421 closing", true),
+            ("451 4.3.2 system not accepting mail", true),
+            ("450 try later", false),
+            ("", false),
+        ] {
+            assert_eq!(means_the_domain(reply), expected, "{reply}");
+        }
+    }
+}
