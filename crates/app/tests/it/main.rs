@@ -19,5 +19,6 @@ mod cascade;
 mod events;
 mod faults;
 mod search;
+mod send_storm;
 mod support;
 mod users;

@@ -12,8 +12,10 @@
     reason = "tests fail by panicking, say their figures, and are called with literals"
 )]
 
+mod campaign_kills;
 mod data_folder;
 mod kills;
+mod mail_faults;
 mod moving;
 mod outages;
 mod races;

@@ -196,15 +196,20 @@ pub struct Sink {
 
 impl Sink {
     /// `folder` is made, and must not be below a folder that others may not enter: the sink runs as `nobody`.
-    #[expect(clippy::zombie_processes, reason = "without an answer the test panics, and the process ends with it")]
     pub fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// With options of smtp-sink that make it misbehave.
+    #[expect(clippy::zombie_processes, reason = "without an answer the test panics, and the process ends with it")]
+    pub fn start_with(folder: &Path, options: &[&str]) -> Self {
         use std::os::unix::fs::PermissionsExt;
         std::fs::create_dir_all(folder).unwrap();
         std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o777)).unwrap();
         let path = sink_path();
         let port = free_port();
         let mut command = Command::new(&path);
-        command.arg("-u").arg("nobody").args(["-d", "%M.", "-m", "100"]).arg(format!("127.0.0.1:{port}")).arg("1024");
+        command.arg("-u").arg("nobody").args(["-d", "%M.", "-m", "100"]).args(options).arg(format!("127.0.0.1:{port}")).arg("1024");
         let child =
             command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         for _ in 0..500 {

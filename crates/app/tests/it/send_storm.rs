@@ -1,0 +1,193 @@
+//! A worker that dies again and again while it sends, in this process: the whole runtime goes away at a random moment, wherever its tasks are, and the next one
+//! takes over what is stored. With the control: an engine that forgets claims, on which the same storm mails people twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use emcrm_app::{App, AppParts, AppSettings, DomainLimits, Worker};
+use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
+use emcrm_model::{Campaign, CampaignState, DeliveryState, RandomIds, SystemClock};
+use emcrm_search::{Index, tantivy_index::TantivyIndex};
+use emcrm_store::sqlite::SqliteEngine;
+use emcrm_store::{Change, Engine, EngineError, Guard, Item, Key, Op, Query, Queue, Rows, Table, TransactError, Transaction, keys};
+use parking_lot::Mutex;
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::json;
+
+use crate::support::{call, campaign_draft, user_draft};
+
+const PEOPLE: usize = 700;
+const CONNECTIONS: usize = 8;
+
+/// Takes every mail after a moment, and remembers whom it took one for.
+#[derive(Default)]
+struct Slow {
+    taken: Mutex<HashMap<String, usize>>,
+    random: AtomicUsize,
+}
+
+struct Line(Arc<Slow>);
+
+#[async_trait]
+impl Transport for SlowTransport {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        Ok(Box::new(Line(self.0.clone())))
+    }
+    fn connections_max(&self) -> usize {
+        CONNECTIONS
+    }
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+    async fn health(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        "slow"
+    }
+}
+
+struct SlowTransport(Arc<Slow>);
+
+#[async_trait]
+impl Connection for Line {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        let n = self.0.random.fetch_add(1, Ordering::Relaxed) as u64;
+        tokio::time::sleep(Duration::from_micros(200 + n * 7_919 % 3_000)).await;
+        *self.0.taken.lock().entry(handover.to.clone()).or_default() += 1;
+        // The answer takes its time too, so that some deaths lie between the taking and the record.
+        tokio::time::sleep(Duration::from_micros(n * 104_729 % 2_000)).await;
+        Ok(Receipt { reply: "250 ok".to_owned() })
+    }
+    async fn close(self: Box<Self>) {}
+}
+
+/// Claims are answered as if they stood, and are not written: what sending before claiming would be.
+struct Forgetful(Arc<dyn Engine>);
+
+#[async_trait]
+impl Engine for Forgetful {
+    async fn get(&self, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
+        self.0.get(table, key).await
+    }
+    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
+        self.0.get_many(table, keys).await
+    }
+    async fn query(&self, query: Query) -> Result<Rows, EngineError> {
+        self.0.query(query).await
+    }
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        self.0.scan(table, after, limit).await
+    }
+    async fn transact(&self, mut tx: Transaction) -> Result<(), TransactError> {
+        let status = |op: &Op| match &op.change {
+            Change::Update { set, .. } if op.key.pk.starts_with(keys::DELIVERY_PREFIX) => set.get("status").cloned(),
+            _ => None,
+        };
+        tx.ops.retain(|op| status(op).is_none_or(|to| to != "sending"));
+        for op in tx.ops.iter_mut().filter(|op| status(op).is_some()) {
+            op.guards.retain(|(guard, _)| !matches!(guard, Guard::Equals(name, _) if name == "worker"));
+            for (guard, _) in &mut op.guards {
+                if *guard == Guard::equals("status", "sending") {
+                    *guard = Guard::equals("status", "pending");
+                }
+            }
+        }
+        if tx.ops.is_empty() { Ok(()) } else { self.0.transact(tx).await }
+    }
+    async fn health(&self) -> Result<(), EngineError> {
+        self.0.health().await
+    }
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+}
+
+/// What is left when everything has come to its end.
+struct After {
+    campaign: Campaign,
+    deaths: usize,
+    twice: usize,
+    taken: usize,
+}
+
+fn app(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, mail: &Arc<Slow>) -> Arc<App> {
+    let settings = AppSettings {
+        secret_key: [7; 32],
+        default_zone: jiff::tz::TimeZone::UTC,
+        mail_from: Mailbox { name: None, address: "crm@example.org".to_owned() },
+        public_url: Some("https://crm.example".to_owned()),
+        // It takes up its own leases at once.
+        worker_name: "storm".to_owned(),
+        shared: false,
+        lease_seconds: 30,
+        mail_retry_seconds: 1,
+        domain_limits: DomainLimits::default(),
+    };
+    let transport = Arc::new(SlowTransport(mail.clone()));
+    App::new(AppParts { engine: engine.clone(), index: index.clone(), transport, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), settings })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn storm(engine: Arc<dyn Engine>, seed: u64) -> After {
+    let index: Arc<dyn Index> = Arc::new(TantivyIndex::memory().unwrap());
+    let mail = Arc::new(Slow::default());
+    let mut random = StdRng::seed_from_u64(seed);
+    let id = {
+        let runtime = runtime();
+        let app = app(&engine, &index, &mail);
+        runtime.block_on(async {
+            let worker = Worker::spawn_for(app.clone(), &[Queue::Index]);
+            for i in 0..PEOPLE {
+                app.user_create(&call(), None, user_draft(&format!("u{i:04}"), json!({}))).await.unwrap();
+            }
+            assert!(app.index_settled(Duration::from_mins(1)).await.unwrap());
+            worker.stop().await;
+            // Nobody freezes it yet: deaths while freezing belong to the storm.
+            let draft = app.campaign_draft(&call(), campaign_draft(json!({})), None).await.unwrap();
+            app.campaign_send(&call(), &draft.id).await.unwrap().id
+        })
+    };
+    let mut deaths = 0;
+    loop {
+        let runtime = runtime();
+        let living = app(&engine, &index, &mail);
+        let worker = runtime.block_on(async { Worker::spawn(living.clone()) });
+        std::thread::sleep(Duration::from_millis(random.random_range(1..30)));
+        let campaign = runtime.block_on(living.campaign_get(&call(), &id)).unwrap();
+        if campaign.status.is_final() || deaths > 2_000 {
+            runtime.block_on(worker.stop());
+            let taken = mail.taken.lock();
+            return After { campaign, deaths, twice: taken.values().filter(|times| **times > 1).count(), taken: taken.len() };
+        }
+        // Everything that waits is gone at once, wherever it waits.
+        std::mem::forget(worker);
+        runtime.shutdown_background();
+        deaths += 1;
+    }
+}
+
+#[test]
+fn a_worker_that_dies_at_any_moment_mails_nobody_twice_and_loses_nobody() {
+    let after = storm(Arc::new(SqliteEngine::memory()), 20_261_124);
+    let counts = after.campaign.counts;
+    assert_eq!((after.campaign.status, after.twice), (CampaignState::Sent, 0), "{counts:?}");
+    assert_eq!((after.campaign.total_recipients as usize, counts.total() as usize), (PEOPLE, PEOPLE));
+    let unknown = counts.get(DeliveryState::Unknown) as usize;
+    assert_eq!(counts.sent_count as usize + unknown, PEOPLE, "{counts:?}");
+    assert!(after.deaths >= 10 && unknown <= after.deaths * CONNECTIONS, "{} deaths, {unknown} unknown", after.deaths);
+    assert!(counts.sent_count as usize <= after.taken && after.taken <= PEOPLE);
+    println!("{} deaths, {} sent, {unknown} unknown, none twice", after.deaths, counts.sent_count);
+}
+
+#[test]
+fn the_same_storm_mails_people_twice_where_claims_are_not_written() {
+    let after = storm(Arc::new(Forgetful(Arc::new(SqliteEngine::memory()))), 20_261_124);
+    assert!(after.twice > 0, "the storm proves nothing: {} deaths and nobody was mailed twice", after.deaths);
+}
