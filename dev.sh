@@ -305,7 +305,7 @@ step_parts() {
   need_debian smtp-sink postfix
   need_java
   mkdir -p "$PARTS"
-  install_parts dynamodb opensearch moto toxiproxy
+  install_parts dynamodb opensearch moto toxiproxy maildev
   need_schemathesis
   need_cargo_deny
   say "$(find_command smtp-sink)"

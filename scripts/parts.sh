@@ -219,7 +219,7 @@ stop_part() {
 
 # ------------------------------------------------------------------------------------------------------- for the tests
 
-TEST_PARTS=(dynamodb opensearch moto toxiproxy)
+TEST_PARTS=(dynamodb opensearch moto toxiproxy maildev)
 
 start_test_parts() {
   local part
@@ -239,5 +239,6 @@ parts_env() {
   printf 'export EMCRM_OPENSEARCH=http://127.0.0.1:%s\n' "$(part_port opensearch)"
   printf 'export EMCRM_MOTO=http://127.0.0.1:%s\n' "$(part_port moto)"
   printf 'export EMCRM_TOXIPROXY=http://127.0.0.1:%s\n' "$(part_port toxiproxy)"
+  printf 'export EMCRM_MAILDEV=127.0.0.1:%s\n' "$(part_port maildev)"
   printf 'export EMCRM_SMTP_SINK=%s\n' "$(find_command smtp-sink)"
 }

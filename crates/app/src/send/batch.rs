@@ -91,7 +91,9 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
         let places: Vec<String> = batch.iter().map(|delivery| domain_of(delivery.email.as_ref()).to_owned()).collect();
         let claimed = settle(&run, std::mem::take(&mut ended), batch).await?;
         ended = hand_over(&run, &mut lines, claimed, &mut denied).await;
-        places.iter().for_each(|domain| run.domains.give_back(domain));
+        for domain in &places {
+            run.domains.give_back(domain);
+        }
         if run.app.lines_are_short() {
             settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
             close(&run, &mut lines, 0).await;

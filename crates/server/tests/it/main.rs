@@ -27,5 +27,6 @@ mod idempotency;
 mod moving;
 mod pages;
 mod process;
+mod reader;
 mod search;
 mod users;

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use emcrm_app::{App, AppParts, AppSettings, Worker};
-use emcrm_mail::{Mailbox, Outbox};
+use emcrm_mail::{Mailbox, Outbox, Transport};
 use emcrm_model::{FixedClock, SeededIds};
 use emcrm_server::http::edge::{Edge, Limits};
 use emcrm_server::router::{ApiSettings, ApiState, router};
@@ -41,6 +41,8 @@ pub struct Options {
     pub metrics_token: Option<&'static str>,
     /// Instead of the pair's own.
     pub engine: Option<Arc<dyn Engine>>,
+    /// Instead of files in a folder.
+    pub transport: Option<Arc<dyn Transport>>,
     /// Where people reach this installation.
     pub public_url: Option<&'static str>,
     /// On tables as an earlier service made them.
@@ -49,7 +51,14 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { limits: Limits { time: Duration::from_secs(30), requests: 100 }, metrics_token: None, engine: None, public_url: None, earlier: false }
+        Self {
+            limits: Limits { time: Duration::from_secs(30), requests: 100 },
+            metrics_token: None,
+            engine: None,
+            transport: None,
+            public_url: None,
+            earlier: false,
+        }
     }
 }
 
@@ -78,7 +87,7 @@ impl TestApp {
         let app = App::new(AppParts {
             engine: options.engine.unwrap_or(pair.engine),
             index: pair.index,
-            transport: Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone())),
+            transport: options.transport.unwrap_or_else(|| Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone()))),
             clock,
             ids: Arc::new(SeededIds::new(1)),
             settings,
