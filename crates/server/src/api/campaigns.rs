@@ -316,20 +316,16 @@ impl Rows {
 }
 
 /// What a watcher is told.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = EmailProgress)]
 pub struct ProgressOut {
     pub status: &'static str,
-    #[schema(minimum = 0)]
     pub total_recipients: u64,
     pub counts: super::email::CountsOut,
     /// Mails that ended in one way or another in the last second.
-    #[schema(minimum = 0)]
     pub per_second: u64,
     /// Seconds until the end at this rate; absent where nothing moves.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 0)]
     pub seconds_left: Option<u64>,
 }
 
@@ -374,7 +370,7 @@ impl Watch {
 
 /// Watch a campaign: an event each second until it has ended (server-sent events).
 #[utoipa::path(get, path = "/email/requests/{id}/events", tag = "Email", operation_id = "email_watch", params(("id" = String, Path, description = "Id of the campaign")),
-    responses((status = 200, description = "Events named `progress`", body = ProgressOut, content_type = "text/event-stream")))]
+    responses((status = 200, description = "Events named `progress`, with the state, the counts, mails per second and an estimate as JSON", content_type = "text/event-stream")))]
 pub async fn watch(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Result<Response, ApiError> {
     auth.app().campaign_get(auth.read(), &id).await?;
     let start = Watch { app: state.app.clone(), call: auth.read().clone(), id, looked: 0, ended_before: None, over: false };

@@ -37,6 +37,11 @@ pub struct EventsOut {
     pub ignored: u32,
 }
 
+/// A mail as it arrived, with its headers.
+#[derive(Debug, ToSchema)]
+#[schema(min_length = 1)]
+pub struct ReturnedMail(#[expect(dead_code, reason = "stands for the body in the document")] String);
+
 async fn bytes(body: Body) -> Result<Vec<u8>, ApiError> {
     let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a mail has at most {MAIL_MAX} bytes here"));
     Ok(to_bytes(body, MAIL_MAX).await.map_err(|_| too_large())?.to_vec())
@@ -58,12 +63,16 @@ async fn record(app: &App, reports: &[Report]) -> Answer {
 
 /// A mail that came back (RFC 3464) or a complaint (RFC 5965), as it arrived. For a mail server that pipes bounces to a program.
 #[utoipa::path(post, path = "/mail/events/bounce", tag = "Email", operation_id = "mail_bounce",
-    request_body(content = String, content_type = "message/rfc822", description = "The whole mail"), responses(
+    request_body(content = ReturnedMail, content_type = "text/plain", description = "The whole mail; `message/rfc822` is taken as well"), responses(
     (status = 200, description = "What was made of it", body = EventsOut),
     (status = 413, description = "The mail is too large", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn bounce(auth: Auth<Sender>, body: Body) -> Answer {
-    record(auth.app(), &report::read(&bytes(body).await?)).await
+    let mail = bytes(body).await?;
+    if mail.is_empty() {
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "The body is the mail that came back.").into());
+    }
+    record(auth.app(), &report::read(&mail)).await
 }
 
 /// What Amazon SES tells by SNS. Open, because every message is signed; only the configured topic is believed.

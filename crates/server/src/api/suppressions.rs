@@ -41,8 +41,9 @@ pub struct SuppressionIn {
 #[derive(Debug, ToSchema)]
 #[schema(as = SuppressionImport)]
 pub struct ImportIn {
-    /// At most 5,000.
-    pub items: Vec<SuppressionIn>,
+    /// At most 5,000 entries like those that are put on the list one by one. Faulty ones are named in the answer and do not keep the others out.
+    #[schema(max_items = 5000, value_type = Vec<Value>)]
+    pub items: Vec<Value>,
 }
 
 /// An entry of the list. Optional fields that are absent are left out.
