@@ -1,17 +1,20 @@
 //! Opens and clicks: off unless a campaign asks for them. What is noted are facts (when, how soon, which program); whether a person or a machine it
 //! was is decided when they are read, so a better judgement holds for the past as well.
 
-use emcrm_store::{Guard, Item, Rule, Table, Transaction, keys};
+use emcrm_model::CampaignId;
+use emcrm_store::{Guard, Item, Query, Rule, Table, Transaction, from_item, keys};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::freeze::moved;
 use crate::links::{Purpose, Signed};
 use crate::render::insert_at_end;
-use crate::{App, AppError};
+use crate::{App, AppError, Call};
 
 /// Hits that are kept for one mail; later ones change nothing.
 const KEPT: u32 = 20;
+/// Hits that are read for one count.
+const READ_MAX: usize = 500_000;
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 200;
 
@@ -40,8 +43,7 @@ pub enum HitKind {
 }
 
 /// Who it probably was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HitBy {
     Person,
     /// A scanner, a prefetcher, a preview.
@@ -73,15 +75,19 @@ impl Hit {
     }
 }
 
-/// Counts of people, each once, and of requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
+/// Who read a campaign, as far as requests can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Readers {
-    /// People who opened the mail, as far as one can know.
+    /// People who opened the mail, each once.
     pub opened: u64,
+    /// People who followed a link, each once.
     pub clicked: u64,
+    /// Requests of people.
+    pub person_hits: u64,
     /// Requests of machines.
     pub machine_hits: u64,
+    /// All hits were read; otherwise the figures are those of the first ones.
+    pub exact: bool,
 }
 
 /// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are.
@@ -140,6 +146,40 @@ impl App {
             }
         }
         Ok(())
+    }
+
+    /// Counts who read a campaign. Judged anew at each call, so a better judgement holds for the past too.
+    pub async fn campaign_readers(&self, call: &Call, id: &CampaignId) -> Result<Readers, AppError> {
+        self.campaign_get(call, id).await?;
+        let mut readers = Readers { exact: true, ..Readers::default() };
+        // Rows come in the order of people, so one person's are together.
+        let (mut last, mut opened, mut clicked) = (String::new(), false, false);
+        let (mut after, mut read) = (None, 0);
+        loop {
+            let rows = self.store.engine.query(Query::table(Table::Email, keys::hits_part(id)).limit(1_000).after(after)).await?;
+            read += rows.items.len();
+            for item in rows.items {
+                let hit: Hit = from_item(item)?;
+                if hit.user_id != last {
+                    (opened, clicked) = (false, false);
+                    last.clone_from(&hit.user_id);
+                }
+                if hit.by() == HitBy::Machine {
+                    readers.machine_hits += 1;
+                    continue;
+                }
+                readers.person_hits += 1;
+                let seen = if hit.kind == HitKind::Open { &mut opened } else { &mut clicked };
+                if !std::mem::replace(seen, true) {
+                    *(if hit.kind == HitKind::Open { &mut readers.opened } else { &mut readers.clicked }) += 1;
+                }
+            }
+            match rows.next {
+                Some(_) if read >= READ_MAX => return Ok(Readers { exact: false, ..readers }),
+                Some(next) => after = Some(next),
+                None => return Ok(readers),
+            }
+        }
     }
 
     /// Whom a tracked link was made for; nothing for a forged one.

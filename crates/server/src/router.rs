@@ -86,6 +86,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(campaigns::duplicate))
         .routes(routes!(campaigns::log))
         .routes(routes!(campaigns::ledger_csv))
+        .routes(routes!(campaigns::readers))
         .routes(routes!(campaigns::watch))
         .routes(routes!(campaigns::preflight))
         .routes(routes!(suppressions::list, suppressions::add))

@@ -50,6 +50,7 @@ pub async fn verify(app: &Arc<App>, repair: bool, progress: Progress<'_>) -> Res
     check.events().await?;
     check.users().await?;
     check.campaigns().await?;
+    check.mail_lists().await?;
     check.tasks().await?;
     if repair && check.report.total() > 0 {
         // What was mended may have to be searchable, and consequences of deletions are made up for.

@@ -65,6 +65,8 @@ pub enum FindingKind {
     UserTotal,
     EventTotal,
     CampaignTotal,
+    /// The total of the suppression list, or of the mail templates, differs from a recount.
+    MailListTotal,
     /// A user's address is not claimed: somebody else could take it.
     EmailClaimMissing,
     /// A user's address is claimed in the name of somebody who does not have it.

@@ -431,4 +431,11 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
     let hits =
         t.app.store.engine.query(emcrm_store::Query::table(emcrm_store::Table::Email, emcrm_store::keys::hits_part(&campaign.id)).limit(100)).await.unwrap();
     assert_eq!(hits.items.len(), 20, "more say nothing new");
+    // The clock stands still, so all of these came too soon to be somebody reading.
+    let readers = t.app.campaign_readers(&call(), &campaign.id).await.unwrap();
+    assert_eq!((readers.opened, readers.person_hits, readers.machine_hits, readers.exact), (0, 0, 20, true));
+    let ben = t.user("ben").await;
+    let signed = emcrm_app::links::Signed { user: ben.id, ..click.clone() };
+    t.app.hit_note(&signed, emcrm_app::tracking::HitKind::Click, "Mozilla/5.0 (X11)").await.unwrap();
+    assert_eq!(t.app.campaign_readers(&call(), &campaign.id).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
 }

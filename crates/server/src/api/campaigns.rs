@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use emcrm_app::tracking::Readers;
 use emcrm_app::{App, Call, LeftOut, Preflight, Sample};
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
 use emcrm_store::{Key, LogEntry};
@@ -313,6 +314,33 @@ impl Rows {
             }
         }
     }
+}
+
+/// Who read a campaign that tracks, as far as requests can tell.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = EmailReaders)]
+pub struct ReadersOut {
+    /// People who opened the mail, each once. Many mail programs show no pictures, and some fetch them all: take it as a hint.
+    #[schema(minimum = 0)]
+    pub opened: u64,
+    /// People who followed a link, each once.
+    #[schema(minimum = 0)]
+    pub clicked: u64,
+    #[schema(minimum = 0)]
+    pub person_hits: u64,
+    /// Requests of scanners, proxies and previews.
+    #[schema(minimum = 0)]
+    pub machine_hits: u64,
+    pub exact: bool,
+}
+
+/// Who opened it and followed its links. People and machines are told apart anew at each call.
+#[utoipa::path(get, path = "/email/requests/{id}/readers", tag = "Email", operation_id = "email_readers", params(("id" = String, Path, description = "Id of the campaign")),
+    responses((status = 200, description = "Counts", body = ReadersOut)))]
+pub async fn readers(auth: Auth<Viewer>, CampaignAt(id): CampaignAt) -> Answer {
+    let Readers { opened, clicked, person_hits, machine_hits, exact } = auth.app().campaign_readers(auth.read(), &id).await?;
+    json(&ReadersOut { opened, clicked, person_hits, machine_hits, exact })
 }
 
 /// What a watcher is told.

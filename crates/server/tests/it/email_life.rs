@@ -256,6 +256,12 @@ async fn tracked_links_lead_where_the_mail_said_and_nowhere_else() {
     let pixel = app.get(&path("/t/o/")).await;
     assert_eq!((pixel.header("content-type"), pixel.header("cache-control")), ("image/gif", "no-store"));
     assert_eq!(app.get("/t/o/forged.gif").await.body, pixel.body, "a forged one looks the same");
+    app.clock.advance(jiff::SignedDuration::from_mins(5));
+    let browser = [("user-agent", "Mozilla/5.0 (X11; Linux x86_64)")];
+    app.call(Method::GET, &click, &browser, Body::empty()).await;
+    app.call(Method::GET, &click, &browser, Body::empty()).await;
+    let readers = app.get(&format!("/email/requests/{}/readers", made["email_id"].as_str().unwrap())).await.ok();
+    assert_eq!(readers, json!({"opened": 0, "clicked": 1, "personHits": 2, "machineHits": 2, "exact": true}), "who says nothing of itself is a machine");
     for forged in
         [format!("{click}x"), click.replacen("/t/c/", "/t/c/A", 1), "/t/c/https://evil.example".to_owned(), "/t/c/aHR0cHM6Ly9ldmlsLmV4YW1wbGU".to_owned()]
     {

@@ -63,8 +63,13 @@ async fn work_that_waits_is_done_first_and_is_no_finding() {
 
 #[tokio::test]
 async fn wrong_totals_are_set_to_the_recount() {
-    for (kind, count, finding) in [("users", 3, FindingKind::UserTotal), ("events", -1, FindingKind::EventTotal), ("campaigns", 1, FindingKind::CampaignTotal)]
-    {
+    for (kind, count, finding) in [
+        ("users", 3, FindingKind::UserTotal),
+        ("events", -1, FindingKind::EventTotal),
+        ("campaigns", 1, FindingKind::CampaignTotal),
+        ("suppressions", 2, FindingKind::MailListTotal),
+        ("templates", -2, FindingKind::MailListTotal),
+    ] {
         let town = Town::new().await;
         town.corrupt(|tx| {
             tx.add(Table::Main, keys::count(kind, 7), "n", count);
