@@ -10,6 +10,7 @@ DATA="$DEV/data"
 PID_FILE="$DEV/emcrm.pid"
 ENV_FILE="$DEV/server.env"                      # what the server was started with besides its folder and port
 LOG_FILE="$DEV/emcrm.log"
+COMPOSE_MARK="$DEV/compose"                     # there while Docker runs what --aws-local stands on
 TOOLS="$DEV/tools"
 VENV="$DEV/venv"
 BIN="${CARGO_TARGET_DIR:-$ROOT/target}/debug/emcrm"
@@ -84,23 +85,43 @@ end_process() {
 # The services of AWS as they run on one machine: data on disk, addresses that a person can remember.
 start_aws_local() {
   local dynamodb="${LOCAL_DYNAMODB_PORT:-8000}" opensearch="${LOCAL_OPENSEARCH_PORT:-9200}" mail="${LOCAL_MAIL_PORT:-1025}" part
+  if compose_works; then
+    # The usual images, where a Docker engine answers.
+    LOCAL_DYNAMODB_PORT="$dynamodb" LOCAL_OPENSEARCH_PORT="$opensearch" LOCAL_MAIL_PORT="$mail" LOCAL_MAIL_WEB_PORT=$((mail + 1)) \
+      compose up --detach --wait dynamodb opensearch mail
+    : >"$COMPOSE_MARK"
+    aws_local_env "$dynamodb" "$opensearch" "$mail"
+    return
+  fi
   need_java
-  # Where a Docker engine answers, compose.yaml could start the same three; the registries' parts work everywhere.
   install_parts dynamodb opensearch maildev
   start_part dynamodb "$dynamodb" "$PARTS/data/dynamodb"
   start_part opensearch "$opensearch" "$PARTS/data/opensearch"
   start_part maildev "$mail"
   for part in dynamodb opensearch maildev; do wait_part "$part"; done
+  aws_local_env "$(part_port dynamodb)" "$(part_port opensearch)" "$(part_port maildev)"
+}
+
+# aws_local_env DYNAMODB OPENSEARCH MAIL: what the server is told, by ports. The page of the mail server is one port further.
+aws_local_env() {
   cat >"$ENV_FILE" <<EOT
 DB_ENGINE=dynamodb
-DB_DYNAMODB_ENDPOINT=http://127.0.0.1:$(part_port dynamodb)
+DB_DYNAMODB_ENDPOINT=http://127.0.0.1:$1
 SEARCH_ENGINE=opensearch
-OPENSEARCH_ENDPOINT=http://127.0.0.1:$(part_port opensearch)
+OPENSEARCH_ENDPOINT=http://127.0.0.1:$2
 MAIL_TRANSPORT=smtp
-MAIL_SMTP_URL=smtp://127.0.0.1:$(part_port maildev)
+MAIL_SMTP_URL=smtp://127.0.0.1:$3
 MAIL_FROM=EMCRM <events@example.org>
 EOT
 }
+
+# The port in a line of the server's settings.
+env_port() { sed -n "s/^$1=.*:\([0-9]*\)\$/\1/p" "$ENV_FILE"; }
+
+# A Docker engine with compose answers.
+compose_works() { command -v docker >/dev/null && docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1; }
+
+compose() { docker compose --file "$ROOT/deploy/docker/compose.yaml" "$@"; }
 
 # Becomes a program with the settings of the server that `start` runs.
 exec_configured() {
@@ -146,9 +167,9 @@ start_server() {
   say "  API docs   http://127.0.0.1:$PORT/docs"
   say "  Health     http://127.0.0.1:$PORT/health"
   if [[ -f "$ENV_FILE" ]]; then
-    say "  Mail       http://127.0.0.1:$(($(part_port maildev) + 1))/   (SMTP on port $(part_port maildev))"
-    say "  DynamoDB   http://127.0.0.1:$(part_port dynamodb)"
-    say "  OpenSearch http://127.0.0.1:$(part_port opensearch)"
+    say "  Mail       http://127.0.0.1:$(($(env_port MAIL_SMTP_URL) + 1))/   (SMTP on port $(env_port MAIL_SMTP_URL))"
+    say "  DynamoDB   http://127.0.0.1:$(env_port DB_DYNAMODB_ENDPOINT)"
+    say "  OpenSearch http://127.0.0.1:$(env_port OPENSEARCH_ENDPOINT)"
   else
     say "  Data       $DATA"
   fi
@@ -165,6 +186,11 @@ cmd_stop() {
   fi
   rm -f "$PID_FILE"
   # What the server stands on comes last.
+  if [[ -f "$COMPOSE_MARK" ]]; then
+    compose stop dynamodb opensearch mail
+    rm -f "$COMPOSE_MARK"
+    say "Stopped dynamodb, opensearch and mail; their data stays in volumes."
+  fi
   for part in maildev opensearch dynamodb; do
     if part_pid "$part" >/dev/null; then
       stop_part "$part"
@@ -188,6 +214,11 @@ cmd_status() {
   else
     say "Not running."
   fi
+  if [[ -f "$COMPOSE_MARK" ]]; then
+    compose ps
+    [[ -n "${pid:-}" ]] || return 3
+    return
+  fi
   for part in dynamodb opensearch maildev; do
     if [[ -f "$ENV_FILE" || -f "$PARTS/run/$part.pid" ]]; then
       if id="$(part_pid "$part")"; then say "$part runs, process $id, port $(part_port "$part")."; else say "$part does not run."; fi
@@ -202,6 +233,13 @@ cmd_logs() {
     case "$word" in
       -f) follow=(-f) ;;
       api) log="$LOG_FILE" ;;
+      dynamodb | opensearch | mail)
+        if [[ -f "$COMPOSE_MARK" ]]; then
+          local service="$word"
+          [[ " $* " != *" -f "* ]] || follow=(--follow)
+          exec docker compose --file "$ROOT/deploy/docker/compose.yaml" logs --tail 200 "${follow[@]}" "$service"
+        fi
+        ;;&
       dynamodb | opensearch) log="$PARTS/run/$word.log" ;;
       mail) log="$PARTS/run/maildev.log" ;;
       *) fail "logs: unknown word $word; there are -f, api, dynamodb, opensearch, mail" ;;
@@ -248,7 +286,10 @@ cmd_clean() {
     read -r -p "Stop the server and delete $DEV (data, log, tools)? [y/N] " answer || true
     [[ "${answer:-}" == [yY]* ]] || { say "Nothing was deleted."; return; }
   fi
+  local composed=no
+  if [[ -f "$COMPOSE_MARK" ]] || { compose_works && [[ -n "$(compose ps --all --quiet 2>/dev/null)" ]]; }; then composed=yes; fi
   cmd_stop
+  if [[ "$composed" == yes ]]; then compose down --volumes; fi
   rm -rf "$DEV"
   say "Deleted $DEV. The cargo target folder stays; cargo clean removes it."
 }
