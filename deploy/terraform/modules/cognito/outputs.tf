@@ -1,0 +1,14 @@
+output "user_pool_id" {
+  description = "Value of AUTH_COGNITO_USER_POOL_ID."
+  value       = aws_cognito_user_pool.this.id
+}
+
+output "client_id" {
+  description = "Value of AUTH_COGNITO_CLIENT_ID."
+  value       = aws_cognito_user_pool_client.this.id
+}
+
+output "sign_in_domain" {
+  description = "First part of the hosted page's address."
+  value       = aws_cognito_user_pool_domain.this.domain
+}

@@ -1,0 +1,184 @@
+# The whole installation. Both examples are this, with other figures.
+
+data "aws_caller_identity" "current" {}
+data "aws_region" "current" {}
+
+locals {
+  name       = var.name
+  public_url = "https://${var.host}"
+  tags       = merge({ application = "emcrm", installation = var.name }, var.tags)
+  search     = var.search == null ? null : module.opensearch[0]
+}
+
+module "vpc" {
+  source       = "../modules/vpc"
+  name         = local.name
+  cidr         = var.cidr
+  zones        = var.zones
+  nat_gateways = var.nat_gateways
+  tags         = local.tags
+}
+
+module "dynamodb" {
+  source                 = "../modules/dynamodb"
+  main_table_name        = "${replace(local.name, "-", "_")}_crm_data"
+  email_table_name       = "${replace(local.name, "-", "_")}_email_data"
+  point_in_time_recovery = var.point_in_time_recovery
+  deletion_protection    = var.deletion_protection
+  tags                   = local.tags
+}
+
+module "ecr" {
+  source       = "../modules/ecr"
+  name         = local.name
+  force_delete = !var.deletion_protection
+  tags         = local.tags
+}
+
+module "secrets" {
+  source        = "../modules/secrets"
+  name          = local.name
+  keys          = var.secret_keys
+  recovery_days = var.deletion_protection ? 30 : 0
+  tags          = local.tags
+}
+
+module "ses" {
+  count             = var.mail_domain == null ? 0 : 1
+  source            = "../modules/ses"
+  name              = local.name
+  domain            = var.mail_domain
+  zone_id           = var.mail_zone_id
+  public_url        = var.mail_events_public ? local.public_url : null
+  event_destination = var.mail_event_destination
+  tags              = local.tags
+}
+
+module "cognito" {
+  count               = var.cognito_domain_prefix == null ? 0 : 1
+  source              = "../modules/cognito"
+  name                = local.name
+  domain_prefix       = var.cognito_domain_prefix
+  public_url          = local.public_url
+  deletion_protection = var.deletion_protection
+  tags                = local.tags
+}
+
+# The product's own role: the search trusts it, and the services run as it.
+data "aws_iam_policy_document" "assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "task" {
+  name               = "${local.name}-task"
+  assume_role_policy = data.aws_iam_policy_document.assume.json
+  tags               = local.tags
+}
+
+module "opensearch" {
+  count             = var.search == null ? 0 : 1
+  source            = "../modules/opensearch"
+  name              = local.name
+  instance_type     = var.search.instance_type
+  instance_count    = var.search.instance_count
+  volume_gib        = var.search.volume_gib
+  dedicated_masters = var.search.dedicated_masters
+  warm_nodes        = var.search.warm_nodes
+  auto_tune         = var.search.auto_tune
+  vpc               = { id = module.vpc.vpc_id, cidr = module.vpc.cidr, subnet_ids = module.vpc.private_subnet_ids }
+  access_role_arns  = [aws_iam_role.task.arn]
+  master_role_arn   = aws_iam_role.task.arn
+  tags              = local.tags
+}
+
+module "dns" {
+  count         = var.zone_id == null ? 0 : 1
+  source        = "../modules/dns"
+  host          = var.host
+  zone_id       = var.zone_id
+  load_balancer = { dns_name = module.alb.dns_name, zone_id = module.alb.zone_id }
+  tags          = local.tags
+}
+
+module "alb" {
+  source              = "../modules/alb"
+  name                = local.name
+  vpc_id              = module.vpc.vpc_id
+  vpc_cidr            = module.vpc.cidr
+  subnet_ids          = module.vpc.public_subnet_ids
+  allowed_cidrs       = var.allowed_cidrs
+  certificate_arn     = var.zone_id == null ? var.certificate_arn : module.dns[0].certificate_arn
+  waf                 = var.waf
+  deletion_protection = var.deletion_protection
+  tags                = local.tags
+}
+
+module "ecs" {
+  source                          = "../modules/ecs"
+  name                            = local.name
+  image                           = "${module.ecr.repository_url}:${var.image_tag}"
+  repository_arn                  = module.ecr.repository_arn
+  vpc_id                          = module.vpc.vpc_id
+  subnet_ids                      = module.vpc.private_subnet_ids
+  target_group_arn                = module.alb.target_group_arn
+  load_balancer_security_group_id = module.alb.security_group_id
+  request_count_label             = "${module.alb.arn_suffix}/${module.alb.target_group_arn_suffix}"
+  api                             = var.api
+  worker                          = var.worker
+  autoscaling                     = var.autoscaling
+  secret_arns                     = module.secrets.arns
+  task_role_arn                   = aws_iam_role.task.arn
+  task_role_name                  = aws_iam_role.task.name
+  table_arns                      = module.dynamodb.table_arns
+  search_arn                      = try(local.search.arn, null)
+  mail_identity_arn               = try(module.ses[0].identity_arn, null)
+  tags                            = local.tags
+
+  environment = merge(
+    {
+      APP_PRODUCTION            = "true"
+      APP_PUBLIC_URL            = local.public_url
+      APP_ALLOW_UNAUTHENTICATED = "true"
+      DB_ENGINE                 = "dynamodb"
+      DB_AWS_REGION             = data.aws_region.current.name
+      DB_MAIN_TABLE_NAME        = module.dynamodb.table_names["main"]
+      DB_EMAIL_TABLE_NAME       = module.dynamodb.table_names["email"]
+    },
+    var.search == null ? { SEARCH_ENGINE = "tantivy" } : {
+      SEARCH_ENGINE                      = "opensearch"
+      OPENSEARCH_MODE                    = "cloud"
+      OPENSEARCH_ENDPOINT                = local.search.endpoint
+    },
+    var.mail_domain == null ? {} : {
+      MAIL_TRANSPORT             = "ses"
+      MAIL_FROM                  = "${var.mail_from_name} <events@${var.mail_domain}>"
+      MAIL_SES_CONFIGURATION_SET = module.ses[0].configuration_set
+      MAIL_SNS_TOPIC             = module.ses[0].topic_arn
+    },
+    var.settings,
+  )
+}
+
+module "cloudwatch" {
+  source               = "../modules/cloudwatch"
+  name                 = local.name
+  account_id           = data.aws_caller_identity.current.account_id
+  alarm_addresses      = var.alarm_addresses
+  cluster_name         = module.ecs.cluster_name
+  load_balancer_suffix = module.alb.arn_suffix
+  target_group_suffix  = module.alb.target_group_arn_suffix
+  table_names          = module.dynamodb.table_names
+  search_domain        = try(local.search.name, null)
+  tags                 = local.tags
+}

@@ -1,0 +1,162 @@
+variable "name" {
+  description = "Name of the installation, and prefix of everything in it; at most 24 characters."
+  type        = string
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{2,23}$", var.name))
+    error_message = "3 to 24 of a-z, 0-9 and -, beginning with a letter."
+  }
+}
+
+variable "host" {
+  description = "Address of the product, such as crm.example.org."
+  type        = string
+}
+
+variable "allowed_cidrs" {
+  description = "Networks that may reach the product. Nobody has to sign in yet, so only those of people who may do everything."
+  type        = list(string)
+}
+
+variable "zone_id" {
+  description = "Hosted zone of the address. Null: the address and the certificate are made elsewhere."
+  type        = string
+  default     = null
+}
+
+variable "certificate_arn" {
+  description = "Certificate of the address, where zone_id is null."
+  type        = string
+  default     = null
+}
+
+variable "image_tag" {
+  description = "Tag of the image that runs."
+  type        = string
+}
+
+variable "cidr" {
+  description = "Addresses of the network."
+  type        = string
+  default     = "10.40.0.0/16"
+}
+
+variable "zones" {
+  description = "Availability zones that are used."
+  type        = number
+  default     = 2
+}
+
+variable "nat_gateways" {
+  description = "Ways out of the private subnets."
+  type        = number
+  default     = 1
+}
+
+variable "api" {
+  description = "Tasks that answer."
+  type        = object({ min = number, max = number, cpu = number, memory = number })
+  default     = { min = 1, max = 2, cpu = 256, memory = 512 }
+}
+
+variable "worker" {
+  description = "Tasks that run work."
+  type        = object({ min = number, max = number, cpu = number, memory = number })
+  default     = { min = 1, max = 2, cpu = 256, memory = 512 }
+}
+
+variable "autoscaling" {
+  description = "Whether the number of tasks follows CPU and requests."
+  type        = bool
+  default     = true
+}
+
+variable "search" {
+  description = "The search domain."
+  type = object({
+    instance_type     = string
+    instance_count    = number
+    volume_gib        = number
+    dedicated_masters = number
+    warm_nodes        = number
+    auto_tune         = bool
+  })
+  default = { instance_type = "t3.small.search", instance_count = 1, volume_gib = 10, dedicated_masters = 0, warm_nodes = 0, auto_tune = false }
+}
+
+variable "mail_domain" {
+  description = "Domain that mail comes from. Null: SES is not used."
+  type        = string
+  default     = null
+}
+
+variable "mail_zone_id" {
+  description = "Hosted zone of that domain."
+  type        = string
+  default     = null
+}
+
+variable "mail_from_name" {
+  description = "Name that mail comes from."
+  type        = string
+  default     = "Events"
+}
+
+variable "mail_event_destination" {
+  description = "Whether SES publishes bounces and complaints."
+  type        = bool
+  default     = true
+}
+
+variable "mail_events_public" {
+  description = "Whether SNS can reach the product, so that bounces and complaints are posted to it."
+  type        = bool
+  default     = false
+}
+
+variable "cognito_domain_prefix" {
+  description = "First part of the address of the sign-in page. Null: no user pool."
+  type        = string
+  default     = null
+}
+
+variable "secret_keys" {
+  description = "Settings that are secrets."
+  type        = set(string)
+  default     = ["APP_SECRET_KEY"]
+}
+
+variable "settings" {
+  description = "More settings of the product; they win over those made here."
+  type        = map(string)
+  default     = {}
+}
+
+variable "waf" {
+  description = "Whether a web application firewall stands before the load balancer."
+  type        = bool
+  default     = false
+}
+
+variable "point_in_time_recovery" {
+  description = "Whether the tables can be restored to any second of the last 35 days."
+  type        = bool
+  default     = true
+}
+
+variable "deletion_protection" {
+  description = "Whether data refuses to be deleted."
+  type        = bool
+  default     = true
+}
+
+variable "alarm_addresses" {
+  description = "Who is mailed when an alarm rings."
+  type        = set(string)
+  default     = []
+}
+
+variable "tags" {
+  description = "Tags of everything."
+  type        = map(string)
+  default     = {}
+}
