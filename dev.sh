@@ -94,6 +94,7 @@ start_aws_local() {
     return
   fi
   need_java
+  need_node
   install_parts dynamodb opensearch maildev
   start_part dynamodb "$dynamodb" "$PARTS/data/dynamodb"
   start_part opensearch "$opensearch" "$PARTS/data/opensearch"
@@ -345,8 +346,9 @@ step_parts() {
   need_debian setsid util-linux
   need_debian smtp-sink postfix
   need_java
+  need_node
   mkdir -p "$PARTS"
-  install_parts dynamodb opensearch moto toxiproxy maildev
+  install_parts "${TEST_PARTS[@]}"
   need_schemathesis
   need_cargo_deny
   say "$(find_command smtp-sink)"
@@ -401,6 +403,7 @@ step_tests() {
   trap stop_test_parts EXIT
   start_test_parts
   eval "$(parts_env)"
+  node --test --test-reporter=dot tests/parts/oidc/provider.test.mjs
   cargo test --locked --workspace --no-fail-fast
   # The same again on the other pair of engines: one variable is all that differs. The whole workspace, because with -p cargo would choose other
   # features of the dependencies and build them a second time.

@@ -1,11 +1,16 @@
-# The real servers that tests and development need beside the product: DynamoDB Local, OpenSearch, moto, toxiproxy, maildev.
+# The real servers that tests and development need beside the product: DynamoDB Local, OpenSearch, moto, toxiproxy, maildev,
+# an OpenID provider.
 # Sourced by dev.sh, which sets DEV, ROOT, TOOLS and the functions say and fail. Everything lies below .dev/parts.
 #
 # A part is installed by install_PART, started by launch_PART PORT FOLDER (which replaces the shell), and answers when answers_PART PORT succeeds.
 # shellcheck shell=bash
 
 PARTS="$DEV/parts"
+if [[ -x "$TOOLS/node/node_modules/node/bin/node" ]]; then PATH="$TOOLS/node/node_modules/node/bin:$PATH"; fi
 TOXIPROXY_VERSION=v2.5.0
+# For systems whose own Node is older than what the packages of the tests ask for.
+NODE_VERSION=22.23.3
+NODE_OLDEST=(20 19)
 # Shown where a part does not start.
 LOG_LINES=30
 
@@ -59,15 +64,35 @@ install_toxiproxy() {
   mv "$PARTS/go/server" "$TOOLS/bin/toxiproxy-$TOXIPROXY_VERSION"
 }
 
-install_maildev() {
-  local package="$ROOT/tests/parts/maildev/package.json" folder="$PARTS/maildev"
-  if cmp -s "$package" "$folder/package.json" && [[ -d "$folder/node_modules/maildev" ]]; then return; fi
+# Node of Debian where it is new enough, else one from the registry of npm.
+need_node() {
   need_debian node nodejs
   need_debian npm npm
+  if node -e 'const [a, b] = process.versions.node.split(".").map(Number), [c, d] = process.argv.slice(1).map(Number); process.exit(a > c || (a === c && b >= d) ? 0 : 1)' "${NODE_OLDEST[@]}"; then return; fi
+  (
+    # Parts are installed beside each other.
+    mkdir -p "$TOOLS/node"
+    exec 8>"$TOOLS/node/lock"
+    flock 8
+    cd "$TOOLS/node"
+    [[ -x node_modules/node/bin/node ]] || { echo '{ "private": true }' >package.json && try npm install --no-audit --no-fund --loglevel=error "node@$NODE_VERSION"; }
+  ) || fail "Node $NODE_VERSION cannot be fetched with npm"
+  PATH="$TOOLS/node/node_modules/node/bin:$PATH"
+}
+
+# The packages of a package.json, once for each state of it.
+install_npm() {
+  local part="$1" package="$2" folder="$PARTS/$1"
+  if cmp -s "$package" "$folder/installed.json"; then return; fi
+  rm -rf "$folder/node_modules" "$folder/installed.json"
   mkdir -p "$folder"
   cp "$package" "$folder/package.json"
-  (cd "$folder" && try npm install --no-package-lock --omit=dev --no-audit --no-fund --loglevel=error) || fail "maildev cannot be fetched with npm"
+  (cd "$folder" && try npm install --no-package-lock --omit=dev --no-audit --no-fund --loglevel=error) || fail "$part cannot be fetched with npm"
+  mv "$folder/package.json" "$folder/installed.json"
 }
+
+install_maildev() { install_npm maildev "$ROOT/tests/parts/maildev/package.json"; }
+install_oidc() { install_npm oidc "$ROOT/tests/parts/oidc/package.json"; }
 
 # Installs several parts at once: they come from different registries.
 install_parts() {
@@ -152,6 +177,9 @@ launch_maildev() {
 }
 answers_maildev() { [[ "$(http_status $(($1 + 1)) /api/email)" == 200 ]]; }
 
+launch_oidc() { exec node "$ROOT/tests/parts/oidc/provider.mjs" "$1" "$PARTS/oidc"; }
+answers_oidc() { [[ "$(http_status "$1" /.well-known/openid-configuration)" == 200 ]]; }
+
 # The status code of GET PATH on a port of this machine, or nothing.
 http_status() {
   local line
@@ -170,7 +198,7 @@ part_command() {
     dynamodb | opensearch) echo java ;;
     moto) echo moto_server ;;
     toxiproxy) echo toxiproxy-v2.5. ;;
-    maildev) echo node ;;
+    maildev | oidc) echo node ;;
   esac
 }
 
@@ -219,7 +247,7 @@ stop_part() {
 
 # ------------------------------------------------------------------------------------------------------- for the tests
 
-TEST_PARTS=(dynamodb opensearch moto toxiproxy maildev)
+TEST_PARTS=(dynamodb opensearch moto toxiproxy maildev oidc)
 
 start_test_parts() {
   local part
@@ -240,5 +268,6 @@ parts_env() {
   printf 'export EMCRM_MOTO=http://127.0.0.1:%s\n' "$(part_port moto)"
   printf 'export EMCRM_TOXIPROXY=http://127.0.0.1:%s\n' "$(part_port toxiproxy)"
   printf 'export EMCRM_MAILDEV=127.0.0.1:%s\n' "$(part_port maildev)"
+  printf 'export EMCRM_OIDC=http://127.0.0.1:%s\n' "$(part_port oidc)"
   printf 'export EMCRM_SMTP_SINK=%s\n' "$(find_command smtp-sink)"
 }
