@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused tests schemathesis)
+STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -349,6 +349,7 @@ step_parts() {
   need_node
   mkdir -p "$PARTS"
   install_parts "${TEST_PARTS[@]}"
+  need_browser
   need_schemathesis
   need_cargo_deny
   say "$(find_command smtp-sink)"
@@ -409,6 +410,27 @@ step_tests() {
   # features of the dependencies and build them a second time.
   EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test it
   EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills::
+}
+
+# Debian's browser walks through what was built. First on what is built in, then the main job again on what AWS has.
+step_browser() {
+  need_browser
+  step_build
+  trap stop_test_parts EXIT
+  start_test_parts
+  browser_env
+  node --test --test-reporter=spec tests/browser/*.test.mjs
+}
+
+need_browser() {
+  need_node
+  need_debian chromium chromium
+  install_parts browser
+}
+
+browser_env() {
+  eval "$(parts_env)"
+  export EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser"
 }
 
 step_schemathesis() {

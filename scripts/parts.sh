@@ -92,6 +92,7 @@ install_npm() {
 }
 
 install_maildev() { install_npm maildev "$ROOT/tests/parts/maildev/package.json"; }
+install_browser() { install_npm browser "$ROOT/tests/browser/package.json"; }
 install_oidc() { install_npm oidc "$ROOT/tests/parts/oidc/package.json"; }
 
 # Installs several parts at once: they come from different registries.

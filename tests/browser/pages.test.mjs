@@ -1,0 +1,42 @@
+// Every page, with hostile texts in it: nothing runs, everything can be read, by everybody, on every screen.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
+import { startServer } from './helpers/server.mjs';
+import { closeBrowser, visitor } from './helpers/visitor.mjs';
+import { NOT_PAGES, PAGES, routesInSource } from './pages.mjs';
+import { LITERAL, seed } from './seed.mjs';
+
+test('every page of the router is looked at', async () => {
+  const known = new Set([...PAGES.map(({ route }) => route), ...NOT_PAGES]);
+  const routes = await routesInSource();
+  assert.deepEqual(routes.filter((route) => !known.has(route)), [], 'these routes are not in pages.mjs');
+  assert.deepEqual([...known].filter((route) => !routes.includes(route)), [], 'pages.mjs has routes that the router has not');
+});
+
+describe('pages', () => {
+  let server;
+  let seeded;
+  before(async () => {
+    server = await startServer();
+    seeded = await seed(server.api);
+    seeded.unsubscribe = new URL(unsubscribeLink(await mailTo(server, 'hostile+1@example.org'))).pathname;
+  });
+  after(async () => {
+    await closeBrowser();
+    await server?.stop();
+  });
+
+  for (const { route, path, name, shows = [], status = 200 } of PAGES) {
+    if (!path) continue;
+    test(`${name}: ${route}`, async () => {
+      const person = await visitor(server);
+      await person.open(path(seeded), { status });
+      const shown = await person.page.evaluate(() => document.body.textContent + [...document.querySelectorAll('input, textarea')].map((field) => field.value).join('\n'));
+      for (const kind of shows) {
+        for (const literal of LITERAL[kind]) assert.ok(shown.includes(literal), `${literal} is not shown as it was typed`);
+      }
+      await person.close();
+    });
+  }
+});
