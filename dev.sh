@@ -490,6 +490,22 @@ cmd_bench() {
   cargo run --locked --release -p emcrm-bench -- "$@"
 }
 
+# Every page as a picture: 390, 900 and 1440 px wide, light and dark.
+cmd_screenshots() {
+  local folder="${1:-}"
+  [[ -n "$folder" ]] || fail "screenshots: say where to, such as ./dev.sh screenshots /tmp/pictures"
+  folder="$(realpath -m "$folder")"
+  [[ "$folder/" != "$ROOT"/* ]] || fail "screenshots: choose a folder outside the repository"
+  mkdir -p "$PARTS"
+  need_browser
+  install_parts maildev
+  cargo build --locked -p emcrm-server --bin emcrm
+  trap 'stop_part maildev' EXIT
+  start_part maildev
+  wait_part maildev
+  EMCRM_MAILDEV="127.0.0.1:$(part_port maildev)" EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser" node tests/browser/screenshots.mjs "$folder" "${@:2}"
+}
+
 cmd_help() {
   cat <<EOT
 Usage: ./dev.sh COMMAND
@@ -507,6 +523,7 @@ Usage: ./dev.sh COMMAND
                      ${STEPS[*]}
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
+  screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
   clean [--yes]      stop the server and delete .dev/
   help               this text
 
@@ -527,7 +544,7 @@ main() {
     start | clean | soak | parts) "cmd_$command" "${@:1:1}" ;;
     logs) cmd_logs "$@" ;;
     init-db) cmd_init_db ;;
-    test | bench) "cmd_$command" "$@" ;;
+    test | bench | screenshots) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;
     help | -h | --help) cmd_help ;;
     *) fail "unknown command $command; ./dev.sh help lists them" ;;

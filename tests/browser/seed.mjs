@@ -21,13 +21,17 @@ const inDays = (days, hour = 18) => {
   return `${day}T${String(hour).padStart(2, '0')}:00:00`;
 };
 
-export async function seed(api) {
+// With `plain` the same community without hostile texts, for pictures.
+export async function seed(api, { plain = false } = {}) {
+  const hostile = (text, ordinary) => (plain ? ordinary : text);
   const person = await api.post('/users/', {
-    firstName: SCRIPT, lastName: IMAGE, email: 'hostile+1@example.org', phoneNumber: '+49 30 1234567', gender: 'other',
-    jobTitle: BRACES, company: LONG, city: RIGHT_TO_LEFT, state: QUOTES.slice(0, 50), avatar: 'https://example.org/a.png',
+    firstName: hostile(SCRIPT, 'Adaeze'), lastName: hostile(IMAGE, 'Quist'), email: hostile('hostile+1@example.org', 'adaeze.quist@quillmoor.example'), phoneNumber: '+49 30 1234567', gender: 'other',
+    jobTitle: hostile(BRACES, 'Site Reliability Engineer'), company: hostile(LONG, 'Quillmoor Labs'), city: hostile(RIGHT_TO_LEFT, 'Austin'), state: hostile(QUOTES.slice(0, 50), 'Texas'),
+    avatar: 'https://example.org/a.png',
   });
   const other = await api.post('/users/', {
-    firstName: LONG, lastName: EMOJI, email: `${'long'.repeat(15)}@${'domain'.repeat(9)}.example.org`, jobTitle: SCRIPT, company: IMAGE, city: EMOJI, state: LONG,
+    firstName: hostile(LONG, 'Bram'), lastName: hostile(EMOJI, 'Ostrander'), email: hostile(`${'long'.repeat(15)}@${'domain'.repeat(9)}.example.org`, 'bram@oakhurl.example'),
+    jobTitle: hostile(SCRIPT, 'Data Engineer'), company: hostile(IMAGE, 'Oakhurl Systems'), city: hostile(EMOJI, 'Houston'), state: hostile(LONG, 'Texas'),
   });
   const people = [];
   for (let n = 0; n < 60; n++) {
@@ -39,14 +43,15 @@ export async function seed(api) {
     }));
   }
   const event = await api.post('/events/', {
-    slug: 'hostile-event', title: `${SCRIPT} ${IMAGE}`, description: [SCRIPT, IMAGE, BRACES, RIGHT_TO_LEFT, EMOJI, LONG, QUOTES, '[x](javascript:window.xss=1)'].join('\n\n'),
-    venue: `${IMAGE} ${LONG}`, startAt: inDays(9), endAt: inDays(9, 21), timezone: 'America/Chicago', maxCapacity: 40, owner: person.id, hosts: [person.id, other.id, people[0].id],
+    slug: 'hostile-event', title: hostile(`${SCRIPT} ${IMAGE}`, 'Rust in Production, meetup 14'),
+    description: hostile([SCRIPT, IMAGE, BRACES, RIGHT_TO_LEFT, EMOJI, LONG, QUOTES, '[x](javascript:window.xss=1)'].join('\n\n'), 'Three talks of fifteen minutes, then an open floor. Bring a crash.'),
+    venue: hostile(`${IMAGE} ${LONG}`, 'Hall 2, Pell Library'), startAt: inDays(9), endAt: inDays(9, 21), timezone: 'America/Chicago', maxCapacity: 40, owner: person.id, hosts: [person.id, other.id, people[0].id],
   });
   const full = await api.post('/events/', { slug: 'full-event', title: 'Full house', startAt: inDays(3), endAt: inDays(3, 21), timezone: 'Europe/Berlin', venue: 'Room 3', maxCapacity: 3, owner: people[1].id });
   const past = await api.post('/events/', { slug: 'past-event', title: 'Rust in Production, meetup 13', startAt: inDays(-20), endAt: inDays(-20, 21), timezone: 'Europe/Berlin', owner: people[2].id });
   const empty = await api.post('/events/', { slug: 'empty-event', title: 'Nobody yet', startAt: inDays(30), endAt: inDays(30, 21), timezone: 'Europe/Berlin' });
   const attend = (user, at, attended) => api.post('/attend/', { user_id: user.id, event_id: at.id, ...(attended ? { attended } : {}) });
-  await attend(person, event, IMAGE);
+  await attend(person, event, hostile(IMAGE, 'yes'));
   await attend(other, event);
   for (const user of people.slice(0, 20)) await attend(user, event);
   for (const user of people.slice(0, 3)) await attend(user, full);
@@ -55,11 +60,16 @@ export async function seed(api) {
   await api.settled();
 
   // Braces are the language of subject and body, so they stand between {% raw %} and {% endraw %}.
-  const body = `Hello {{ user.firstName }},\n\n${SCRIPT}\n\n${IMAGE}\n\n{% raw %}{{7*7}}{% endraw %} ${RIGHT_TO_LEFT} ${EMOJI} ${LONG} [x](javascript:window.xss=1)`;
-  const template = await api.post('/email/templates', { name: `${SCRIPT}${IMAGE}`.slice(0, 100), subject: `${SCRIPT} ${IMAGE}`, body, bodyFormat: 'html' });
-  const draft = await api.post('/email/requests', { filter: { company: [LONG] }, subject: `${SCRIPT} ${IMAGE} draft`, body, bodyFormat: 'markdown', eventId: event.id });
-  const campaign = await api.post('/email/send', { filter: {}, subject: `${SCRIPT} ${IMAGE} {{ user.firstName }}`, body, bodyFormat: 'html', eventId: event.id });
+  const body = hostile(
+    `Hello {{ user.firstName }},\n\n${SCRIPT}\n\n${IMAGE}\n\n{% raw %}{{7*7}}{% endraw %} ${RIGHT_TO_LEFT} ${EMOJI} ${LONG} [x](javascript:window.xss=1)`,
+    'Hello {{ user.firstName }},\n\n**{{ event.title }}** is on {{ event.startAt | day }}.\n\n[Take a place]({{ event.url }})',
+  );
+  const format = hostile('html', 'markdown');
+  const subject = hostile(`${SCRIPT} ${IMAGE}`, '{{ user.firstName }}, a place for you on Thursday');
+  const template = await api.post('/email/templates', { name: hostile(`${SCRIPT}${IMAGE}`, 'Invitation'), subject, body: hostile(body, 'Hello {{ user.firstName }}'), bodyFormat: format });
+  const draft = await api.post('/email/requests', { filter: { company: [person.company] }, subject, body, bodyFormat: 'markdown', eventId: event.id });
+  const campaign = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id });
   await api.sent(campaign.email_id);
-  await api.post('/email/suppressions', { email: 'nobody+<script>@example.org', reason: 'manual', note: `${SCRIPT} ${IMAGE}` }).catch(() => api.post('/email/suppressions', { email: 'nobody@example.org', reason: 'manual', note: `${SCRIPT} ${IMAGE}` }));
+  await api.post('/email/suppressions', { email: 'nobody@example.org', reason: 'manual', note: hostile(`${SCRIPT} ${IMAGE}`, 'asked by telephone') });
   return { person, other, people, event, full, past, empty, template, draft: draft.email_id, campaign: campaign.email_id };
 }
