@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, header};
 use emcrm_app::{App, AppError, Call};
 use emcrm_model::{Actor, Role};
 
@@ -15,6 +16,8 @@ use crate::api::error::ApiError;
 use crate::http::call::{Fingerprint, WriteHeaders};
 use crate::http::request::noted;
 use crate::router::ApiState;
+use crate::web::format::Locale;
+use crate::web::frame::cookie;
 
 /// A role as a type.
 pub trait NeededRole: Send + Sync + 'static {
@@ -48,7 +51,25 @@ pub struct Auth<R> {
     app: Arc<App>,
     call: Call,
     write: Option<WriteHeaders>,
+    headers: PageHeaders,
     role: PhantomData<R>,
+}
+
+/// What pages want to know of a request: cookies and languages.
+#[derive(Debug, Default)]
+struct PageHeaders {
+    cookies: HeaderMap,
+    language: Option<HeaderValue>,
+}
+
+impl PageHeaders {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut cookies = HeaderMap::new();
+        for cookie in headers.get_all(header::COOKIE) {
+            cookies.append(header::COOKIE, cookie.clone());
+        }
+        Self { cookies, language: headers.get(header::ACCEPT_LANGUAGE).cloned() }
+    }
 }
 
 impl<R: NeededRole> Auth<R> {
@@ -64,7 +85,23 @@ impl<R: NeededRole> Auth<R> {
     /// The call of a write, with its `Idempotency-Key` (which stands for this body) and its `If-Match`.
     pub fn write(&self, body: &impl Fingerprint) -> Result<Call, ApiError> {
         let Some(write) = &self.write else { return Ok(self.call.clone()) };
-        Ok(Call { idempotency: write.idempotency(body)?, if_match: write.if_match()?, ..self.call.clone() })
+        Ok(Call { idempotency: write.idempotency(body)?, if_match: write.if_match(body)?, ..self.call.clone() })
+    }
+
+    /// What a form has to send along, so that nobody else's page can send it.
+    #[expect(clippy::unused_self, reason = "without sessions there is nothing to prove")]
+    pub fn csrf(&self) -> String {
+        String::new()
+    }
+
+    /// The value of a cookie.
+    pub fn cookie(&self, name: &str) -> Option<&str> {
+        cookie(&self.headers.cookies, name)
+    }
+
+    /// How the reader writes numbers and dates.
+    pub fn locale(&self) -> Locale {
+        self.headers.language.as_ref().and_then(|value| value.to_str().ok()).map(Locale::accepted).unwrap_or_default()
     }
 }
 
@@ -79,7 +116,8 @@ impl<R: NeededRole> FromRequestParts<ApiState> for Auth<R> {
             return Err(AppError::Forbidden(R::ROLE).into());
         }
         let call = Call { actor, request_id: info.id().to_owned(), idempotency: None, if_match: None };
+        let headers = PageHeaders::of(&parts.headers);
         let write = (!parts.method.is_safe()).then(|| WriteHeaders::of(&parts.method, &parts.uri, &parts.headers));
-        Ok(Self { app: state.app.clone(), call, write, role: PhantomData })
+        Ok(Self { app: state.app.clone(), call, write, headers, role: PhantomData })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Bytes;
+use axum::middleware::from_fn_with_state;
 use axum::routing::get;
 use emcrm_app::App;
 use emcrm_mail::Notifications;
@@ -15,6 +16,7 @@ use utoipa_axum::routes;
 use crate::api::{attendance, auth_status, campaigns, docs, email, events, health, mail_events, mail_templates, search, suppressions, users};
 use crate::config::{Config, Secret};
 use crate::openapi;
+use crate::web::frame::frame;
 
 /// What handlers share. The application itself is reached through [`crate::auth::Auth`] only.
 #[derive(Clone)]
@@ -129,7 +131,10 @@ fn undescribed() -> Router<ApiState> {
 /// The router with everything in it.
 pub fn router(state: ApiState) -> Router {
     let (api, _) = described().split_for_parts();
-    api.merge(undescribed()).merge(crate::web::routes()).fallback(health::unknown_route).method_not_allowed_fallback(health::wrong_method).with_state(state)
+    // Whatever has no route is answered in the frame of the pages too: people mistype addresses.
+    let framed = from_fn_with_state(state.clone(), frame);
+    let pages = crate::web::routes().fallback(health::unknown_route).method_not_allowed_fallback(health::wrong_method).layer(framed);
+    api.merge(undescribed()).method_not_allowed_fallback(health::wrong_method).merge(pages).with_state(state)
 }
 
 /// Paths and operations as the handlers describe them; [`openapi::document`] completes it.

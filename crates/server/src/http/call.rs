@@ -1,4 +1,4 @@
-//! What a write carries besides its body: `Idempotency-Key` and `If-Match`.
+//! What a write carries besides its body: `Idempotency-Key` and `If-Match`, or what stands for them in a form.
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use base64::Engine as _;
@@ -23,6 +23,14 @@ pub(crate) struct WriteHeaders {
 /// What a fingerprint is taken over.
 pub trait Fingerprint {
     fn body(&self) -> &[u8];
+    /// The idempotency key, where the body carries it: forms cannot send headers.
+    fn key(&self) -> Option<&str> {
+        None
+    }
+    /// The revision that was seen, where the body carries it.
+    fn rev(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Fingerprint for JsonBody {
@@ -51,8 +59,8 @@ impl WriteHeaders {
 
     /// The key with a digest over method, path and body: the same key with another request is refused.
     pub(crate) fn idempotency(&self, body: &impl Fingerprint) -> Result<Option<Idempotency>, ApiError> {
-        let Some(value) = &self.key else { return Ok(None) };
-        let key = value.to_str().unwrap_or_default().trim();
+        let header = self.key.as_ref().map(|value| value.to_str().unwrap_or_default());
+        let Some(key) = header.or(body.key()).map(str::trim) else { return Ok(None) };
         if !(1..=255).contains(&key.len()) {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "bad_idempotency_key", "Idempotency-Key has 1 to 255 printable ASCII characters").into());
         }
@@ -65,8 +73,10 @@ impl WriteHeaders {
     }
 
     /// `"7"` is revision 7; `*` is any revision, so no condition beyond the object's being there. A weak tag never matches (RFC 9110 13.1.1).
-    pub(crate) fn if_match(&self) -> Result<Option<Rev>, ApiError> {
-        let Some(value) = &self.if_match else { return Ok(None) };
+    pub(crate) fn if_match(&self, body: &impl Fingerprint) -> Result<Option<Rev>, ApiError> {
+        let Some(value) = &self.if_match else {
+            return body.rev().map(|rev| rev.parse().map(Rev).map_err(|_| emcrm_app::AppError::StaleRev.into())).transpose();
+        };
         let text = value.to_str().unwrap_or_default().trim();
         if text == "*" {
             return Ok(None);

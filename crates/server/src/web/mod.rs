@@ -3,12 +3,22 @@
 //! | file | holds |
 //! |---|---|
 //! | `assets` | stylesheet, icons, scripts, under addresses that change with their content |
-//! | `pages` | the template environment, and answers that are pages |
+//! | `templates` | the template environment |
+//! | `format` | how numbers and moments are written |
+//! | `pages` | answers that are pages |
+//! | `frame` | what happens around every page: errors, sign-in, toasts |
+//! | `shell` | what every page of the application has around it |
+//! | `home` | the first page |
 //! | `unsubscribe` | what readers do by the links in their mails |
 //! | `tracking` | pixels and links of campaigns that track |
 
 pub mod assets;
+pub mod format;
+pub mod frame;
+pub mod home;
 pub mod pages;
+pub mod shell;
+pub mod templates;
 pub mod tracking;
 pub mod unsubscribe;
 
@@ -16,12 +26,18 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::router::ApiState;
+use templates::Template;
 
-/// Routes of pages; the OpenAPI document does not describe them.
+/// Templates by place, one line each; the lists stand beside the code that uses them.
+static TEMPLATES: &[&[Template]] = &[pages::TEMPLATES, shell::TEMPLATES, home::TEMPLATES, unsubscribe::TEMPLATES];
+
+/// Routes of pages, one line for each place; the OpenAPI document does not describe them.
 pub fn routes() -> Router<ApiState> {
     Router::new()
         .route("/assets/{file}", get(assets::file))
         .route("/u/{token}", get(unsubscribe::page).post(unsubscribe::act))
         .route("/t/o/{file}", get(tracking::open))
         .route("/t/c/{token}", get(tracking::click))
+        .merge(shell::routes())
+        .merge(home::routes())
 }

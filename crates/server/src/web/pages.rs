@@ -1,14 +1,13 @@
-//! The template environment, and answers that are pages.
+//! Answers that are pages, and what pages do after a form was sent.
 
-use std::sync::LazyLock;
-
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde::Serialize;
 
-use super::assets;
+use super::templates::{Template, render, templates};
 use crate::api::error::ApiError;
+
+pub static TEMPLATES: &[Template] = templates!["public/base.html", "public/gone.html", "error.html", "error-part.html"];
 
 /// Nothing inline, nothing from elsewhere.
 const CSP: HeaderValue = HeaderValue::from_static(
@@ -16,36 +15,26 @@ const CSP: HeaderValue = HeaderValue::from_static(
      form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 );
 
-static TEMPLATES: [(&str, &str); 3] = [
-    ("public/base.html", include_str!("../../templates/public/base.html")),
-    ("public/unsubscribe.html", include_str!("../../templates/public/unsubscribe.html")),
-    ("public/gone.html", include_str!("../../templates/public/gone.html")),
-];
-
-static PAGES: LazyLock<Result<Environment<'static>, String>> = LazyLock::new(|| environment().map_err(|error| error.to_string()));
-
-fn environment() -> Result<Environment<'static>, Error> {
-    let mut env = Environment::new();
-    env.set_undefined_behavior(UndefinedBehavior::Strict);
-    env.add_function("asset", |name: &str| assets::url(name).ok_or_else(|| Error::new(ErrorKind::InvalidOperation, format!("there is no file {name}"))));
-    for (name, source) in TEMPLATES {
-        env.add_template(name, source)?;
-    }
-    Ok(env)
-}
-
 /// A page with a status. `context` is what the template knows.
 pub fn page<C: Serialize>(status: StatusCode, template: &str, context: C) -> Result<Response, ApiError> {
-    let fault = |error: &str| ApiError::internal(&format!("a page cannot be made: {error}"));
-    let env = PAGES.as_ref().map_err(|error| fault(error))?;
-    let html =
-        env.get_template(template).and_then(|template| template.render(minijinja::value::Serde(context))).map_err(|error| fault(&format!("{error:#}")))?;
+    let html = render(template, context)?;
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
         (header::CONTENT_SECURITY_POLICY, CSP),
         (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     ];
     Ok((status, headers, html).into_response())
+}
+
+/// To another page of ours after a form did what it says (Post/Redirect/Get).
+pub fn see_other(target: &str) -> Result<Response, ApiError> {
+    let target = HeaderValue::try_from(target).map_err(|_| ApiError::internal("an address that cannot be a header"))?;
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, target)]).into_response())
+}
+
+/// Whether htmx asks: it wants the part that changes, not the page. (A page that comes back out of its history is wanted whole.)
+pub fn wants_part(headers: &HeaderMap) -> bool {
+    headers.contains_key("hx-request") && !headers.contains_key("hx-history-restore-request")
 }
 
 /// The answer to a link that was forged, cut off, or that leads to what is gone.
@@ -55,14 +44,4 @@ pub fn not_valid(name: &str) -> Result<Response, ApiError> {
         name: &'a str,
     }
     page(StatusCode::NOT_FOUND, "public/gone.html", Gone { name })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_template_can_be_read() {
-        environment().unwrap();
-    }
 }

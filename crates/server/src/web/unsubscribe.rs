@@ -9,11 +9,14 @@ use emcrm_model::SuppressionReason;
 use serde::Serialize;
 
 use super::pages::{not_valid, page as render};
+use super::templates::{Template, templates};
 use crate::api::error::ApiError;
 use crate::http::path::PathText;
 use crate::http::request::Open;
 use crate::router::ApiState;
 use crate::web_form::Form;
+
+pub static TEMPLATES: &[Template] = templates!["public/unsubscribe.html"];
 
 #[derive(Serialize)]
 struct Page<'a> {

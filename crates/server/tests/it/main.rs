@@ -30,3 +30,4 @@ mod process;
 mod reader;
 mod search;
 mod users;
+mod web_shell;

@@ -1,0 +1,115 @@
+// What pages do a little quicker with a script: keys, toasts that go away, focus. Nothing works only because of it.
+"use strict";
+
+(() => {
+  // The reader's time zone, so that the server can write times in it.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `tz=${encodeURIComponent(zone)}; Path=/; Max-Age=31536000; SameSite=Lax`;
+  document.documentElement.classList.add("js");
+
+  // Toasts stay for 8 seconds, and while somebody points at them or is in them.
+  const TOAST_MS = 8000;
+  const retire = (toast) => {
+    const busy = () => toast.matches(":hover, :focus-within");
+    const leave = () => (busy() ? setTimeout(leave, 1000) : toast.remove());
+    setTimeout(leave, TOAST_MS);
+  };
+  const toasts = document.getElementById("toasts");
+  if (toasts) {
+    toasts.querySelectorAll(".toast").forEach(retire);
+    new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => node instanceof HTMLElement && retire(node)))).observe(toasts, { childList: true });
+  }
+
+  // A summary of faults takes the focus, when the page comes and when a part of it does.
+  const focusFault = (root) => root.querySelector("[data-focus]")?.focus();
+  focusFault(document);
+  document.addEventListener("htmx:afterSwap", (event) => focusFault(event.detail.target ?? document));
+  // What could not be loaded says so where it would have been.
+  document.addEventListener("htmx:responseError", (event) => {
+    const part = event.detail.xhr.responseText;
+    if (toasts && part.startsWith("<div class=\"notice")) toasts.insertAdjacentHTML("beforeend", part);
+  });
+  document.addEventListener("htmx:sendError", () => {
+    if (!toasts) return;
+    const notice = document.createElement("div");
+    notice.className = "notice bad";
+    notice.textContent = "The server cannot be reached. Nothing was changed; try again.";
+    toasts.append(notice);
+  });
+
+  // Dialogs: what opens gets the focus on its first field, and gives it back to where it came from.
+  let opener = null;
+  document.addEventListener("beforetoggle", (event) => { if (event.newState === "open") opener = document.activeElement; }, true);
+  document.addEventListener("toggle", (event) => {
+    const box = event.target;
+    if (!(box instanceof HTMLElement) || !box.matches("[popover]")) return;
+    if (event.newState === "open") (box.querySelector("[autofocus], input:not([type=hidden]), select, textarea") ?? box.querySelector("button, a"))?.focus();
+    else if (box.contains(document.activeElement) || document.activeElement === document.body) opener?.focus();
+  }, true);
+
+  // A form is sent once, however often its button is pressed. Coming back by the back button makes it usable again.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (form.method !== "post" || event.defaultPrevented) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "1";
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+
+  // A box that ticks the boxes of its table.
+  document.addEventListener("change", (event) => {
+    const box = event.target;
+    if (!(box instanceof HTMLInputElement) || !box.matches("thead input[type=checkbox]")) return;
+    box.closest("table").querySelectorAll("tbody input[type=checkbox]").forEach((other) => { other.checked = box.checked; });
+  });
+
+  // Keys. They act outside fields only; Ctrl+Enter and Escape act in them.
+  const GO = { h: "/app", p: "/app/people", e: "/app/events", c: "/app/campaigns", s: "/app/settings" };
+  const inField = (node) => node instanceof HTMLElement && (node.isContentEditable || node.matches("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select"));
+  const rows = () => [...document.querySelectorAll(".table tbody tr, .event-row, .list > li")].filter((row) => row.querySelector("a[href]"));
+  const linkOf = (row) => row.querySelector("[data-open], th a[href], h3 a[href], a.title[href], a[href]");
+  const step = (by) => {
+    const all = rows();
+    const at = all.findIndex((row) => row.contains(document.activeElement));
+    const next = all[Math.min(Math.max(at + by, 0), all.length - 1)];
+    if (next) linkOf(next)?.focus();
+  };
+  let goes = false;
+  document.addEventListener("keydown", (event) => {
+    const field = inField(event.target);
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && field) {
+      event.target.form?.requestSubmit();
+      return;
+    }
+    if (event.key === "Escape" && field && !event.defaultPrevented && !event.target.closest("[popover]:popover-open")) {
+      event.target.blur();
+      return;
+    }
+    if (field || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    if (goes) {
+      goes = false;
+      if (GO[event.key]) { event.preventDefault(); location.assign(GO[event.key]); }
+      return;
+    }
+    const click = (selector) => { const node = document.querySelector(selector); if (node) { event.preventDefault(); node.click(); } };
+    switch (event.key) {
+      case "g": goes = true; setTimeout(() => { goes = false; }, 1500); break;
+      case "/": {
+        event.preventDefault();
+        const search = document.querySelector("main input[type=search]");
+        if (search) { search.focus(); search.select(); } else location.assign("/app/search");
+        break;
+      }
+      case "?": location.assign("/app/settings#keyboard"); break;
+      case "j": step(1); break;
+      case "k": step(-1); break;
+      case "x": {
+        const row = rows().find((one) => one.contains(document.activeElement));
+        row?.querySelector("input[type=checkbox]")?.click();
+        break;
+      }
+      case "n": click("[data-key=n]"); break;
+      case "e": click("[data-key=e]"); break;
+    }
+  });
+})();
