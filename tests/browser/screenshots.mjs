@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
-import { PAGES } from './pages.mjs';
+import { PAGES, routesInSource } from './pages.mjs';
 import { seed } from './seed.mjs';
 
 const folder = process.argv[2];
@@ -12,6 +12,7 @@ const folder = process.argv[2];
 const plain = process.argv.includes('--plain');
 const WIDTHS = [[390, 844], [900, 900], [1440, 900]];
 
+const here = await routesInSource();
 const server = await startServer();
 try {
   await mkdir(folder, { recursive: true });
@@ -21,8 +22,8 @@ try {
   for (const scheme of ['light', 'dark']) {
     for (const [width, height] of WIDTHS) {
       const person = await visitor(server, { width, height, colorScheme: scheme });
-      for (const { path, name } of PAGES) {
-        if (!path) continue;
+      for (const { route, path, name } of PAGES) {
+        if (!path || !here.includes(route)) continue;
         await person.page.goto(path(seeded));
         await person.page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`), fullPage: true });
         count++;

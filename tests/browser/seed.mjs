@@ -42,12 +42,14 @@ export async function seed(api, { plain = false } = {}) {
       jobTitle: TITLES[n % TITLES.length], company: COMPANIES[n % COMPANIES.length], city: n % 3 ? 'Austin' : 'Round Rock', state: 'Texas',
     }));
   }
+  // Whether anybody may see its page.
+  const open = { public: true };
   const event = await api.post('/events/', {
     slug: 'hostile-event', title: hostile(`${SCRIPT} ${IMAGE}`, 'Rust in Production, meetup 14'),
     description: hostile([SCRIPT, IMAGE, BRACES, RIGHT_TO_LEFT, EMOJI, LONG, QUOTES, '[x](javascript:window.xss=1)'].join('\n\n'), 'Three talks of fifteen minutes, then an open floor. Bring a crash.'),
-    venue: hostile(`${IMAGE} ${LONG}`, 'Hall 2, Pell Library'), startAt: inDays(9), endAt: inDays(9, 21), timezone: 'America/Chicago', maxCapacity: 40, owner: person.id, hosts: [person.id, other.id, people[0].id],
+    venue: hostile(`${IMAGE} ${LONG}`, 'Hall 2, Pell Library'), startAt: inDays(9), endAt: inDays(9, 21), timezone: 'America/Chicago', maxCapacity: 40, ...open, owner: person.id, hosts: [person.id, other.id, people[0].id],
   });
-  const full = await api.post('/events/', { slug: 'full-event', title: 'Full house', startAt: inDays(3), endAt: inDays(3, 21), timezone: 'Europe/Berlin', venue: 'Room 3', maxCapacity: 3, owner: people[1].id });
+  const full = await api.post('/events/', { slug: 'full-event', title: 'Full house', startAt: inDays(3), endAt: inDays(3, 21), timezone: 'Europe/Berlin', venue: 'Room 3', maxCapacity: 3, ...open, owner: people[1].id });
   const past = await api.post('/events/', { slug: 'past-event', title: 'Rust in Production, meetup 13', startAt: inDays(-20), endAt: inDays(-20, 21), timezone: 'Europe/Berlin', owner: people[2].id });
   const empty = await api.post('/events/', { slug: 'empty-event', title: 'Nobody yet', startAt: inDays(30), endAt: inDays(30, 21), timezone: 'Europe/Berlin' });
   const attend = (user, at, attended) => api.post('/attend/', { user_id: user.id, event_id: at.id, ...(attended ? { attended } : {}) });
@@ -70,6 +72,7 @@ export async function seed(api, { plain = false } = {}) {
   const draft = await api.post('/email/requests', { filter: { company: [person.company] }, subject, body, bodyFormat: 'markdown', eventId: event.id });
   const campaign = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id });
   await api.sent(campaign.email_id);
+  const scheduled = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id, scheduledAt: inDays(60), timezone: 'Europe/Berlin' });
   await api.post('/email/suppressions', { email: 'nobody@example.org', reason: 'manual', note: hostile(`${SCRIPT} ${IMAGE}`, 'asked by telephone') });
-  return { person, other, people, event, full, past, empty, template, draft: draft.email_id, campaign: campaign.email_id };
+  return { person, other, people, event, full, past, empty, template, draft: draft.email_id, campaign: campaign.email_id, scheduled: scheduled.email_id };
 }
