@@ -152,6 +152,7 @@ fn open(folder: &Path, smtp: SmtpSettings) -> Result<Arc<App>> {
             lease_seconds: 30,
             mail_retry_seconds: 60,
             domain_limits: emcrm_app::DomainLimits::default(),
+            access: emcrm_app::AccessSettings::default(),
         },
     }))
 }

@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, Notify, Semaphore};
 
+use crate::audit::Deed;
 use crate::cursor::CursorKey;
 use crate::links::LinkKey;
 use crate::send::{DomainLimits, Limiter};
@@ -49,6 +50,24 @@ pub struct AppSettings {
     pub mail_retry_seconds: u32,
     /// What one domain of recipients gets at once and in a second.
     pub domain_limits: DomainLimits,
+    pub access: AccessSettings,
+}
+
+/// How long rights and their traces last.
+#[derive(Debug, Clone, Copy)]
+pub struct AccessSettings {
+    /// Hours after which somebody has to sign in again, however busy they are.
+    pub session_hours: u32,
+    /// Minutes without use after which a session is over.
+    pub session_idle_minutes: u32,
+    /// Days that the audit trail is kept; none: for ever.
+    pub audit_days: Option<u32>,
+}
+
+impl Default for AccessSettings {
+    fn default() -> Self {
+        Self { session_hours: 24, session_idle_minutes: 120, audit_days: None }
+    }
 }
 
 impl AppSettings {
@@ -84,6 +103,7 @@ pub(crate) struct Wake {
     index: Notify,
     mail: Notify,
     default: Notify,
+    pub(crate) audit: Notify,
 }
 
 impl Wake {
@@ -140,8 +160,15 @@ impl App {
         serde_json::from_value(answer).map(Some).map_err(|error| AppError::Internal(format!("an idempotency row: {error}")))
     }
 
-    /// Commits a change whose answer is `answer`, and wakes the worker. `Ok(Err(rule))` when a guard refused.
-    pub(crate) async fn commit<T: Serialize + DeserializeOwned>(&self, call: &Call, mut tx: Transaction, answer: T) -> Result<Result<T, Rule>, AppError> {
+    /// Commits a change whose answer is `answer` and whose trace is `deed`, and wakes the worker. `Ok(Err(rule))` when a guard refused.
+    pub(crate) async fn commit<T: Serialize + DeserializeOwned>(
+        &self,
+        call: &Call,
+        deed: Deed,
+        mut tx: Transaction,
+        answer: T,
+    ) -> Result<Result<T, Rule>, AppError> {
+        self.audit_note(&mut tx, call, deed);
         if let Some(idempotency) = &call.idempotency {
             let answer = serde_json::to_value(&answer).map_err(|error| AppError::Internal(error.to_string()))?;
             let remembered = Remembered { fingerprint: idempotency.fingerprint.clone(), answer };
@@ -172,7 +199,11 @@ impl App {
                 tx.ops.iter().any(|op| op.key.pk.starts_with(&prefix))
             })
             .collect();
+        let audited = tx.ops.iter().any(|op| op.key.pk.starts_with(keys::AUDIT_NEW_PREFIX));
         self.store.engine.transact(tx).await?;
+        if audited {
+            self.wake.audit.notify_one();
+        }
         for queue in queues {
             self.wake.of(queue).notify_one();
         }

@@ -5,6 +5,7 @@ use emcrm_store::{Attendances, Guard, Rule, Table, Transaction, from_item, keys}
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::users::{rev_is, unexpected};
 use crate::{App, AppError, Call};
 
@@ -30,7 +31,8 @@ impl App {
         self.reindex_later(&mut tx, &[keys::user_part(&attendance.user_id)]);
         // What an unknown user or event is told must not depend on what else is wrong.
         tx.ops.swap(0, 2);
-        match self.commit(call, tx, attendance).await? {
+        let deed = Deed::new("attendance.registered", keys::event_part(&event)).and(keys::user_part(&user));
+        match self.commit(call, deed, tx, attendance).await? {
             Ok(attendance) => Ok(attendance),
             Err(Rule::UserUnknown) => Err(AppError::UserUnknown),
             Err(Rule::EventUnknown) => Err(AppError::EventUnknown),
@@ -59,13 +61,13 @@ impl App {
     }
 
     pub async fn attendance_get(&self, call: &Call, user: &UserId, event: &EventId) -> Result<Attendance, AppError> {
-        call.require(Role::Viewer)?;
+        call.require_event(event)?;
         self.store.attendances.get(user, event).await?.ok_or(AppError::AttendanceUnknown)
     }
 
     /// Changes `attended`; none keeps it.
     pub async fn attendance_change(&self, call: &Call, user: &UserId, event: &EventId, attended: Option<String>) -> Result<Attendance, AppError> {
-        call.require(Role::Editor)?;
+        call.require_check_in(event)?;
         if let Some(attendance) = self.replayed(call).await? {
             return Ok(attendance);
         }
@@ -86,7 +88,8 @@ impl App {
                 .set("attended", changed.attended.as_str())
                 .set_or_remove("updatedAt", changed.updated_at.as_deref())
                 .set("rev", changed.rev.0);
-            match self.commit(call, tx, changed).await? {
+            let deed = Deed::new("attendance.changed", keys::event_part(event)).and(keys::user_part(user));
+            match self.commit(call, deed, tx, changed).await? {
                 Ok(attendance) => return Ok(attendance),
                 Err(Rule::Changed) => {}
                 Err(Rule::NotAttending) => return Err(AppError::AttendanceUnknown),
@@ -122,7 +125,8 @@ impl App {
                 self.store.users.count(&mut tx, user, "attendedCount", -1, Rule::Changed);
                 self.reindex_later(&mut tx, &[keys::user_part(user)]);
             }
-            match self.commit(call, tx, json!({ "cancelled": true })).await? {
+            let deed = Deed::new("attendance.cancelled", keys::event_part(event)).and(keys::user_part(user));
+            match self.commit(call, deed, tx, json!({ "cancelled": true })).await? {
                 Ok(_) => return Ok(()),
                 Err(Rule::Changed) => {}
                 Err(Rule::NotAttending) => return Err(AppError::AttendanceUnknown),
@@ -140,7 +144,7 @@ impl App {
     }
 
     pub async fn attendance_of_event(&self, call: &Call, event: &EventId, page: PageRequest, with_users: bool) -> Result<Page<Attendee>, AppError> {
-        call.require(Role::Viewer)?;
+        call.require_event(event)?;
         let total = self.store.events.get(event).await?.ok_or(AppError::EventUnknown)?.attendee_count.max(0) as u64;
         let page: Page<Attendance> = self.page(&format!("attend/{}", keys::event_part(event)), Attendances::of_event(event), &page, total, from_item).await?;
         let users = if with_users {

@@ -4,12 +4,13 @@ use emcrm_model::{AttendanceDraft, EventId, Role, UserDraft, UserId};
 use emcrm_store::engine::OPS_MAX;
 use emcrm_store::{CountKind, Guard, Rule, Table, TransactError, Transaction, keys};
 
+use crate::audit::Deed;
 use crate::{App, AppError, Call};
 
-/// Users of one transaction: a row and a claim each; one operation counts, one is the index task.
-pub const USERS_AT_ONCE: usize = (OPS_MAX - 2) / 2;
-/// Attendances of one transaction: a row and a user's counter each; one operation takes the seats, one is the index task.
-pub const ATTENDANCES_AT_ONCE: usize = (OPS_MAX - 2) / 2;
+/// Users of one transaction: a row and a claim each; one operation counts, one is the index task, one the entry of the audit trail.
+pub const USERS_AT_ONCE: usize = (OPS_MAX - 3) / 2;
+/// Attendances of one transaction: a row and a user's counter each; one operation takes the seats, one is the index task, one the entry of the audit trail.
+pub const ATTENDANCES_AT_ONCE: usize = (OPS_MAX - 3) / 2;
 
 impl App {
     /// Makes users, [`USERS_AT_ONCE`] in a transaction. One answer for each, in their order: a row that breaks a rule does not keep the others out.
@@ -27,6 +28,7 @@ impl App {
                 self.store.counts.add(&mut tx, CountKind::Users, first.as_str(), ids.len() as i64);
             }
             self.reindex_later(&mut tx, &ids.iter().map(keys::user_part).collect::<Vec<_>>());
+            self.audit_note(&mut tx, call, Deed::new("users.imported", "").with(format!("{} people", ids.len())));
             // A chosen id may have a clean-up under way; that check needs operations of its own, so such rows go one by one.
             let chosen = chunk.iter().any(|(id, _)| id.is_some()) && self.any_tombstone(&ids).await?;
             let result = if chosen { Err(TransactError::Refused(Vec::new())) } else { self.transact(tx).await };
@@ -69,6 +71,7 @@ impl App {
             let op = tx.update(Table::Main, keys::event(event)).add("attendeeCount", seats).add("rev", 1);
             op.when(Guard::Present).or(Rule::EventUnknown).when(room).or(Rule::EventFull);
             self.reindex_later(&mut tx, &chunk.iter().map(keys::user_part).collect::<Vec<_>>());
+            self.audit_note(&mut tx, call, Deed::new("attendances.imported", keys::event_part(event)).with(format!("{} people", chunk.len())));
             match self.transact(tx).await {
                 Ok(()) => answers.extend(chunk.iter().map(|_| Ok(()))),
                 Err(TransactError::Engine(emcrm_store::EngineError::Limit(_)) | TransactError::Refused(_)) => {

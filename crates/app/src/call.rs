@@ -1,6 +1,8 @@
 //! Who calls, and what a call carries besides its subject.
 
-use emcrm_model::{Actor, Rev, Role};
+use std::net::IpAddr;
+
+use emcrm_model::{Actor, EventId, Rev, Role};
 
 use crate::AppError;
 
@@ -13,6 +15,8 @@ pub struct Call {
     pub idempotency: Option<Idempotency>,
     /// The revision that the caller has seen; a write is refused when it is stale.
     pub if_match: Option<Rev>,
+    /// Where the call comes from; none when from the machine itself.
+    pub from: Option<IpAddr>,
 }
 
 /// An `Idempotency-Key` and what it was sent with.
@@ -27,10 +31,25 @@ pub struct Idempotency {
 impl Call {
     /// A call of the product itself.
     pub fn system() -> Self {
-        Self { actor: Actor::System, request_id: String::new(), idempotency: None, if_match: None }
+        Self { actor: Actor::System, request_id: String::new(), idempotency: None, if_match: None, from: None }
     }
 
     pub fn require(&self, role: Role) -> Result<(), AppError> {
-        if self.actor.role() >= role { Ok(()) } else { Err(AppError::Forbidden(role)) }
+        if self.actor.may(role) { Ok(()) } else { Err(AppError::Forbidden(role)) }
+    }
+
+    /// To see one event and who attends it.
+    pub fn require_event(&self, event: &EventId) -> Result<(), AppError> {
+        if self.actor.may_see_event(event) { Ok(()) } else { Err(AppError::Forbidden(Role::Viewer)) }
+    }
+
+    /// To work at the door of one event.
+    pub fn require_check_in(&self, event: &EventId) -> Result<(), AppError> {
+        if self.actor.may_check_in(event) { Ok(()) } else { Err(AppError::Forbidden(Role::Editor)) }
+    }
+
+    /// A call of somebody whom nobody knows, by a page or a link that is for everybody.
+    pub fn public(from: Option<IpAddr>, request_id: &str) -> Self {
+        Self { actor: Actor::Public, request_id: request_id.to_owned(), idempotency: None, if_match: None, from }
     }
 }

@@ -22,6 +22,8 @@ pub enum AppError {
     CampaignUnknown,
     #[error("Template not found")]
     TemplateUnknown,
+    #[error("API token not found")]
+    TokenUnknown,
     #[error("The address is not on the suppression list")]
     SuppressionUnknown,
     /// A list that the contract answers with 404 when it is empty.

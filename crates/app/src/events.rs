@@ -8,6 +8,7 @@ use emcrm_store::{CountKind, Events, Guard, Item, Queue, Rule, Table, Transactio
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::search::ListSearch;
 use crate::users::{json_attrs, rev_is, unexpected};
 use crate::{App, AppError, Call};
@@ -52,7 +53,7 @@ impl App {
             }
             self.store.counts.add(&mut tx, CountKind::Events, id.as_str(), 1);
             self.reindex_later(&mut tx, &docs_of(&id, hosts.iter()));
-            match self.commit(call, tx, event).await? {
+            match self.commit(call, Deed::new("event.created", keys::event_part(&event.id)), tx, event).await? {
                 Ok(event) => return Ok(event),
                 Err(Rule::SlugTaken) if draft.slug.is_none() => {}
                 Err(Rule::SlugTaken) => return Err(AppError::SlugTaken),
@@ -114,8 +115,12 @@ impl App {
 
     /// By id, or by slug when no id matches.
     pub async fn event_get(&self, call: &Call, id_or_slug: &str) -> Result<Event, AppError> {
-        call.require(Role::Viewer)?;
-        let id = EventId::lookup(id_or_slug).map_err(|_| AppError::EventUnknown)?;
+        let Ok(id) = EventId::lookup(id_or_slug) else {
+            call.require(Role::Viewer)?;
+            return Err(AppError::EventUnknown);
+        };
+        // By its slug an event is for those who may see all events.
+        call.require_event(&id)?;
         if let Some(event) = self.store.events.get(&id).await? {
             return Ok(event);
         }
@@ -161,7 +166,7 @@ impl App {
             }
             self.reindex_later(&mut tx, &docs_of(id, joined.iter().chain(&left)));
             self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
-            match self.commit(call, tx, event).await? {
+            match self.commit(call, Deed::new("event.changed", keys::event_part(&event.id)), tx, event).await? {
                 Ok(event) => return Ok(event),
                 Err(Rule::Changed) => {}
                 Err(Rule::HostUnknown) => self.hosts_must_exist(&joined).await?,
@@ -251,7 +256,7 @@ impl App {
             self.reindex_later(&mut tx, &docs_of(id, hosts.iter()));
             self.store.tasks.put(&mut tx, Queue::Default, &keys::event_part(id), "event_gone", json!({ "event": id.as_str() }), self.now_ms());
             self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
-            match self.commit(call, tx, json!({ "deleted": id.as_str() })).await? {
+            match self.commit(call, Deed::new("event.deleted", keys::event_part(id)), tx, json!({ "deleted": id.as_str() })).await? {
                 Ok(_) => return Ok(()),
                 Err(Rule::Changed) => {}
                 Err(Rule::EventUnknown) => return Err(AppError::EventUnknown),

@@ -16,14 +16,19 @@
 //! | `sorter` | sorting more than fits into memory |
 //! | `verify` | recounts everything |
 //! | `generate` | made-up people, events and attendances from a seed |
+//! | `audit` | who did what, in a chain that shows what was tampered with |
+//! | `api_tokens`, `sessions`, `sealing` | who may call, and values that only this installation can open |
+//! | `privacy` | what is held about a person: all of it, and none of it |
 //! | `drain` | has waiting tasks done, for programs that are not a server |
 //! | `health` | what is reachable, what waits |
 //! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
 pub mod adopt;
+pub mod api_tokens;
 pub mod app;
 pub mod archive;
 pub mod attendance;
+pub mod audit;
 pub mod bulk;
 pub mod calendar;
 pub mod call;
@@ -41,9 +46,12 @@ pub mod indexing;
 pub mod links;
 pub mod mail_templates;
 mod paging;
+mod privacy;
 pub mod render;
+mod sealing;
 pub mod search;
 mod send;
+pub mod sessions;
 mod sorter;
 mod steer;
 pub mod suppressions;
@@ -53,8 +61,9 @@ pub mod users;
 pub mod verify;
 pub mod worker;
 
-pub use app::{App, AppParts, AppSettings};
+pub use app::{AccessSettings, App, AppParts, AppSettings};
 pub use attendance::Attendee;
+pub use audit::ChainFault;
 pub use call::{Call, Idempotency};
 pub use campaigns::{LeftOut, Preflight, Preview, Sample};
 pub use error::AppError;

@@ -4,6 +4,7 @@ use emcrm_model::{MailTemplate, MailTemplateDraft, Page, PageRequest, Rev, Role}
 use emcrm_store::{CountKind, Rule, Templates, Transaction};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::template::Template;
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
@@ -30,7 +31,8 @@ impl App {
         let mut tx = Transaction::new();
         self.store.templates.insert(&mut tx, &template);
         self.store.counts.add(&mut tx, CountKind::Templates, &template.id, 1);
-        self.commit(call, tx, template).await?.map_err(unexpected)
+        let deed = Deed::new("template.created", format!("template#{}", template.id));
+        self.commit(call, deed, tx, template).await?.map_err(unexpected)
     }
 
     pub async fn template_get(&self, call: &Call, id: &str) -> Result<MailTemplate, AppError> {
@@ -72,7 +74,7 @@ impl App {
             };
             let mut tx = Transaction::new();
             self.store.templates.replace(&mut tx, &template, old.rev);
-            match self.commit(call, tx, template).await? {
+            match self.commit(call, Deed::new("template.changed", format!("template#{}", template.id)), tx, template).await? {
                 Ok(template) => return Ok(template),
                 Err(Rule::Changed) => {}
                 Err(rule) => return Err(unexpected(rule)),
@@ -92,7 +94,7 @@ impl App {
         let mut tx = Transaction::new();
         self.store.templates.delete(&mut tx, id);
         self.store.counts.add(&mut tx, CountKind::Templates, id, -1);
-        match self.commit(call, tx, ()).await? {
+        match self.commit(call, Deed::new("template.deleted", format!("template#{id}")), tx, ()).await? {
             Ok(()) => Ok(()),
             Err(Rule::Changed) => Err(AppError::TemplateUnknown),
             Err(rule) => Err(unexpected(rule)),

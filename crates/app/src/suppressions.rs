@@ -1,9 +1,10 @@
 //! Addresses that must not be mailed: the list, and what people do by the links in their mails.
 
 use emcrm_model::{CampaignId, CampaignKind, EmailAddress, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
-use emcrm_store::{CountKind, Rule, Suppressions, Transaction};
+use emcrm_store::{CountKind, Rule, Suppressions, Transaction, keys};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::links::{Purpose, Signed};
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
@@ -39,6 +40,11 @@ fn weight(reason: SuppressionReason) -> u8 {
     }
 }
 
+/// How the audit trail calls an address: by its digest, because the trail outlives an erasure.
+fn suppression_of(address: &EmailAddress) -> String {
+    keys::suppression_hash(address).pk
+}
+
 impl App {
     /// The list, in the order of addresses; with `reason` only those. The total counts all.
     pub async fn suppression_list(&self, call: &Call, page: PageRequest) -> Result<Page<Suppression>, AppError> {
@@ -56,13 +62,17 @@ impl App {
     pub async fn suppression_add(&self, call: &Call, address: &EmailAddress, reason: SuppressionReason, note: Option<String>) -> Result<Suppression, AppError> {
         call.require(Role::Sender)?;
         self.suppress(address, reason, note, None).await?;
+        self.audit(call, Deed::new("suppression.added", suppression_of(address))).await?;
         self.suppression_get(call, address).await
     }
 
     /// Takes an address off the list: somebody says that it may be mailed again.
     pub async fn suppression_remove(&self, call: &Call, address: &EmailAddress) -> Result<(), AppError> {
         call.require(Role::Sender)?;
-        if self.unsuppress(address, None).await? { Ok(()) } else { Err(AppError::SuppressionUnknown) }
+        if !self.unsuppress(address, None).await? {
+            return Err(AppError::SuppressionUnknown);
+        }
+        self.audit(call, Deed::new("suppression.removed", suppression_of(address))).await
     }
 
     /// The entry of an address, whatever it was before. The graver reason stays.
@@ -145,19 +155,23 @@ impl App {
     }
 
     /// The reader does not want mails like this one. Repeating it changes nothing.
-    pub async fn unsubscribe(&self, subscriber: &Subscriber) -> Result<(), AppError> {
-        if let Some(email) = &subscriber.email {
-            self.suppress(email, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign)).await?;
+    pub async fn unsubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<(), AppError> {
+        if let Some(email) = &subscriber.email
+            && self.suppress(email, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign)).await? != Suppressed::Already
+        {
+            self.audit(call, Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign))).await?;
         }
         Ok(())
     }
 
     /// The reader wants them again. Only what the reader asked for can be taken back by the reader.
-    pub async fn resubscribe(&self, subscriber: &Subscriber) -> Result<bool, AppError> {
-        match &subscriber.email {
-            Some(email) => self.unsuppress(email, Some(SuppressionReason::Unsubscribed)).await,
-            None => Ok(false),
+    pub async fn resubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<bool, AppError> {
+        let Some(email) = &subscriber.email else { return Ok(false) };
+        let taken_back = self.unsuppress(email, Some(SuppressionReason::Unsubscribed)).await?;
+        if taken_back {
+            self.audit(call, Deed::new("user.resubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign))).await?;
         }
+        Ok(taken_back)
     }
 
     /// For somebody who is erased: the entry stays, under a hash of the address. True when there was one.

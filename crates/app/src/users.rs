@@ -6,6 +6,7 @@ use emcrm_store::{CountKind, Guard, Item, Queue, Rule, Table, Transaction, Users
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::search::ListSearch;
 use crate::{App, AppError, Call};
 
@@ -35,7 +36,7 @@ impl App {
         }
         self.store.counts.add(&mut tx, CountKind::Users, user.id.as_str(), 1);
         self.reindex_later(&mut tx, &[keys::user_part(&user.id)]);
-        match self.commit(call, tx, user).await? {
+        match self.commit(call, Deed::new("user.created", keys::user_part(&user.id)), tx, user).await? {
             Ok(user) => Ok(user),
             Err(Rule::IdTaken) => Err(AppError::UserIdTaken),
             Err(Rule::EmailTaken) => Err(AppError::EmailTaken),
@@ -96,7 +97,7 @@ impl App {
             let draft = change(&old);
             let (mut tx, user) = self.user_update(call, &item, old, draft);
             self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
-            match self.commit(call, tx, user).await? {
+            match self.commit(call, Deed::new("user.changed", keys::user_part(&user.id)), tx, user).await? {
                 Ok(user) => return Ok(user),
                 Err(Rule::Changed) => {}
                 Err(Rule::EmailTaken) => return Err(AppError::EmailTaken),
@@ -176,7 +177,7 @@ impl App {
             self.reindex_later(&mut tx, &[keys::user_part(id)]);
             self.store.tasks.put(&mut tx, Queue::Default, &keys::user_part(id), "user_gone", json!({ "user": id.as_str() }), self.now_ms());
             self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
-            match self.commit(call, tx, json!({ "deleted": id.as_str() })).await? {
+            match self.commit(call, Deed::new("user.deleted", keys::user_part(id)), tx, json!({ "deleted": id.as_str() })).await? {
                 Ok(_) => return Ok(()),
                 Err(Rule::Changed) => {}
                 Err(Rule::UserUnknown) => return Err(AppError::UserUnknown),

@@ -25,6 +25,8 @@ const TAKE: u32 = 200;
 const INDEX_PACE: Duration = Duration::from_millis(25);
 /// How often due tasks are looked for without a signal: retries, and work that another process left.
 const LOOK: Duration = Duration::from_millis(500);
+/// Deeds are chained in batches at least this far apart.
+const AUDIT_PACE: Duration = Duration::from_millis(50);
 /// The same where each look is paid for and nobody waits for the second.
 const LOOK_SHARED: Duration = Duration::from_secs(2);
 /// Failed attempts before a task is given up: with the backoff, more than an hour.
@@ -77,6 +79,9 @@ impl Worker {
         let running = TaskTracker::new();
         let hands = Arc::new(Hands::default());
         running.spawn(keep_leases(app.clone(), queues.to_vec(), hands.clone(), stop.clone()));
+        if queues.contains(&Queue::Default) {
+            running.spawn(run_audit(app.clone(), hands.clone(), stop.clone()));
+        }
         for queue in queues {
             running.spawn(run_queue(app.clone(), *queue, hands.clone(), stop.clone()));
         }
@@ -223,6 +228,32 @@ async fn run_queue(app: Arc<App>, queue: Queue, hands: Arc<Hands>, stop: Cancell
     while working.join_next().await.is_some() {}
 }
 
+/// Moves what was done into the chain of the audit trail, and forgets what is old. Whoever holds the shard does it; two at once would do no harm.
+async fn run_audit(app: Arc<App>, hands: Arc<Hands>, stop: CancellationToken) {
+    let shard = keys::shard_of("audit");
+    loop {
+        let held = hands.shards(Queue::Default, app.now_ms()).iter().any(|(held, _)| *held == shard);
+        let result = match held {
+            true => async { Ok::<_, AppError>(app.audit_chain().await? + app.audit_forget().await?) }.await,
+            false => Ok(0),
+        };
+        match result {
+            // There may be more.
+            Ok(1..) if !stop.is_cancelled() => {
+                tokio::time::sleep(AUDIT_PACE).await;
+                continue;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the audit trail could not be chained; trying again"),
+        }
+        tokio::select! {
+            () = app.wake.audit.notified() => tokio::time::sleep(AUDIT_PACE).await,
+            () = tokio::time::sleep(LOOK_SHARED) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
 /// Fills an index that is new, or that was lost or damaged, from the storage.
 async fn fill_index(app: &Arc<App>, stop: &CancellationToken) {
     loop {
@@ -331,6 +362,7 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
         "cancel" => app.cancel(task).await,
         "retry" => app.retry(task).await,
         "user_gone" => app.user_gone(task).await,
+        "user_erase" => app.user_erase_rest(task).await,
         "event_gone" => app.event_gone(task).await,
         other => Err(AppError::Internal(format!("no handler for a task of kind {other}"))),
     };

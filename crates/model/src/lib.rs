@@ -10,10 +10,13 @@
 //! | `ids`, `email_address`, `slug`, `date_time`, `rev` | values that cannot hold a wrong value |
 //! | `pages` | page requests and pages |
 //! | `actors` | who calls, and what a role may do |
+//! | `api_tokens`, `audit` | what is kept about tokens of programs, and about who did what |
 //! | `clock` | time and ids are injected, never taken |
 
 pub mod actors;
+pub mod api_tokens;
 pub mod attendance;
+pub mod audit;
 pub mod campaign_drafts;
 pub mod campaigns;
 pub mod clock;
@@ -31,8 +34,10 @@ pub mod slug;
 pub mod suppressions;
 pub mod users;
 
-pub use actors::{Actor, Role};
+pub use actors::{Actor, Caller, Grant, Role};
+pub use api_tokens::{ApiToken, ApiTokenDraft};
 pub use attendance::{Attendance, AttendanceDraft};
+pub use audit::{AuditEntry, ChainedEntry};
 pub use campaign_drafts::{CampaignDraft, MailContent, Schedule};
 pub use campaigns::{BodyFormat, Campaign, CampaignKind, CampaignState, Tracking};
 pub use clock::{Clock, FixedClock, IdSource, RandomIds, SeededIds, SystemClock};

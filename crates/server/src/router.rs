@@ -13,7 +13,8 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{attendance, auth_status, campaigns, docs, email, events, health, mail_events, mail_templates, search, suppressions, users};
+use crate::api::{attendance, audit, auth, campaigns, docs, email, events, health, mail_events, mail_templates, privacy, search, suppressions, tokens, users};
+use crate::auth::Access;
 use crate::config::{Config, Secret};
 use crate::openapi;
 use crate::web::frame::frame;
@@ -23,6 +24,7 @@ use crate::web::frame::frame;
 pub struct ApiState {
     pub(crate) app: Arc<App>,
     pub(crate) settings: Arc<ApiSettings>,
+    pub(crate) access: Arc<Access>,
     pub(crate) openapi: Bytes,
     /// Where the mail service tells what became of mails.
     pub(crate) notifications: Option<Arc<dyn Notifications>>,
@@ -44,9 +46,9 @@ impl ApiSettings {
 }
 
 impl ApiState {
-    pub fn new(app: Arc<App>, settings: ApiSettings) -> Self {
+    pub fn new(app: Arc<App>, settings: ApiSettings, access: Arc<Access>) -> Self {
         let document = openapi::document(&settings.name).to_json().unwrap_or_default();
-        Self { app, settings: Arc::new(settings), openapi: Bytes::from(document), notifications: None, stopping: Arc::default() }
+        Self { app, settings: Arc::new(settings), access, openapi: Bytes::from(document), notifications: None, stopping: Arc::default() }
     }
 
     #[must_use]
@@ -115,7 +117,21 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(health::live))
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
-        .routes(routes!(auth_status::status))
+        .routes(routes!(auth::status))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::callback))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::user))
+        .routes(routes!(auth::userinfo))
+        .routes(routes!(auth::session))
+        .routes(routes!(auth::token))
+        .routes(routes!(auth::refresh))
+        .routes(routes!(auth::logout))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(audit::list))
+        .routes(routes!(privacy::export))
+        .routes(routes!(privacy::erase))
 }
 
 /// Pages about the API, which the document does not describe.

@@ -16,8 +16,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::auth::{Access, AccessSettings};
 use crate::config::{Config, Role};
 use crate::http::edge::{Edge, Limits};
+use crate::http::gate::{Gate, GateSettings};
 use crate::http::metrics;
 use crate::router::{ApiSettings, ApiState, router};
 
@@ -35,6 +37,8 @@ pub struct ServeSettings {
     pub role: Role,
     pub api: ApiSettings,
     pub limits: Limits,
+    pub gate: GateSettings,
+    pub access: AccessSettings,
     pub connections: usize,
     /// Patience with requests in hand when stopping.
     pub shutdown: Duration,
@@ -50,6 +54,8 @@ impl ServeSettings {
             role: config.app.role,
             api: ApiSettings::of(config),
             limits: Limits { time: config.app.request_timeout.0, requests: config.app.max_requests as usize },
+            gate: GateSettings::of(config),
+            access: AccessSettings::of(config),
             connections: config.app.max_connections as usize,
             shutdown: config.app.shutdown_timeout.0,
             id_prefix: rand::random(),
@@ -82,12 +88,14 @@ impl Server {
     pub fn start(app: Arc<App>, listener: TcpListener, settings: ServeSettings) -> io::Result<Self> {
         let address = listener.local_addr()?;
         metrics::recorder();
-        let state = ApiState::new(app.clone(), settings.api).with_notifications(settings.notifications);
-        let edge = Edge::new(router(state.clone()), settings.limits, settings.id_prefix);
+        let gate = Arc::new(Gate::new(settings.gate));
+        let access = Access::new(settings.access, gate.clone(), &app).map_err(io::Error::other)?;
+        let state = ApiState::new(app.clone(), settings.api, Arc::new(access)).with_notifications(settings.notifications);
+        let edge = Edge::new(router(state.clone()), settings.limits, gate.clone(), settings.id_prefix);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         background.spawn(accept(listener, edge.clone(), settings.connections, stop.clone(), connections.clone()));
-        background.spawn(upkeep(stop.clone()));
+        background.spawn(upkeep(gate, stop.clone()));
         background.close();
         Ok(Self { address, state, edge, stop, connections, background, worker, shutdown: settings.shutdown })
     }
@@ -108,11 +116,14 @@ impl Server {
     }
 }
 
-async fn upkeep(stop: CancellationToken) {
+async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
         tokio::select! {
-            _ = ticks.tick() => metrics::recorder().run_upkeep(),
+            _ = ticks.tick() => {
+                metrics::recorder().run_upkeep();
+                gate.upkeep();
+            }
             () = stop.cancelled() => return,
         }
     }

@@ -29,6 +29,12 @@ impl Fingerprint for Form {
     fn rev(&self) -> Option<&str> {
         self.value("rev").filter(|rev| !rev.is_empty())
     }
+    fn is_form(&self) -> bool {
+        true
+    }
+    fn csrf(&self) -> Option<&str> {
+        self.value("csrf")
+    }
 }
 
 impl Form {

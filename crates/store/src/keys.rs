@@ -110,7 +110,11 @@ pub fn idempotency(actor: &str, key: &str) -> Key {
 }
 
 pub fn campaign(id: &CampaignId) -> Key {
-    Key::single(format!("email#{id}"))
+    Key::single(campaign_part(id))
+}
+
+pub fn campaign_part(id: &CampaignId) -> String {
+    format!("email#{id}")
 }
 
 pub fn delivery(campaign: &CampaignId, user: &UserId) -> Key {
@@ -165,6 +169,66 @@ pub fn hits_part(id: &CampaignId) -> String {
 
 pub fn hit(id: &CampaignId, user: &UserId, n: u32) -> Key {
     Key::new(hits_part(id), format!("{user}#{n:02}"))
+}
+
+/// API tokens share one partition: there are few.
+pub const API_TOKENS: &str = "api_tokens";
+
+pub fn api_token(id: &str) -> Key {
+    Key::new(API_TOKENS, id)
+}
+
+pub const SESSION_PREFIX: &str = "session#";
+pub const SESSIONS_PREFIX: &str = "sessions#";
+
+/// Somebody who is signed in, by the digest of what their browser holds.
+pub fn session(digest: &str) -> Key {
+    Key::single(format!("{SESSION_PREFIX}{digest}"))
+}
+
+/// Which sessions somebody has.
+pub fn sessions_part(subject: &str) -> String {
+    format!("{SESSIONS_PREFIX}{subject}")
+}
+
+pub fn session_of(subject: &str, digest: &str) -> Key {
+    Key::new(sessions_part(subject), digest)
+}
+
+/// Shards of deeds that are not in the chain yet.
+pub const AUDIT_SHARDS: u32 = 4;
+
+pub const AUDIT_NEW_PREFIX: &str = "audit_new#";
+
+pub fn audit_new_part(shard: u32) -> String {
+    format!("{AUDIT_NEW_PREFIX}{shard}")
+}
+
+/// Where the chain of the audit trail ends.
+pub fn audit_head() -> Key {
+    Key::single("audit_head")
+}
+
+/// Where what is kept of the chain begins.
+pub fn audit_anchor() -> Key {
+    Key::single("audit_anchor")
+}
+
+/// Entries of one partition of the chain.
+const AUDIT_BUCKET: u64 = 1_000;
+
+/// An entry at its place in the chain, 15 digits, so that order of text is order of numbers.
+pub fn audit_entry(seq: u64) -> Key {
+    Key::new(format!("audit_log#{:012}", seq / AUDIT_BUCKET), format!("{seq:015}"))
+}
+
+/// What was done to an object: places in the chain.
+pub fn audit_of_part(object: &str) -> String {
+    format!("audit_of#{object}")
+}
+
+pub fn audit_of(object: &str, seq: u64) -> Key {
+    Key::new(audit_of_part(object), format!("{seq:015}"))
 }
 
 /// Shard of a subject: FNV-1a, stable for ever because it is stored in keys.

@@ -9,6 +9,8 @@
 //! | `faulty`, `stale_index` | engines around an engine, for tests: faults by a seed, indexes that lag |
 //! | `keys` | every key of both tables, nowhere else |
 //! | `users`, `events`, `attendance`, `campaigns`, `counts`, `idempotency` | repositories: items to model types, and the operations of a change |
+//! | `api_tokens`, `sessions` | who may call |
+//! | `audit` | who did what |
 //! | `tasks`, `leases` | durable work and who may do it |
 
 pub mod conformance;
@@ -21,7 +23,9 @@ pub mod stale_index;
 pub use engine::{Attrs, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Query, Range, Rows, Table, TransactError, Transaction};
 pub use rules::Rule;
 
+pub mod api_tokens;
 pub mod attendance;
+pub mod audit;
 pub mod campaigns;
 pub mod counts;
 pub mod events;
@@ -29,18 +33,22 @@ pub mod idempotency;
 pub mod keys;
 pub mod leases;
 pub mod repository;
+pub mod sessions;
 pub mod suppressions;
 pub mod tasks;
 pub mod templates;
 pub mod users;
 
+pub use api_tokens::ApiTokens;
 pub use attendance::Attendances;
+pub use audit::{Audit, ChainPoint};
 pub use campaigns::{Campaigns, LogEntry};
 pub use counts::{CountKind, Counts};
 pub use events::Events;
 pub use idempotency::{IdempotencyRows, Remembered};
 pub use leases::Leases;
 pub use repository::{from_item, rows_at, rows_count};
+pub use sessions::{Session, Sessions};
 pub use suppressions::Suppressions;
 pub use tasks::{Queue, Task, Tasks};
 pub use templates::Templates;
@@ -64,6 +72,9 @@ pub struct Store {
     pub idempotency: IdempotencyRows,
     pub tasks: Tasks,
     pub leases: Leases,
+    pub api_tokens: ApiTokens,
+    pub sessions: Sessions,
+    pub audit: Audit,
 }
 
 impl Store {
@@ -79,6 +90,9 @@ impl Store {
             idempotency: IdempotencyRows::new(engine.clone()),
             tasks: Tasks::new(engine.clone(), ids),
             leases: Leases::new(engine.clone()),
+            api_tokens: ApiTokens::new(engine.clone()),
+            sessions: Sessions::new(engine.clone()),
+            audit: Audit::new(engine.clone()),
             engine,
         }
     }

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
 use crate::freeze::moved;
@@ -31,7 +32,8 @@ impl App {
             self.schedule_task(&mut tx, &campaign);
         }
         self.campaign_insert(&mut tx, call, &campaign, campaign.status.as_str());
-        self.commit(call, tx, campaign).await?.map_err(unexpected)
+        let deed = Deed::new("campaign.drafted", keys::campaign_part(&campaign.id));
+        self.commit(call, deed, tx, campaign).await?.map_err(unexpected)
     }
 
     /// Another content and audience; only before the audience is frozen. A schedule stays.
@@ -86,7 +88,8 @@ impl App {
         let mut tx = Transaction::new();
         self.campaign_insert(&mut tx, call, &copy, "draft");
         self.campaign_note(&mut tx, call, &copy.id, "duplicated", Some(format!("from {id}")));
-        self.commit(call, tx, copy).await?.map_err(unexpected)
+        let deed = Deed::new("campaign.duplicated", keys::campaign_part(&copy.id)).and(keys::campaign_part(id));
+        self.commit(call, deed, tx, copy).await?.map_err(unexpected)
     }
 
     /// Only what was never sent can be deleted; a campaign that mailed somebody is a proof.
@@ -102,7 +105,7 @@ impl App {
         let mut tx = Transaction::new();
         tx.delete(Table::Email, keys::campaign(id)).when(editable()).or(Rule::CampaignMoved);
         self.store.counts.add(&mut tx, CountKind::Campaigns, id.as_str(), -1);
-        match self.commit(call, tx, ()).await? {
+        match self.commit(call, Deed::new("campaign.deleted", keys::campaign_part(id)), tx, ()).await? {
             Ok(()) => self.campaign_log_delete(id).await,
             Err(Rule::CampaignMoved) => Err(AppError::Contended),
             Err(rule) => Err(unexpected(rule)),
@@ -180,7 +183,8 @@ impl App {
             }
             let detail = campaign.scheduled_at.as_ref().filter(|_| what == "scheduled").map(ToString::to_string);
             self.campaign_note(&mut tx, call, id, what, detail);
-            match self.commit(call, tx, campaign).await? {
+            let deed = Deed::new(format!("campaign.{what}"), keys::campaign_part(id));
+            match self.commit(call, deed, tx, campaign).await? {
                 Ok(campaign) => return Ok(campaign),
                 Err(Rule::CampaignMoved) => {}
                 Err(rule) => return Err(unexpected(rule)),

@@ -16,11 +16,12 @@ use std::time::Duration;
 
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, DeliveryCounts, EmailAddress, Page, PageRequest, Rev, Role, User, UserFilter};
 use emcrm_search::{Kind, conditions_of};
-use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction};
+use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction, keys};
 use serde_json::json;
 
 pub use preflight::{LeftOut, Preflight, Preview, Sample};
 
+use crate::audit::Deed;
 use crate::render::Recipe;
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
@@ -45,7 +46,7 @@ impl App {
         let mut tx = Transaction::new();
         self.campaign_insert(&mut tx, call, &campaign, "created");
         self.freeze_later(&mut tx, &campaign.id);
-        match self.commit(call, tx, campaign).await? {
+        match self.commit(call, Deed::new("campaign.created", keys::campaign_part(&campaign.id)), tx, campaign).await? {
             Ok(campaign) => self.campaign_frozen(campaign.id).await,
             Err(rule) => Err(unexpected(rule)),
         }

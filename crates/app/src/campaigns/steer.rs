@@ -1,10 +1,11 @@
 //! What a person does to a campaign that has begun. Every step is one transaction with its line in the log.
 
 use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState, FieldErrors, Rev, Role};
-use emcrm_store::{Queue, Rule, Transaction};
+use emcrm_store::{Queue, Rule, Transaction, keys};
 use serde_json::json;
 
 use crate::app::{ATTEMPTS, back_off};
+use crate::audit::Deed;
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
 
@@ -71,7 +72,8 @@ impl App {
             }
             self.campaign_note(&mut tx, call, id, wanted, None);
             let campaign = Campaign { status: to, reason: None, finished_at, rev: Rev(old.rev.0 + 1), ..old };
-            match self.commit(call, tx, campaign).await? {
+            let deed = Deed::new(format!("campaign.{wanted}"), keys::campaign_part(id));
+            match self.commit(call, deed, tx, campaign).await? {
                 Ok(campaign) => return Ok(campaign),
                 Err(Rule::CampaignMoved) => {}
                 Err(Rule::CampaignUnknown) => return Err(AppError::CampaignUnknown),

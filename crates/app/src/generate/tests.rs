@@ -31,6 +31,7 @@ fn app() -> Arc<App> {
             lease_seconds: 30,
             mail_retry_seconds: 60,
             domain_limits: crate::DomainLimits::default(),
+            access: crate::AccessSettings::default(),
         },
     })
 }

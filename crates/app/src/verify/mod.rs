@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `report` | what can be found, and what is said about it |
 //! | `walk` | reading long lists in pages |
-//! | `events`, `users`, `campaigns`, `index`, `tasks` | the checks |
+//! | `events`, `users`, `campaigns`, `index`, `tasks`, `audit` | the checks |
 //!
 //! Lists are read in pages and in the order of their keys, so memory does not grow with the data: what is held is one number for each person who
 //! hosts something, and eight bytes for each mail of one campaign. Where a recount differs, the object is counted once more, strongly consistent and
@@ -13,6 +13,7 @@
 //! What cannot be seen, because the storage has no scan: claims and tombstones that nothing points to any more. A claim is looked up for each user,
 //! each event and each address of a ledger; a tombstone for each user and event that exists and for each attendance whose other side is gone.
 
+mod audit;
 mod campaigns;
 mod events;
 mod index;
@@ -52,6 +53,7 @@ pub async fn verify(app: &Arc<App>, repair: bool, progress: Progress<'_>) -> Res
     check.campaigns().await?;
     check.mail_lists().await?;
     check.tasks().await?;
+    check.audit().await?;
     if repair && check.report.total() > 0 {
         // What was mended may have to be searchable, and consequences of deletions are made up for.
         check.drain().await?;

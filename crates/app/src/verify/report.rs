@@ -31,6 +31,7 @@ pub struct Counted {
     pub deliveries: u64,
     /// Documents of the index.
     pub documents: u64,
+    pub audit_entries: u64,
 }
 
 /// One thing that is not as it must be.
@@ -110,6 +111,8 @@ pub enum FindingKind {
     DocumentStale,
     /// Tasks of the index do not get done.
     IndexBehind,
+    /// The audit trail is not what was written.
+    AuditChain,
 }
 
 impl FindingKind {

@@ -269,7 +269,7 @@ async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
     let subscriber = t.app.unsubscribe_open(token).await.unwrap().unwrap();
     assert_eq!((subscriber.email.as_ref().unwrap().as_str(), subscriber.suppressed), ("ann@example.org", None));
     for _ in 0..2 {
-        t.app.unsubscribe(&subscriber).await.unwrap();
+        t.app.unsubscribe(&call(), &subscriber).await.unwrap();
     }
     assert_eq!(t.app.unsubscribe_open(token).await.unwrap().unwrap().suppressed, Some(SuppressionReason::Unsubscribed));
     assert_eq!(t.app.suppression_list(&call(), PageRequest::first()).await.unwrap().total, 1);
@@ -283,8 +283,8 @@ async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
     let preflight = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
     assert_eq!((preflight.recipients, preflight.left_out["unsubscribed"].count, preflight.unsubscribe), (1, 1, true));
 
-    assert!(t.app.resubscribe(&subscriber).await.unwrap());
-    assert!(!t.app.resubscribe(&subscriber).await.unwrap());
+    assert!(t.app.resubscribe(&call(), &subscriber).await.unwrap());
+    assert!(!t.app.resubscribe(&call(), &subscriber).await.unwrap());
     let fourth = send(json!({})).await;
     assert_eq!(t.states(&fourth).await["ann@example.org"], DeliveryState::Sent);
     // A link of one purpose is none of another, and a guessed one is none at all.

@@ -126,6 +126,7 @@ fn app(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, mail: &Arc<Slow>) -> Ar
         lease_seconds: 30,
         mail_retry_seconds: 1,
         domain_limits: DomainLimits::default(),
+        access: emcrm_app::AccessSettings::default(),
     };
     let transport = Arc::new(SlowTransport(mail.clone()));
     App::new(AppParts { engine: engine.clone(), index: index.clone(), transport, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), settings })

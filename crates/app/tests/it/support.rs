@@ -53,6 +53,7 @@ impl TestApp {
             lease_seconds: 30,
             mail_retry_seconds: 60,
             domain_limits: emcrm_app::DomainLimits::default(),
+            access: emcrm_app::AccessSettings::default(),
         };
         let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(1)), settings };
         Self { app: App::new(parts), clock, mail }

@@ -6,7 +6,7 @@ use emcrm_model::{Attendance, AttendanceDraft, User};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::auth::{Auth, Editor, Viewer};
+use crate::auth::{Auth, CheckIn, Editor, SeeEvent, Viewer};
 use crate::http::answer::{MessageOut, tagged, tagged_unless_known};
 use crate::http::path::{AttendanceAt, EventAt, UserAt};
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
@@ -127,7 +127,7 @@ pub async fn create(auth: Auth<Editor>, body: JsonBody) -> Answer {
 #[utoipa::path(get, path = "/attend/{user_id}/{event_id}", tag = "Attendance", operation_id = "attendance_get",
     params(("user_id" = String, Path, description = "Id of the person"), ("event_id" = String, Path, description = "Id of the event")),
     responses((status = 200, description = "The attendance", body = AttendanceOut)))]
-pub async fn get(auth: Auth<Viewer>, AttendanceAt(at): AttendanceAt, headers: HeaderMap) -> Answer {
+pub async fn get(auth: Auth<SeeEvent>, AttendanceAt(at): AttendanceAt, headers: HeaderMap) -> Answer {
     let attendance = auth.app().attendance_get(auth.read(), &at.0, &at.1).await?;
     tagged_unless_known(&headers, attendance.rev, &AttendanceOut::from(attendance))
 }
@@ -136,7 +136,7 @@ pub async fn get(auth: Auth<Viewer>, AttendanceAt(at): AttendanceAt, headers: He
 #[utoipa::path(patch, path = "/attend/{user_id}/{event_id}", tag = "Attendance", operation_id = "attendance_change", request_body = AttendancePatchIn,
     params(("user_id" = String, Path, description = "Id of the person"), ("event_id" = String, Path, description = "Id of the event")),
     responses((status = 200, description = "The stored attendance", body = AttendanceOut)))]
-pub async fn patch(auth: Auth<Editor>, AttendanceAt(at): AttendanceAt, body: JsonBody) -> Answer {
+pub async fn patch(auth: Auth<CheckIn>, AttendanceAt(at): AttendanceAt, body: JsonBody) -> Answer {
     let attended = AttendanceDraft::parse_patch(&body.value)?;
     let attendance = auth.app().attendance_change(&auth.write(&body)?, &at.0, &at.1, attended).await?;
     tagged(attendance.rev, &AttendanceOut::from(attendance))
@@ -166,7 +166,7 @@ pub async fn of_user(auth: Auth<Viewer>, UserAt(user): UserAt, mut query: QueryR
 #[utoipa::path(get, path = "/attend/event/{event_id}", tag = "Attendance", operation_id = "attendance_of_event",
     params(("event_id" = String, Path, description = "Id of the event"), PageQuery, ExpandQuery),
     responses((status = 200, description = "A page of attendances", body = PageOut<AttendeeOut>)))]
-pub async fn of_event(auth: Auth<Viewer>, EventAt(event): EventAt, mut query: QueryReader) -> Answer {
+pub async fn of_event(auth: Auth<SeeEvent>, EventAt(event): EventAt, mut query: QueryReader) -> Answer {
     let page = query.page();
     let with_users = query.choice("expand", &[("user", ())]).is_some();
     query.check_page(&page)?;

@@ -12,6 +12,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::http::gate::Allowance;
+
 /// What a handler can fail with.
 #[derive(Debug)]
 pub enum ApiError {
@@ -28,6 +30,9 @@ pub struct Problem {
     code: &'static str,
     detail: Detail,
     retry_after: Option<u32>,
+    allowance: Option<Allowance>,
+    /// What a 401 asks for.
+    challenge: Option<&'static str>,
     /// For the log, never for the client.
     cause: Option<String>,
 }
@@ -104,10 +109,16 @@ pub(crate) fn not_found() -> ApiError {
 
 impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
-        Self { status, code, detail: Detail::Text(detail.into()), retry_after: None, cause: None }
+        Self { status, code, detail: Detail::Text(detail.into()), retry_after: None, allowance: None, challenge: None, cause: None }
     }
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
+    }
+    pub(crate) fn allowance(self, allowance: Allowance) -> Self {
+        Self { allowance: Some(allowance), ..self }
+    }
+    pub(crate) fn challenge(self, challenge: &'static str) -> Self {
+        Self { challenge: Some(challenge), ..self }
     }
     fn cause(self, cause: String) -> Self {
         Self { cause: Some(cause), ..self }
@@ -120,7 +131,7 @@ impl Problem {
     }
     fn invalid(at: &'static str, faults: FieldErrors) -> Self {
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Self { status, code: "validation_error", detail: Detail::Fields { at, faults }, retry_after: None, cause: None }
+        Self { status, code: "validation_error", detail: Detail::Fields { at, faults }, retry_after: None, allowance: None, challenge: None, cause: None }
     }
 }
 
@@ -146,6 +157,7 @@ fn of_app(error: AppError) -> Problem {
         AppError::EventUnknown => with(StatusCode::NOT_FOUND, "event_not_found"),
         AppError::AttendanceUnknown => with(StatusCode::NOT_FOUND, "attendance_not_found"),
         AppError::CampaignUnknown => with(StatusCode::NOT_FOUND, "email_request_not_found"),
+        AppError::TokenUnknown => with(StatusCode::NOT_FOUND, "token_not_found"),
         AppError::TemplateUnknown => with(StatusCode::NOT_FOUND, "template_not_found"),
         AppError::SuppressionUnknown => with(StatusCode::NOT_FOUND, "suppression_not_found"),
         AppError::NothingThere(_) => with(StatusCode::NOT_FOUND, "nothing_there"),
@@ -254,6 +266,12 @@ impl IntoResponse for Problem {
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allowance) = self.allowance {
+            allowance.write(response.headers_mut());
+        }
+        if let Some(challenge) = self.challenge {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));

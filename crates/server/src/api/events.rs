@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::error::ApiError;
 use super::users::{SORT_MAX, TEXT_MAX};
-use crate::auth::{Auth, Editor, Viewer};
+use crate::auth::{Auth, Editor, SeeEvent, Viewer};
 use crate::http::answer::{MessageOut, tagged, tagged_unless_known};
 use crate::http::path::EventAt;
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
@@ -178,7 +178,7 @@ pub async fn create(auth: Auth<Editor>, body: JsonBody) -> Answer {
 /// One event, by id or slug.
 #[utoipa::path(get, path = "/events/{id}", tag = "Events", operation_id = "event_get",
     params(("id" = String, Path, description = "Id or slug of the event")), responses((status = 200, description = "The event", body = EventOut)))]
-pub async fn get(auth: Auth<Viewer>, EventAt(id): EventAt, headers: HeaderMap) -> Answer {
+pub async fn get(auth: Auth<SeeEvent>, EventAt(id): EventAt, headers: HeaderMap) -> Answer {
     let event = auth.app().event_get(auth.read(), id.as_str()).await?;
     tagged_unless_known(&headers, event.rev, &EventOut::from(event))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use emcrm_app::{App, AppParts, AppSettings, DomainLimits};
+use emcrm_app::{AccessSettings, App, AppParts, AppSettings, DomainLimits};
 use emcrm_mail::{Notifications, Outbox, SmtpTransport, Transport};
 use emcrm_model::{Clock, RandomIds, SystemClock};
 use emcrm_search::{Index, SearchError, TantivyIndex};
@@ -143,6 +143,11 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
         domain_limits: DomainLimits { connections: config.mail.domain_connections, rate: config.mail.domain_rate },
+        access: AccessSettings {
+            session_hours: config.auth.token_expiry_hours,
+            session_idle_minutes: config.auth.session_idle_minutes,
+            audit_days: config.app.audit_days,
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::section;
-use super::setting::{HostName, HttpUrl, LogFormat, LogLevel, Role, Seconds, Secret, Zone};
+use super::setting::{HostName, HttpUrl, LogFormat, LogLevel, Names, Networks, Rate, Role, Seconds, Secret, Zone};
 
 section! {
     /// The server itself.
@@ -28,6 +28,20 @@ section! {
         "APP_DATA_DIR" => data_dir: PathBuf = "./data",
         /// Where people reach this installation, such as `https://crm.example.org`. Used in links of mails.
         "APP_PUBLIC_URL" => public_url: Option<HttpUrl> = "",
+        /// Names by which this installation may be asked for, besides that of `APP_PUBLIC_URL`, `localhost` and plain addresses, such as `crm.internal,crm`. `*` allows any: only behind a proxy that checks.
+        "APP_ALLOWED_HOSTS" => allowed_hosts: Option<Names> = "",
+        /// Networks of proxies whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`.
+        "APP_TRUSTED_PROXIES" => trusted_proxies: Option<Networks> = "",
+        /// Reads a second of each signed-in caller; five times as many in a burst. 0: no limit. Without sign-in there is none.
+        "APP_LIMIT_READS" => limit_reads: Rate = "100",
+        /// Writes a second of each signed-in caller; five times as many in a burst. 0: no limit. Without sign-in there is none.
+        "APP_LIMIT_WRITES" => limit_writes: Rate = "50",
+        /// Requests a second to pages that are for everybody, of each address; five times as many in a burst. 0: no limit.
+        "APP_LIMIT_PUBLIC" => limit_public: Rate = "20",
+        /// Attempts to sign in, and wrong tokens, a minute of each address. 0: no limit.
+        "APP_LIMIT_SIGN_INS" => limit_sign_ins: Rate = "20",
+        /// Days that the audit trail is kept. Without it: for ever.
+        "APP_AUDIT_DAYS" => audit_days: Option<u32> = "",
         /// Key that authenticates cursors and links, 32 or more characters. Without it one is made in the data folder at the first start; several processes on one storage need the same.
         "APP_SECRET_KEY" => secret_key: Option<Secret> = "",
         /// What this process does: answer requests, run tasks, or both.

@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use emcrm_mail::{BadSmtpSettings, SmtpSettings};
+use emcrm_oidc::IssuerSettings;
 
-use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, OpensearchConfig, OpensearchMode, SearchEngine};
+use super::{Config, ConfigError, DbEngine, LogFormat, MailTransport, OpensearchConfig, OpensearchMode, SearchEngine, Secret};
 
 #[cfg(feature = "aws")]
 mod patience {
@@ -178,11 +179,75 @@ impl Config {
         Ok(Listen { address: SocketAddr::new(loopback, port), note: Some(note) })
     }
 
+    /// The issuer whom people sign in with; none without sign-in.
+    pub fn issuer(&self) -> Option<IssuerSettings> {
+        let auth = &self.auth;
+        if !auth.enabled {
+            return None;
+        }
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.reveal().to_owned());
+        let mut issuer = match (&auth.cognito_user_pool_id, &auth.issuer) {
+            (Some(pool), _) => IssuerSettings::cognito(self.auth_region(), pool, auth.cognito_client_id.as_ref()?, secret(&auth.cognito_client_secret)),
+            (None, Some(issuer)) => IssuerSettings::of(issuer.as_str(), auth.client_id.as_ref()?, secret(&auth.client_secret)),
+            (None, None) => return None,
+        };
+        issuer.algorithm = auth.jwt_algorithm.0;
+        issuer.audience.clone_from(&auth.audience);
+        issuer.jwks_url = auth.jwks_url.as_ref().map(|url| url.as_str().to_owned());
+        if let Some(claim) = &auth.groups_claim {
+            issuer.groups_claim.clone_from(claim);
+        }
+        if let Some(scopes) = &auth.scopes {
+            issuer.scopes = scopes.split_whitespace().map(str::to_owned).collect();
+        }
+        Some(issuer)
+    }
+
+    fn sign_in_faults(&self) -> Vec<String> {
+        let auth = &self.auth;
+        let mut faults = Vec::new();
+        match (&auth.cognito_user_pool_id, &auth.issuer) {
+            (None, None) => {
+                faults.push(
+                    "AUTH_ISSUER: needed, because AUTH_ENABLED is true; or AUTH_COGNITO_USER_POOL_ID; allowed: an address like https://login.example.org"
+                        .to_owned(),
+                );
+            }
+            (Some(_), Some(_)) => faults.push("AUTH_ISSUER: not allowed together with AUTH_COGNITO_USER_POOL_ID: people sign in with one issuer".to_owned()),
+            (Some(pool), None) => {
+                if !pool.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')) {
+                    faults.push("AUTH_COGNITO_USER_POOL_ID: the value is not allowed; allowed: an id like eu-central-1_AbCdEfGhI".to_owned());
+                }
+                if auth.cognito_client_id.is_none() {
+                    faults.push("AUTH_COGNITO_CLIENT_ID: needed, because AUTH_COGNITO_USER_POOL_ID is set".to_owned());
+                }
+            }
+            (None, Some(issuer)) => {
+                if auth.client_id.is_none() {
+                    faults.push("AUTH_CLIENT_ID: needed, because AUTH_ISSUER is set".to_owned());
+                }
+                if !is_safe(issuer.as_str()) {
+                    faults.push("AUTH_ISSUER: only https is allowed, but for an issuer on this machine: tokens and the client's secret go there".to_owned());
+                }
+            }
+        }
+        match &self.app.public_url {
+            None if self.listen().is_ok_and(|listen| !listen.address.ip().is_loopback()) => {
+                faults.push("APP_PUBLIC_URL: needed, because AUTH_ENABLED is true: the issuer sends people back there; allowed: an address like https://crm.example.org".to_owned());
+            }
+            Some(url) if !is_safe(url.as_str()) => {
+                faults.push("APP_PUBLIC_URL: only https is allowed with AUTH_ENABLED, but for this machine: sessions would travel in clear".to_owned());
+            }
+            _ => {}
+        }
+        faults
+    }
+
     /// Faults that show only in several keys together, and choices that this build does not have.
     pub(super) fn check_together(&self) -> Result<(), ConfigError> {
         let mut faults = Vec::new();
         if self.auth.enabled {
-            faults.push("AUTH_ENABLED: true is not allowed, because this build has no sign-in; allowed: false".to_owned());
+            faults.extend(self.sign_in_faults());
         }
         let storage = self.storage();
         if storage.engine == DbEngine::Dynamodb {
@@ -226,4 +291,16 @@ impl Config {
         }
         if faults.is_empty() { Ok(()) } else { Err(ConfigError(faults)) }
     }
+}
+
+/// Encrypted on its way, or not on its way at all.
+fn is_safe(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else { return false };
+    let local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    };
+    url.scheme() == "https" || local
 }

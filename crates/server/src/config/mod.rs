@@ -34,7 +34,8 @@ pub use db::DbConfig;
 pub use mail::MailConfig;
 pub use search::{OpensearchConfig, SearchConfig};
 pub use setting::{
-    DbEngine, HostName, HttpUrl, IndexAlias, LogFormat, LogLevel, MailTransport, OpensearchMode, Role, SearchEngine, Seconds, Secret, Sender, Setting, Zone,
+    DbEngine, Groups, HostName, HttpUrl, IndexAlias, LogFormat, LogLevel, MailTransport, Names, Networks, OpensearchMode, Rate, Role, RoleName, SearchEngine,
+    Seconds, Secret, Sender, Setting, TokenAlgorithm, Zone,
 };
 
 use reader::Reader;

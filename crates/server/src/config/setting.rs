@@ -96,6 +96,79 @@ impl Setting for Seconds {
     }
 }
 
+/// How often something may happen; 0 for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate(pub u32);
+
+impl Setting for Rate {
+    const ALLOWED: &'static str = "a whole number, 0 to 100000";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number <= 100_000).map(Self)
+    }
+}
+
+/// Names of hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names(pub Vec<String>);
+
+impl Setting for Names {
+    const ALLOWED: &'static str = "names of hosts, separated by commas, or *";
+    fn parse(text: &str) -> Option<Self> {
+        let names: Vec<String> = text.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty()).collect();
+        let good = |name: &String| name == "*" || name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        (!names.is_empty() && names.iter().all(good)).then_some(Self(names))
+    }
+}
+
+/// Networks, as addresses with the length of their prefix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Networks(pub Vec<ipnet::IpNet>);
+
+impl Setting for Networks {
+    const ALLOWED: &'static str = "networks such as 10.0.0.0/8 or single addresses, separated by commas";
+    fn parse(text: &str) -> Option<Self> {
+        let network = |part: &str| part.parse().ok().or_else(|| part.parse::<std::net::IpAddr>().ok().map(ipnet::IpNet::from));
+        text.split(',').map(|part| network(part.trim())).collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+/// What a group of the issuer may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Groups(pub Vec<(String, emcrm_model::Grant)>);
+
+impl Setting for Groups {
+    const ALLOWED: &'static str = "group=role, separated by commas; roles are viewer, editor, sender, admin and checkin:{event id}";
+    fn parse(text: &str) -> Option<Self> {
+        let pair = |part: &str| {
+            let (group, grant) = part.rsplit_once('=')?;
+            (!group.trim().is_empty()).then_some((group.trim().to_owned(), emcrm_model::Grant::parse(grant.trim())?))
+        };
+        text.split(',').filter(|part| !part.trim().is_empty()).map(pair).collect::<Option<Vec<_>>>().map(Self)
+    }
+}
+
+/// One of the roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleName(pub emcrm_model::Role);
+
+impl Setting for RoleName {
+    const ALLOWED: &'static str = "viewer, editor, sender, admin";
+    fn parse(text: &str) -> Option<Self> {
+        emcrm_model::Role::parse(text).map(Self)
+    }
+}
+
+/// How accepted tokens are signed: always with a key that the issuer publishes, never with a secret that both sides know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenAlgorithm(pub emcrm_oidc::Algorithm);
+
+impl Setting for TokenAlgorithm {
+    const ALLOWED: &'static str = "RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA";
+    fn parse(text: &str) -> Option<Self> {
+        if text.starts_with("HS") { None } else { text.parse().ok().map(Self) }
+    }
+}
+
 /// Something that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

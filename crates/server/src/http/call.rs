@@ -31,6 +31,14 @@ pub trait Fingerprint {
     fn rev(&self) -> Option<&str> {
         None
     }
+    /// Whether a page of another site could have sent it without asking first.
+    fn is_form(&self) -> bool {
+        false
+    }
+    /// What a form of our pages shows.
+    fn csrf(&self) -> Option<&str> {
+        None
+    }
 }
 
 impl Fingerprint for JsonBody {

@@ -15,12 +15,25 @@ use axum::response::{IntoResponse, Response};
 use futures::FutureExt;
 use tower::Service;
 
+use super::gate::{Gate, class_of_path};
 use super::gzip;
 use super::metrics::HttpMetrics;
 use super::request::RequestInfo;
 use crate::api::error::{Cause, Problem};
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What browsers are told about pages, besides what a page says itself.
+const PAGE_HEADERS: [(HeaderName, HeaderValue); 6] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'; form-action 'none'; base-uri 'none'")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("permissions-policy"), HeaderValue::from_static("camera=(), microphone=(), geolocation=(), payment=(), usb=()")),
+];
+/// Two years, as browsers' lists ask for.
+const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000; includeSubDomains");
 
 /// Limits of the edge.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +48,7 @@ pub struct Limits {
 #[derive(Clone)]
 pub struct Edge {
     router: Router,
+    gate: Arc<Gate>,
     shared: Arc<Shared>,
 }
 
@@ -60,7 +74,7 @@ impl Drop for InHand<'_> {
 
 impl Edge {
     /// `id_prefix` tells this process's request ids from those of others.
-    pub fn new(router: Router, limits: Limits, id_prefix: u32) -> Self {
+    pub fn new(router: Router, limits: Limits, gate: Arc<Gate>, id_prefix: u32) -> Self {
         let shared = Shared {
             limits,
             in_hand: AtomicUsize::new(0),
@@ -69,7 +83,7 @@ impl Edge {
             id_prefix,
             id_next: AtomicU64::new(1),
         };
-        Self { router, shared: Arc::new(shared) }
+        Self { router, gate, shared: Arc::new(shared) }
     }
 
     /// From now on connections are closed after the answer in hand.
@@ -86,11 +100,12 @@ impl Edge {
         let started = Instant::now();
         let shared = &*self.shared;
         let id = sane_id(request.headers()).unwrap_or_else(|| shared.next_id());
-        let info = Arc::new(RequestInfo::new(id, peer.map(|peer| peer.ip())));
+        let client = self.gate.client(peer, request.headers());
+        let info = Arc::new(RequestInfo::new(id, peer.map(|peer| peer.ip()), client));
         let method = request.method().clone();
         let gzip_accepted = gzip::is_accepted(request.headers());
 
-        let mut response = match shared.enter(&request) {
+        let mut response = match shared.enter(&request).and_then(|in_hand| self.admit(&request, &info).map(|()| in_hand)) {
             Ok(_in_hand) => self.route(request, &info).await,
             Err(problem) => problem.into_response(),
         };
@@ -100,9 +115,21 @@ impl Edge {
                 response = gzip::compressed(response).await;
             }
         }
-        shared.finish(&mut response, &info);
+        shared.finish(&mut response, &info, self.gate.https());
         shared.note(&response, &info, &method, started.elapsed());
         response
+    }
+
+    /// Whoever watches the process knows it by its address.
+    fn admit<B>(&self, request: &Request<B>, info: &RequestInfo) -> Result<(), Problem> {
+        let path = request.uri().path();
+        if !path.starts_with("/health") {
+            self.gate.check_host(request.headers(), request.uri())?;
+        }
+        if let Some(class) = class_of_path(path) {
+            let _ = info.allowance.set(self.gate.count_address(class, info.client)?);
+        }
+        Ok(())
     }
 
     async fn route<B>(&self, request: Request<B>, info: &Arc<RequestInfo>) -> Response
@@ -150,8 +177,19 @@ impl Shared {
         Ok(in_hand)
     }
 
-    fn finish(&self, response: &mut Response, info: &RequestInfo) {
+    fn finish(&self, response: &mut Response, info: &RequestInfo, https: bool) {
         let headers = response.headers_mut();
+        if let Some(Some(allowance)) = info.allowance.get() {
+            allowance.write(headers);
+        }
+        if headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html")) {
+            for (name, value) in PAGE_HEADERS {
+                headers.entry(name).or_insert(value);
+            }
+        }
+        if https {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HSTS);
+        }
         headers.insert(X_REQUEST_ID, info.id.clone());
         headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));

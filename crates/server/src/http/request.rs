@@ -8,6 +8,7 @@ use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use emcrm_model::Actor;
 
+use super::gate::Allowance;
 use crate::api::error::ApiError;
 
 /// Shared between the edge and the handler of one request.
@@ -17,14 +18,18 @@ pub struct RequestInfo {
     pub id: HeaderValue,
     /// Who is connected; none in tests without a socket.
     pub peer: Option<IpAddr>,
+    /// Who asks: the same, or whom a proxy of ours speaks for.
+    pub client: Option<IpAddr>,
     /// Set by the first extractor of a handler.
     pub(crate) route: OnceLock<MatchedPath>,
     pub(crate) actor: OnceLock<Actor>,
+    /// How the caller stands against the limits.
+    pub(crate) allowance: OnceLock<Option<Allowance>>,
 }
 
 impl RequestInfo {
-    pub(crate) fn new(id: HeaderValue, peer: Option<IpAddr>) -> Self {
-        Self { id, peer, route: OnceLock::new(), actor: OnceLock::new() }
+    pub(crate) fn new(id: HeaderValue, peer: Option<IpAddr>, client: Option<IpAddr>) -> Self {
+        Self { id, peer, client, route: OnceLock::new(), actor: OnceLock::new(), allowance: OnceLock::new() }
     }
     pub fn id(&self) -> &str {
         self.id.to_str().unwrap_or_default()

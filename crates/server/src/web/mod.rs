@@ -9,6 +9,7 @@
 //! | `frame` | what happens around every page: errors, sign-in, toasts |
 //! | `shell` | what every page of the application has around it |
 //! | `home` | the first page |
+//! | `sign_in` | signing in and out |
 //! | `unsubscribe` | what readers do by the links in their mails |
 //! | `tracking` | pixels and links of campaigns that track |
 
@@ -18,6 +19,7 @@ pub mod frame;
 pub mod home;
 pub mod pages;
 pub mod shell;
+pub mod sign_in;
 pub mod templates;
 pub mod tracking;
 pub mod unsubscribe;
@@ -29,7 +31,7 @@ use crate::router::ApiState;
 use templates::Template;
 
 /// Templates by place, one line each; the lists stand beside the code that uses them.
-static TEMPLATES: &[&[Template]] = &[pages::TEMPLATES, shell::TEMPLATES, home::TEMPLATES, unsubscribe::TEMPLATES];
+static TEMPLATES: &[&[Template]] = &[pages::TEMPLATES, shell::TEMPLATES, home::TEMPLATES, sign_in::TEMPLATES, unsubscribe::TEMPLATES];
 
 /// Routes of pages, one line for each place; the OpenAPI document does not describe them.
 pub fn routes() -> Router<ApiState> {
@@ -40,4 +42,5 @@ pub fn routes() -> Router<ApiState> {
         .route("/t/c/{token}", get(tracking::click))
         .merge(shell::routes())
         .merge(home::routes())
+        .merge(sign_in::routes())
 }

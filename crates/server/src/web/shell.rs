@@ -95,14 +95,13 @@ pub struct Toast {
 impl Shell {
     pub fn of<R: NeededRole>(auth: &Auth<R>, state: &ApiState, place: Place) -> Self {
         let actor = &auth.read().actor;
-        let role = actor.role();
         Self {
             name: state.settings.name.clone(),
             place,
             account: account(actor),
-            may: May { edit: role >= Role::Editor, send: role >= Role::Sender, administer: role >= Role::Admin },
+            may: May { edit: actor.may(Role::Editor), send: actor.may(Role::Sender), administer: actor.may(Role::Admin) },
             theme: auth.cookie(THEME).and_then(known_theme),
-            csrf: auth.csrf(),
+            csrf: auth.csrf().to_owned(),
             toast: auth.cookie(FLASH).and_then(toast),
             locale: auth.locale().word(),
             zone: zone(auth),
@@ -118,7 +117,15 @@ impl Shell {
 
 fn account(actor: &Actor) -> Option<Account> {
     match actor {
-        Actor::System | Actor::Local => None,
+        Actor::Staff(caller) | Actor::Token(caller) => {
+            let letters = caller.label.split(|c: char| !c.is_alphanumeric()).filter_map(|word| word.chars().next()).take(2);
+            Some(Account {
+                name: caller.label.clone(),
+                role: actor.role().map_or("no role", Role::as_str),
+                initials: letters.flat_map(char::to_uppercase).collect(),
+            })
+        }
+        Actor::System | Actor::Local | Actor::Public => None,
     }
 }
 

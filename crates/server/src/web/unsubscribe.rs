@@ -4,6 +4,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
+use emcrm_app::Call;
 use emcrm_app::suppressions::Subscriber;
 use emcrm_model::SuppressionReason;
 use serde::Serialize;
@@ -39,12 +40,13 @@ pub async fn page(_: Open, State(state): State<ApiState>, PathText(token): PathT
 }
 
 /// Unsubscribes, or takes it back where the form says so.
-pub async fn act(_: Open, State(state): State<ApiState>, PathText(token): PathText, form: Form) -> Result<Response, ApiError> {
+pub async fn act(Open(info): Open, State(state): State<ApiState>, PathText(token): PathText, form: Form) -> Result<Response, ApiError> {
     let Some(subscriber) = state.app.unsubscribe_open(&token).await? else { return not_valid(&state.settings.name) };
+    let call = Call::public(info.client, info.id());
     if form.value("wants") == Some("mail") {
-        state.app.resubscribe(&subscriber).await?;
+        state.app.resubscribe(&call, &subscriber).await?;
     } else {
-        state.app.unsubscribe(&subscriber).await?;
+        state.app.unsubscribe(&call, &subscriber).await?;
     }
     match state.app.unsubscribe_open(&token).await? {
         Some(subscriber) => show(&state, &token, &subscriber, true),

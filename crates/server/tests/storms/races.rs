@@ -205,6 +205,7 @@ async fn without_the_guards_every_race_goes_wrong() {
         lease_seconds: 30,
         mail_retry_seconds: 60,
         domain_limits: emcrm_app::DomainLimits::default(),
+        access: emcrm_app::AccessSettings::default(),
     };
     let clock = Arc::new(SystemClock);
     let parts = AppParts {

@@ -81,6 +81,7 @@ impl Town {
                 lease_seconds: 30,
                 mail_retry_seconds: 60,
                 domain_limits: crate::DomainLimits::default(),
+                access: crate::AccessSettings::default(),
             },
         })
     }

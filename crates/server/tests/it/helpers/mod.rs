@@ -12,7 +12,9 @@ use axum::http::{HeaderMap, Method, Request, StatusCode};
 use emcrm_app::{App, AppParts, AppSettings, Worker};
 use emcrm_mail::{Mailbox, Outbox, Transport};
 use emcrm_model::{FixedClock, SeededIds};
+use emcrm_server::auth::{Access, AccessSettings};
 use emcrm_server::http::edge::{Edge, Limits};
+use emcrm_server::http::gate::{Gate, GateSettings};
 use emcrm_server::router::{ApiSettings, ApiState, router};
 use emcrm_store::Engine;
 use http_body_util::BodyExt;
@@ -47,6 +49,12 @@ pub struct Options {
     pub public_url: Option<&'static str>,
     /// On tables as an earlier service made them.
     pub earlier: bool,
+    /// Names that are answered to, and how often somebody may ask.
+    pub gate: GateSettings,
+    /// Whom people sign in with.
+    pub access: AccessSettings,
+    /// Instead of [`NOW`].
+    pub now: Option<jiff::Timestamp>,
 }
 
 impl Default for Options {
@@ -58,6 +66,9 @@ impl Default for Options {
             transport: None,
             public_url: None,
             earlier: false,
+            gate: GateSettings::default(),
+            access: AccessSettings::default(),
+            now: None,
         }
     }
 }
@@ -71,7 +82,7 @@ impl TestApp {
     pub async fn with(options: Options, routes: impl FnOnce(ApiState) -> Router) -> Self {
         let pair = if options.earlier { Pair::earlier().await } else { Pair::open().await };
         let folder = tempfile::tempdir().unwrap();
-        let clock = Arc::new(FixedClock::new(NOW.parse().unwrap()));
+        let clock = Arc::new(FixedClock::new(options.now.unwrap_or_else(|| NOW.parse().unwrap())));
         let kept_clock = clock.clone();
         let settings = AppSettings {
             secret_key: [7; 32],
@@ -83,6 +94,7 @@ impl TestApp {
             lease_seconds: 15,
             mail_retry_seconds: 1,
             domain_limits: emcrm_app::DomainLimits::default(),
+            access: emcrm_app::AccessSettings::default(),
         };
         let app = App::new(AppParts {
             engine: options.engine.unwrap_or(pair.engine),
@@ -94,8 +106,10 @@ impl TestApp {
         });
         let metrics_token = options.metrics_token.map(|token| emcrm_server::config::Setting::parse(token).unwrap());
         let settings = ApiSettings { name: "EMCRM".to_owned(), metrics_token, auth_region: "us-east-1".to_owned() };
-        let state = ApiState::new(app.clone(), settings);
-        let edge = Edge::new(routes(state.clone()), options.limits, 7);
+        let gate = Arc::new(Gate::new(options.gate));
+        let access = Access::new(AccessSettings { public_url: options.public_url.map(str::to_owned), ..options.access }, gate.clone(), &app).unwrap();
+        let state = ApiState::new(app.clone(), settings, Arc::new(access));
+        let edge = Edge::new(routes(state.clone()), options.limits, gate, 7);
         Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
     }
 

@@ -1,0 +1,74 @@
+//! The issuer's keys, kept. A key that is not known is asked for, but not more often than every few seconds: whoever sends made-up key ids must not make us a
+//! nuisance to the issuer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
+use tokio::sync::Mutex;
+
+use crate::{Oidc, OidcError};
+
+/// Keys are asked for anew after this, even when all are known: one may have been withdrawn.
+const KEPT: Duration = Duration::from_hours(1);
+/// Least time between two questions.
+const PACE: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(crate) struct Keys(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    set: Option<(Instant, Arc<JwkSet>)>,
+    asked: Option<Instant>,
+}
+
+fn find(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
+    let signs = |key: &&Jwk| !matches!(key.common.public_key_use, Some(PublicKeyUse::Encryption));
+    match kid {
+        Some(kid) => set.keys.iter().filter(signs).find(|key| key.common.key_id.as_deref() == Some(kid)).cloned(),
+        // Without a name there must be nothing to choose from.
+        None if set.keys.len() == 1 => set.keys.first().filter(signs).cloned(),
+        None => None,
+    }
+}
+
+impl Oidc {
+    /// The key of this name; none when the issuer has none.
+    pub(crate) async fn key(&self, kid: Option<&str>) -> Result<Option<Jwk>, OidcError> {
+        let mut kept = self.keys.0.lock().await;
+        if let Some((at, set)) = &kept.set
+            && at.elapsed() < KEPT
+            && let Some(key) = find(set, kid)
+        {
+            return Ok(Some(key));
+        }
+        let old = kept.set.as_ref().map(|(_, set)| set.clone());
+        if kept.asked.is_some_and(|at| at.elapsed() < PACE) {
+            return match old {
+                Some(set) => Ok(find(&set, kid)),
+                None => Err(OidcError::Unavailable("its keys could not be read a moment ago".to_owned())),
+            };
+        }
+        kept.asked = Some(Instant::now());
+        let asked = match &self.settings.jwks_url {
+            Some(url) => self.http.get::<JwkSet>(url).await,
+            None => match self.metadata().await {
+                Ok(metadata) => self.http.get::<JwkSet>(&metadata.jwks_uri).await,
+                Err(error) => Err(error),
+            },
+        };
+        match (asked, old) {
+            (Ok(set), _) => {
+                let key = find(&set, kid);
+                kept.set = Some((Instant::now(), Arc::new(set)));
+                Ok(key)
+            }
+            (Err(error), Some(set)) => {
+                tracing::warn!(%error, "the issuer's keys could not be read again; the old ones are used");
+                Ok(find(&set, kid))
+            }
+            (Err(error), None) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Which issuer, which client, what is accepted.
+
+pub use jsonwebtoken::Algorithm;
+
+/// Settings of one issuer.
+#[derive(Clone)]
+pub struct IssuerSettings {
+    /// As in `iss` of its tokens, without a slash at the end.
+    pub issuer: String,
+    /// Where its keys are, when not where its own document says.
+    pub jwks_url: Option<String>,
+    pub client_id: String,
+    /// None: a public client.
+    pub client_secret: Option<String>,
+    /// Signature algorithm of accepted tokens. Only one, so that no token can choose.
+    pub algorithm: Algorithm,
+    /// What is asked for at sign-in.
+    pub scopes: Vec<String>,
+    /// The claim that holds somebody's groups.
+    pub groups_claim: String,
+    /// What access tokens are for, besides the client itself.
+    pub audience: Option<String>,
+    /// A Cognito user pool: access tokens name the client in `client_id`, and signing out has parameters of its own.
+    pub cognito: bool,
+}
+
+/// The secret stays out of logs.
+impl std::fmt::Debug for IssuerSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuerSettings").field("issuer", &self.issuer).field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+impl IssuerSettings {
+    /// A Cognito user pool by its id and region.
+    pub fn cognito(region: &str, pool: &str, client_id: &str, client_secret: Option<String>) -> Self {
+        Self {
+            issuer: format!("https://cognito-idp.{region}.amazonaws.com/{pool}"),
+            jwks_url: None,
+            client_id: client_id.to_owned(),
+            client_secret,
+            algorithm: Algorithm::RS256,
+            scopes: ["openid", "email", "profile"].map(str::to_owned).to_vec(),
+            groups_claim: "cognito:groups".to_owned(),
+            audience: None,
+            cognito: true,
+        }
+    }
+
+    /// Any other issuer.
+    pub fn of(issuer: &str, client_id: &str, client_secret: Option<String>) -> Self {
+        Self {
+            issuer: issuer.trim_end_matches('/').to_owned(),
+            groups_claim: "groups".to_owned(),
+            cognito: false,
+            ..Self::cognito("", "", client_id, client_secret)
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Who a request comes from: a token, a session, or, without sign-in, whoever is on this machine.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, StatusCode, header};
+use emcrm_app::sessions::{IssuerTokens, OpenSession, SignedIn};
+use emcrm_app::{App, Call};
+use emcrm_model::{Actor, Caller};
+use emcrm_oidc::{Claims, Grant, IssuerSettings, Oidc, OidcError, TokenKind};
+
+use super::cookies::{CookieName, Cookies};
+use super::roles::Roles;
+use crate::api::error::{ApiError, Problem};
+use crate::config::Config;
+use crate::http::gate::{Class, Gate};
+
+/// Settings of who may call.
+#[derive(Debug, Clone, Default)]
+pub struct AccessSettings {
+    /// Whom people sign in with; none: nobody has to.
+    pub issuer: Option<IssuerSettings>,
+    pub roles: Roles,
+    /// Where people reach this installation.
+    pub public_url: Option<String>,
+}
+
+impl AccessSettings {
+    pub fn of(config: &Config) -> Self {
+        let auth = &config.auth;
+        let roles = Roles { groups: auth.roles.as_ref().map(|groups| groups.0.clone()).unwrap_or_default(), default: auth.default_role.map(|role| role.0) };
+        Self { issuer: config.issuer(), roles, public_url: config.app.public_url.as_ref().map(|url| url.as_str().to_owned()) }
+    }
+}
+
+/// Decides who calls.
+pub struct Access {
+    pub(crate) sign_in: Option<SignIn>,
+    pub(crate) cookies: Cookies,
+    pub(crate) public_url: Option<String>,
+    pub(crate) gate: Arc<Gate>,
+}
+
+/// Signing in.
+pub(crate) struct SignIn {
+    pub(crate) oidc: Oidc,
+    pub(crate) roles: Roles,
+}
+
+/// How somebody is known.
+#[derive(Debug, Clone)]
+pub(crate) enum By {
+    /// Nobody has to sign in.
+    Nothing,
+    /// A token in a header, which no page of another site can send.
+    Token,
+    /// A cookie, which the browser sends with whatever asks for it.
+    Session(Box<OpenSession>),
+}
+
+/// Somebody who is known.
+#[derive(Debug, Clone)]
+pub(crate) struct Known {
+    pub(crate) actor: Actor,
+    pub(crate) by: By,
+}
+
+const WHO: &str = "Bearer realm=\"EMCRM\"";
+const WRONG: &str = "Bearer realm=\"EMCRM\", error=\"invalid_token\"";
+
+fn unauthorized(challenge: &'static str, detail: &'static str) -> ApiError {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).challenge(challenge).into()
+}
+
+pub(crate) fn issuer_unavailable(error: &OidcError) -> ApiError {
+    Problem::unavailable("sign_in_unavailable", "Signing in is not possible right now.", 5, error.to_string()).into()
+}
+
+impl Access {
+    pub fn new(settings: AccessSettings, gate: Arc<Gate>, app: &App) -> Result<Self, OidcError> {
+        let AccessSettings { issuer, roles, public_url } = settings;
+        let sign_in = match issuer {
+            Some(issuer) => Some(SignIn { oidc: Oidc::new(issuer, app.clock.clone())?, roles }),
+            None => None,
+        };
+        let secure = public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
+        Ok(Self { sign_in, cookies: Cookies { secure }, public_url, gate })
+    }
+
+    /// Whoever calls, or an answer that says what is missing. All refusals of a token look the same: why is for the log.
+    pub(crate) async fn identify(self: &Arc<Self>, app: &Arc<App>, headers: &HeaderMap, from: Option<IpAddr>) -> Result<Known, ApiError> {
+        let bearer = headers.get(header::AUTHORIZATION);
+        if let (Some(value), true) = (bearer, self.sign_in.is_some() || bearer.is_some_and(|value| is_ours(value.as_bytes()))) {
+            let value = value.to_str().unwrap_or_default();
+            let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")).map(|(_, token)| token.trim());
+            let actor = match token {
+                Some(token) if token.starts_with(emcrm_app::api_tokens::PREFIX) => app.token_caller(token).await?,
+                Some(token) => self.issuer_caller(token).await?,
+                None => None,
+            };
+            return match actor {
+                Some(actor) => Ok(Known { actor, by: By::Token }),
+                None => {
+                    self.gate.count_address(Class::SignIn, from)?;
+                    Err(unauthorized(WRONG, "The token is not valid."))
+                }
+            };
+        }
+        if self.sign_in.is_none() {
+            return Ok(Known { actor: Actor::Local, by: By::Nothing });
+        }
+        match self.session(app, headers).await? {
+            Some(open) => {
+                let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
+                Ok(Known { actor, by: By::Session(Box::new(open)) })
+            }
+            None => Err(unauthorized(WHO, "Sign in, or send a token.")),
+        }
+    }
+
+    pub(crate) fn caller(&self, subject: &str, label: &str, groups: &[String]) -> Caller {
+        let grant = self.sign_in.as_ref().and_then(|sign_in| sign_in.roles.of(groups));
+        Caller { name: format!("staff:{subject}"), label: label.to_owned(), grant }
+    }
+
+    async fn issuer_caller(&self, token: &str) -> Result<Option<Actor>, ApiError> {
+        let Some(sign_in) = &self.sign_in else { return Ok(None) };
+        match sign_in.oidc.verify(token, TokenKind::Bearer).await {
+            Ok(Claims { subject, label, groups, .. }) => Ok(Some(Actor::Staff(self.caller(&subject, &label, &groups)))),
+            Err(OidcError::Token(reason)) => {
+                tracing::info!(%reason, "a token was refused");
+                Ok(None)
+            }
+            Err(error) => Err(issuer_unavailable(&error)),
+        }
+    }
+
+    /// The session that the browser holds. When the issuer should be asked anew, that happens beside the request.
+    pub(crate) async fn session(self: &Arc<Self>, app: &Arc<App>, headers: &HeaderMap) -> Result<Option<OpenSession>, ApiError> {
+        let Some(cookie) = self.cookies.read(headers, CookieName::Session) else { return Ok(None) };
+        let Some(open) = app.session_open(&cookie).await? else { return Ok(None) };
+        if app.session_is_stale(&open) {
+            let (access, app, open) = (self.clone(), app.clone(), open.clone());
+            tokio::spawn(async move {
+                if let Err(error) = access.refresh(&app, &open).await {
+                    tracing::warn!(%error, "a session could not be refreshed");
+                }
+            });
+        }
+        Ok(Some(open))
+    }
+
+    /// Asks the issuer whether it still vouches for somebody. Where it says no the session is over; where it does not answer the session goes on, until it is old.
+    pub(crate) async fn refresh(&self, app: &App, open: &OpenSession) -> Result<bool, emcrm_app::AppError> {
+        let Some(sign_in) = &self.sign_in else { return Ok(false) };
+        let Some(IssuerTokens { refresh: Some(refresh), .. }) = app.session_tokens(open) else { return Ok(false) };
+        if !app.session_refresh_begin(open).await? {
+            return Ok(true);
+        }
+        let answer = match sign_in.oidc.refresh(&refresh).await {
+            Ok(grant) => self.vouched(grant, open, &refresh).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(who) => {
+                app.session_refreshed(open, who).await?;
+                Ok(true)
+            }
+            Err(OidcError::Unavailable(reason)) => {
+                tracing::warn!(reason, "the issuer could not be asked about a session");
+                app.session_refresh_later(open).await?;
+                Ok(true)
+            }
+            Err(reason) => {
+                tracing::info!(%reason, "the issuer does not vouch for a session any more");
+                app.session_end(&Call::system(), open).await?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What a refreshed grant says. An id token may be left out; where there is one it must be of the same person.
+    async fn vouched(&self, grant: Grant, open: &OpenSession, used: &str) -> Result<SignedIn, OidcError> {
+        let (session, refused) = (&open.session, || OidcError::Refused("the token is of somebody else".to_owned()));
+        let Some(sign_in) = &self.sign_in else { return Err(refused()) };
+        let (label, groups, id) = match grant.id_token {
+            Some(id) => {
+                let claims = sign_in.oidc.verify(&id, TokenKind::Refreshed).await?;
+                if claims.subject != session.subject {
+                    return Err(refused());
+                }
+                (claims.label, claims.groups, Some(id))
+            }
+            None => (session.label.clone(), session.groups.clone(), None),
+        };
+        let tokens = IssuerTokens {
+            id: id.unwrap_or_default(),
+            access: grant.access_token,
+            // Without a new one the old one stays good (RFC 6749, section 6).
+            refresh: grant.refresh_token.or_else(|| Some(used.to_owned())),
+        };
+        Ok(SignedIn { subject: session.subject.clone(), label, groups, tokens, refresh_in: grant.expires_in })
+    }
+}
+
+/// Whether a header carries a token that was made here. Without sign-in others are not looked at: a proxy may have put them there.
+fn is_ours(value: &[u8]) -> bool {
+    let prefix = emcrm_app::api_tokens::PREFIX.as_bytes();
+    value.windows(prefix.len()).any(|part| part == prefix)
+}
