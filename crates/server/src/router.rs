@@ -142,6 +142,8 @@ fn undescribed() -> Router<ApiState> {
         .route("/docs/{file}", get(docs::swagger_file))
         .route("/redoc", get(docs::redoc))
         .route("/redoc/{file}", get(docs::redoc_file))
+        // Beside the POST of the same path: two routers with fallbacks cannot share one.
+        .route("/auth/logout", get(crate::web::sign_in::leave))
 }
 
 /// The router with everything in it.

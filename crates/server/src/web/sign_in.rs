@@ -19,7 +19,7 @@ use crate::web_form::Form;
 pub static TEMPLATES: &[Template] = templates!["public/signin.html", "public/signout.html"];
 
 pub fn routes() -> Router<ApiState> {
-    Router::new().route("/app/signin", get(page)).route("/app/signout", post(sign_out_form)).route("/auth/logout", get(leave))
+    Router::new().route("/app/signin", get(page)).route("/app/signout", post(sign_out_form))
 }
 
 #[derive(Serialize)]
