@@ -50,6 +50,8 @@ pub enum AppError {
     CapacityTooLow { attendees: i64 },
     #[error("The email request is {now}, so it cannot be {wanted}")]
     CampaignState { now: CampaignState, wanted: &'static str },
+    #[error("{now} people match now, and not {was} as before; look at them again before sending")]
+    AudienceChanged { was: u64, now: u64 },
 
     #[error("The cursor is not one that this list gave out")]
     BadCursor,

@@ -20,7 +20,8 @@
 //! | `api_tokens`, `sessions`, `sealing` | who may call, and values that only this installation can open |
 //! | `privacy` | what is held about a person: all of it, and none of it |
 //! | `drain` | has waiting tasks done, for programs that are not a server |
-//! | `health` | what is reachable, what waits |
+//! | `health`, `dead_letters` | what is reachable, what waits, what was given up |
+//! | `outbox` | mails that became files |
 //! | `app`, `call`, `error`, `cursor`, `paging` | the seams, who calls, what can go wrong, where a list goes on |
 
 pub mod adopt;
@@ -35,6 +36,7 @@ pub mod call;
 pub mod campaigns;
 mod cascade;
 mod cursor;
+pub mod dead_letters;
 pub mod drain;
 pub mod error;
 pub mod events;
@@ -45,6 +47,7 @@ pub mod health;
 pub mod indexing;
 pub mod links;
 pub mod mail_templates;
+pub mod outbox;
 mod paging;
 mod privacy;
 pub mod render;
@@ -65,7 +68,7 @@ pub use app::{AccessSettings, App, AppParts, AppSettings};
 pub use attendance::Attendee;
 pub use audit::ChainFault;
 pub use call::{Call, Idempotency};
-pub use campaigns::{LeftOut, Preflight, Preview, Sample};
+pub use campaigns::{Audience, LeftOut, Preflight, Preview, Progress, Sample, Seen};
 pub use error::AppError;
 pub use events::EventList;
 pub use health::{Backlog, Health, QueueBacklog};

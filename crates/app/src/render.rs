@@ -176,3 +176,8 @@ pub(crate) fn insert_at_end(html: &mut String, what: &str) {
     let at = html.rfind("</body>").or_else(|| html.rfind("</BODY>")).unwrap_or(html.len());
     html.insert_str(at, what);
 }
+
+/// Safe to show in a frame of its own: no scripts, no forms, no frames.
+pub(crate) fn clean(html: &str) -> String {
+    ammonia::Builder::default().add_generic_attributes(["style", "align", "width", "height", "bgcolor"]).clean(html).to_string().trim().to_owned()
+}

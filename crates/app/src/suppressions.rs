@@ -1,6 +1,6 @@
 //! Addresses that must not be mailed: the list, and what people do by the links in their mails.
 
-use emcrm_model::{CampaignId, CampaignKind, EmailAddress, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
+use emcrm_model::{CampaignId, CampaignKind, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
 use emcrm_store::{CountKind, Rule, Suppressions, Transaction, keys};
 
 use crate::app::{ATTEMPTS, back_off};
@@ -30,6 +30,39 @@ pub struct Subscriber {
     pub suppressed: Option<SuppressionReason>,
 }
 
+/// Lines of one import.
+pub const IMPORT_MAX: usize = 5_000;
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SuppressionImport {
+    /// Put on the list, or kept there for a graver reason.
+    pub taken: usize,
+    /// On the list before.
+    pub known: usize,
+    pub faults: Vec<ImportFault>,
+}
+
+/// A line that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportFault {
+    /// From 1.
+    pub line: usize,
+    /// Its beginning.
+    pub text: String,
+    pub message: String,
+}
+
+fn import_line(text: &str) -> Result<(EmailAddress, SuppressionReason), String> {
+    let mut parts = text.splitn(3, [',', ';', '\t']).map(|part| part.trim().trim_matches('"').trim());
+    let address = parts.next().unwrap_or_default();
+    let email = EmailAddress::parse(address).map_err(|error| error.to_string())?;
+    let word = parts.next().unwrap_or_default().to_lowercase();
+    let reason = if word.is_empty() { Some(SuppressionReason::Manual) } else { SuppressionReason::parse(&word) };
+    let words = || SuppressionReason::ALL.map(SuppressionReason::as_str).join(", ");
+    reason.map(|reason| (email, reason)).ok_or_else(|| format!("the reason \u{201c}{word}\u{201d} is not one of: {}", words()))
+}
+
 /// A complaint outweighs everything, so that nothing lesser can be taken away with it.
 fn weight(reason: SuppressionReason) -> u8 {
     match reason {
@@ -56,6 +89,30 @@ impl App {
     pub async fn suppression_get(&self, call: &Call, address: &EmailAddress) -> Result<Suppression, AppError> {
         call.require(Role::Viewer)?;
         self.store.suppressions.get(address).await?.ok_or(AppError::SuppressionUnknown)
+    }
+
+    /// Puts the addresses of a text on the list, one a line, each with a reason behind a comma where it has one: what a spreadsheet or another service gives.
+    /// Faulty lines are named and do not keep the others out.
+    pub async fn suppression_import(&self, call: &Call, text: &str) -> Result<SuppressionImport, AppError> {
+        call.require(Role::Sender)?;
+        let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())).filter(|(_, line)| !line.is_empty()).collect();
+        if lines.len() > IMPORT_MAX {
+            return Err(FieldErrors::one("text", "too_long", format!("must have at most {IMPORT_MAX} lines; there are {}", lines.len())).into());
+        }
+        let mut done = SuppressionImport::default();
+        self.audit(call, Deed::new("suppression.imported", "").with(format!("{} lines", lines.len()))).await?;
+        for (line, text) in lines {
+            match import_line(text) {
+                Ok((email, reason)) => match self.suppress(&email, reason, None, None).await? {
+                    Suppressed::Already => done.known += 1,
+                    Suppressed::New | Suppressed::Graver => done.taken += 1,
+                },
+                // The first line of an export names its columns.
+                Err(_) if line == 1 && !text.contains('@') => {}
+                Err(message) => done.faults.push(ImportFault { line, text: text.chars().take(100).collect(), message }),
+            }
+        }
+        Ok(done)
     }
 
     /// Puts an address on the list, by hand.
@@ -192,5 +249,20 @@ impl App {
             }
         }
         Err(AppError::Contended)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_an_import_is_an_address_with_or_without_a_reason() {
+        let read = |text| import_line(text).map(|(email, reason)| (email.as_str().to_owned(), reason.as_str()));
+        assert_eq!(read("ann@example.org"), Ok(("ann@example.org".to_owned(), "manual")));
+        assert_eq!(read("\"ann@example.org\", Bounced, 2026-01-01T00:00:00Z,,note"), Ok(("ann@example.org".to_owned(), "bounced")));
+        assert_eq!(read("ann@example.org;complained"), Ok(("ann@example.org".to_owned(), "complained")));
+        assert!(read("nobody").is_err());
+        assert!(read("ann@example.org,because").unwrap_err().contains("because"));
     }
 }

@@ -9,17 +9,20 @@
 //! | `smtp` | SMTP with kept connections |
 //! | `report` | what comes back after a mail was taken |
 //! | `outbox` | files in a folder, the default |
+//! | `opened` | a finished mail, taken apart for a reader |
 
 pub mod conformance;
 mod header;
 pub mod message;
+pub mod opened;
 pub mod outbox;
 pub mod report;
 pub mod smtp;
 pub mod transport;
 
 pub use message::{BuildError, Mailbox, Message, message_id};
-pub use outbox::Outbox;
+pub use opened::Opened;
+pub use outbox::{Filed, FiledPage, Outbox};
 pub use report::{DELIVERY_HEADER, NotificationError, Notifications, Report, ReportKind};
 pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode};
 pub use transport::{Connection, Handover, MailError, Receipt, Transport};

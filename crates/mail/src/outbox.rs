@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +13,9 @@ use sha2::{Digest, Sha256};
 
 use crate::message::hex;
 use crate::transport::{Connection, Handover, MailError, Receipt, Transport};
+
+/// Bytes of a file that are read for a list.
+const HEAD: u64 = 16 * 1024;
 
 /// Writes each mail as one `.eml` file that any mail program opens: `20260102T030405678Z-anna@example.org-0123456789abcdef.eml`.
 ///
@@ -81,8 +84,50 @@ impl Transport for Outbox {
         .await
     }
 
+    fn outbox(&self) -> Option<&Outbox> {
+        Some(self)
+    }
+
     fn name(&self) -> &'static str {
         "outbox"
+    }
+}
+
+/// A mail in the folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filed {
+    /// Its file. Names order mails by time.
+    pub name: String,
+    /// The first bytes of the file: at least the headers of an ordinary mail.
+    pub head: Vec<u8>,
+}
+
+/// Some mails of the folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FiledPage {
+    pub mails: Vec<Filed>,
+    /// Mails in the folder.
+    pub total: usize,
+    /// More of them are older than the last one here.
+    pub more: bool,
+}
+
+impl Outbox {
+    /// The newest mails that are older than the file `before`, at most `limit`. A folder that was not made yet is empty.
+    pub async fn list(&self, before: Option<String>, limit: usize) -> Result<FiledPage, MailError> {
+        self.reading(move |shared| shared.list(before.as_deref(), limit)).await
+    }
+
+    /// A mail as it was written. Only names that this folder gives to mails lead to a file.
+    pub async fn read(&self, name: String) -> Result<Option<Vec<u8>>, MailError> {
+        self.reading(move |shared| shared.read(&name)).await
+    }
+
+    async fn reading<T: Send + 'static>(&self, work: impl FnOnce(&Shared) -> io::Result<T> + Send + 'static) -> Result<T, MailError> {
+        let shared = Arc::clone(&self.shared);
+        let done = tokio::task::spawn_blocking(move || work(&shared).map_err(|error| format!("the outbox folder cannot be read: {error}")));
+        let done = done.await.unwrap_or_else(|_| Err("reading the outbox was cut short".to_owned()));
+        done.map_err(|cause| MailError::Unavailable { cause })
     }
 }
 
@@ -138,6 +183,50 @@ impl Shared {
         Ok(name)
     }
 
+    fn list(&self, before: Option<&str>, limit: usize) -> io::Result<FiledPage> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(FiledPage::default()),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // A link could lead anywhere.
+            if entry.file_type()?.is_file() {
+                names.extend(entry.file_name().into_string().ok().filter(|name| is_mail(name)));
+            }
+        }
+        names.sort_unstable_by(|a, b| b.cmp(a));
+        let total = names.len();
+        let mut older = names.into_iter().filter(|name| before.is_none_or(|before| name.as_str() < before));
+        let wanted: Vec<String> = older.by_ref().take(limit).collect();
+        let mut mails = Vec::with_capacity(wanted.len());
+        for name in wanted {
+            let mut head = Vec::new();
+            match fs::File::open(self.dir.join(&name)) {
+                Ok(file) => file.take(HEAD).read_to_end(&mut head)?,
+                // Somebody tidied up meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            mails.push(Filed { name, head });
+        }
+        Ok(FiledPage { mails, total, more: older.next().is_some() })
+    }
+
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        if !is_mail(name) {
+            return Ok(None);
+        }
+        let path = self.dir.join(name);
+        match fs::symlink_metadata(&path) {
+            Ok(found) if !found.is_file() => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            found => found?,
+        };
+        fs::read(path).map(Some)
+    }
+
     /// Year to millisecond as the digits of a number.
     fn now(&self) -> u64 {
         let now = self.clock.now().to_zoned_datetime(TimeZone::UTC);
@@ -159,6 +248,12 @@ fn name(time: u64, to: &str, hash: u64) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '+' | '@' | '-') { c.to_ascii_lowercase() } else { '_' };
     let to: String = to.chars().take(100).map(safe).collect();
     format!("{date:08}T{clock:09}Z-{to}-{hash:016x}.eml")
+}
+
+/// Whether [`name`] can have made this name: it has no way out of the folder.
+fn is_mail(name: &str) -> bool {
+    let safe = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'+' | b'@' | b'-');
+    name.bytes().all(safe) && parse_name(name).is_some()
 }
 
 /// Hash and time of a name that [`name`] made.

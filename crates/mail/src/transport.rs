@@ -2,6 +2,8 @@
 
 use async_trait::async_trait;
 
+use crate::outbox::Outbox;
+
 /// What is handed over: the envelope and the finished bytes of the message (CRLF line ends, RFC 5322).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handover {
@@ -63,6 +65,10 @@ pub trait Transport: Send + Sync + 'static {
     async fn health(&self) -> Result<(), MailError>;
     /// Whether what is handed over is encrypted on its way; none: it does not leave this machine, or it is not known.
     fn encrypted(&self) -> Option<bool> {
+        None
+    }
+    /// The folder that mails end up in, where they do not leave: they can be read in it.
+    fn outbox(&self) -> Option<&Outbox> {
         None
     }
     /// `outbox`, `smtp`, `ses`.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::events::parse_zone;
 use crate::ids::ID_MAX;
-use crate::{BodyFormat, CampaignKind, DateTime, EventId, FieldErrors, Fields, Tracking, UserFilter};
+use crate::{BodyFormat, Campaign, CampaignKind, DateTime, EventId, FieldErrors, Fields, Tracking, UserFilter};
 
 /// Everything of a campaign that a client may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,9 +71,23 @@ impl MailContent {
         if text.as_deref().is_some_and(|text| text.len() > Self::BODY_MAX) {
             f.fault("body", "string_too_long", format!("must have at most {} bytes", Self::BODY_MAX));
         }
-        let formats = [("text", BodyFormat::Text), ("markdown", BodyFormat::Markdown), ("html", BodyFormat::Html)];
-        let body_format = f.optional_choice("bodyFormat", &formats).unwrap_or_default();
+        let body_format = f.optional_choice("bodyFormat", &BodyFormat::ALL.map(|format| (format.as_str(), format))).unwrap_or_default();
         subject.zip(text).map(|(subject, body)| Self { subject, body, body_format })
+    }
+}
+
+impl From<&Campaign> for CampaignDraft {
+    fn from(campaign: &Campaign) -> Self {
+        Self {
+            filter: campaign.filter.clone(),
+            subject: campaign.subject.clone(),
+            body: campaign.body.clone(),
+            body_format: campaign.body_format,
+            rate: campaign.rate,
+            kind: campaign.kind,
+            event_id: campaign.event_id.clone(),
+            tracking: campaign.tracking,
+        }
     }
 }
 

@@ -171,3 +171,15 @@ pub enum BodyFormat {
     Markdown,
     Html,
 }
+
+impl BodyFormat {
+    pub const ALL: [Self; 3] = [Self::Text, Self::Markdown, Self::Html];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Markdown => "markdown",
+            Self::Html => "html",
+        }
+    }
+}

@@ -29,6 +29,9 @@ impl Queue {
             Self::Default => "default",
         }
     }
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|queue| queue.as_str() == text)
+    }
 }
 
 /// A piece of work.
@@ -182,6 +185,19 @@ impl Tasks {
     pub async fn dead(&self, queue: Queue, limit: u32) -> Result<Vec<Task>, EngineError> {
         let query = Query { range: Range::All, ..Query::table(Table::Main, keys::dead_part(queue.as_str())) }.limit(limit);
         Ok(self.engine.query(query).await?.items.into_iter().map(|item| Task::of(queue, item)).collect())
+    }
+
+    /// One dead letter.
+    pub async fn dead_letter(&self, queue: Queue, id: &str) -> Result<Option<Task>, EngineError> {
+        let item = self.engine.get(Table::Main, &Key::new(keys::dead_part(queue.as_str()), id)).await?;
+        Ok(item.map(|item| Task::of(queue, item)))
+    }
+
+    /// Throws a dead letter away: what it was about is never done. One that is gone already is no error.
+    pub async fn forget(&self, queue: Queue, id: &str) -> Result<(), EngineError> {
+        let mut tx = Transaction::new();
+        tx.delete(Table::Main, Key::new(keys::dead_part(queue.as_str()), id));
+        settle(self.engine.transact(tx).await)
     }
 
     /// Puts a dead letter back to work.

@@ -77,6 +77,19 @@ impl App {
         self.campaign_frozen(campaign.id).await
     }
 
+    /// The same for somebody who was told how many people match: refused where that is not true any more.
+    pub async fn campaign_send_to(&self, call: &Call, id: &CampaignId, matching: u64) -> Result<Campaign, AppError> {
+        call.require(Role::Sender)?;
+        let campaign = self.campaign_get(call, id).await?;
+        if campaign.status.is_editable() {
+            let now = self.audience(call, &campaign.filter).await?.total;
+            if now != matching {
+                return Err(AppError::AudienceChanged { was: matching, now });
+            }
+        }
+        self.campaign_send(call, id).await
+    }
+
     /// A new draft with the same content and audience.
     pub async fn campaign_duplicate(&self, call: &Call, id: &CampaignId) -> Result<Campaign, AppError> {
         call.require(Role::Sender)?;

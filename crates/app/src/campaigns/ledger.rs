@@ -1,6 +1,6 @@
 //! The ledger: who is mailed, and what became of it.
 
-use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, Page, PageRequest, Position, Role, UserId};
+use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, Page, PageRequest, Position, Role, User, UserId};
 use emcrm_store::{Campaigns, IndexName, Key, Query, Table, keys, rows_count};
 
 use crate::{App, AppError, Call};
@@ -9,32 +9,27 @@ use crate::{App, AppError, Call};
 const LEDGER_SCAN_MAX: usize = 300_000;
 
 impl App {
-    /// The ledger, in the order of user ids. `NothingThere` when it is empty.
-    pub async fn deliveries_of_campaign(
-        &self,
-        call: &Call,
-        id: &CampaignId,
-        page: PageRequest,
-        state: Option<DeliveryState>,
-    ) -> Result<Page<Delivery>, AppError> {
+    /// The ledger, in the order of user ids; only rows in one of these states, if any are named. `NothingThere` when it is empty.
+    pub async fn deliveries_of_campaign(&self, call: &Call, id: &CampaignId, page: PageRequest, states: &[DeliveryState]) -> Result<Page<Delivery>, AppError> {
         call.require(Role::Viewer)?;
         let nothing = AppError::NothingThere("No emails found for this request");
         let Some(campaign) = self.store.campaigns.get(id).await? else { return Err(nothing) };
         let list = format!("deliveries/{id}");
-        match state {
-            None if campaign.total_recipients == 0 => Err(nothing),
-            None => self.page(&list, Campaigns::deliveries(id), &page, campaign.total_recipients, Campaigns::read_delivery).await,
-            Some(state) => {
-                let total = campaign.counts.get(state).max(0) as u64;
-                if total == 0 {
-                    return Err(nothing);
-                }
-                self.deliveries_in(&format!("{list}/{}", state.as_str()), id, &page, state, total).await
+        if states.is_empty() {
+            if campaign.total_recipients == 0 {
+                return Err(nothing);
             }
+            return self.page(&list, Campaigns::deliveries(id), &page, campaign.total_recipients, Campaigns::read_delivery).await;
         }
+        let total = states.iter().map(|state| campaign.counts.get(*state).max(0) as u64).sum();
+        if total == 0 {
+            return Err(nothing);
+        }
+        let names: Vec<&str> = states.iter().map(|state| state.as_str()).collect();
+        self.deliveries_in(&format!("{list}/{}", names.join("+")), id, &page, states, total).await
     }
 
-    async fn deliveries_in(&self, list: &str, id: &CampaignId, page: &PageRequest, state: DeliveryState, total: u64) -> Result<Page<Delivery>, AppError> {
+    async fn deliveries_in(&self, list: &str, id: &CampaignId, page: &PageRequest, states: &[DeliveryState], total: u64) -> Result<Page<Delivery>, AppError> {
         let (mut after, mut skip, number) = match &page.position {
             Position::Cursor(cursor) => (Some(self.open_position(list, cursor)?), 0, 1),
             Position::Number(number) if number.saturating_mul(page.size) > PageRequest::DEEPEST => return Err(AppError::TooDeep),
@@ -48,7 +43,7 @@ impl App {
             for item in rows.items {
                 let key = item.key.clone();
                 let delivery = Campaigns::read_delivery(item)?;
-                if delivery.status != state {
+                if !states.contains(&delivery.status) {
                     continue;
                 }
                 if skip > 0 {
@@ -70,6 +65,13 @@ impl App {
                 None => return Ok(Page { items, total, page: number, size: page.size, next: None }),
             }
         }
+    }
+
+    /// The people of these rows, in their order; none where somebody was deleted.
+    pub async fn deliveries_people(&self, call: &Call, rows: &[Delivery]) -> Result<Vec<Option<User>>, AppError> {
+        call.require(Role::Viewer)?;
+        let ids: Vec<UserId> = rows.iter().map(|row| row.user_id.clone()).collect();
+        Ok(self.store.users.get_many(&ids).await?)
     }
 
     /// A person's mails, newest first. `NothingThere` when there is none.

@@ -6,10 +6,12 @@
 //! | `steer` | pause, resume, cancel, retry |
 //! | `preflight` | what sending would do, and test mails |
 //! | `ledger` | who is mailed, and what became of it |
+//! | `progress` | how far it is, and how fast it goes |
 
 mod drafts;
 mod ledger;
 mod preflight;
+mod progress;
 mod steer;
 
 use std::time::Duration;
@@ -19,7 +21,8 @@ use emcrm_search::{Kind, conditions_of};
 use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction, keys};
 use serde_json::json;
 
-pub use preflight::{LeftOut, Preflight, Preview, Sample};
+pub use preflight::{Audience, LeftOut, Preflight, Preview, Sample};
+pub use progress::{Progress, Seen};
 
 use crate::audit::Deed;
 use crate::render::Recipe;

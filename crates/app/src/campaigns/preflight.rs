@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use emcrm_model::{CampaignDraft, CampaignKind, EmailAddress, FieldErrors, Role, User, UserId};
+use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Role, User, UserFilter, UserId};
 use emcrm_search::{Kind, conditions_of};
 
 use super::SETTLE_WAIT;
-use crate::render::{Filled, Prepared, Recipe};
-use crate::template::RenderError;
+use crate::render::{Filled, Prepared, Recipe, clean};
+use crate::template::{Content, RenderError};
 use crate::{App, AppError, Call};
 
 /// Recipients shown in a preview.
@@ -38,6 +38,17 @@ pub struct Preview {
     /// Cleaned of everything that could run.
     pub html: Option<String>,
     pub warnings: Vec<String>,
+}
+
+/// Whom a filter selects now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audience {
+    /// People who match.
+    pub total: u64,
+    /// The index knows every change that was made before, so the figure is exact.
+    pub settled: bool,
+    /// The first of them.
+    pub people: Vec<User>,
 }
 
 /// People who would not get the mail, for one reason.
@@ -102,14 +113,31 @@ impl Preflight {
 }
 
 impl App {
+    /// How many people a filter selects, and the first of them.
+    pub async fn audience(&self, call: &Call, filter: &UserFilter) -> Result<Audience, AppError> {
+        call.require(Role::Viewer)?;
+        let settled = self.index_settled(SETTLE_WAIT).await?;
+        let total = self.index.count(Kind::User, conditions_of(filter)).await?;
+        let ids = self.index.walk(Kind::User, conditions_of(filter), None, PREVIEW_RECIPIENTS).await?;
+        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+        let people = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| filter.matches(user)).collect();
+        Ok(Audience { total, settled, people })
+    }
+
+    /// One person's mail as this campaign says it, whether or not it was sent to them.
+    pub async fn campaign_mail(&self, call: &Call, id: &CampaignId, user: &UserId) -> Result<Sample, AppError> {
+        let campaign = self.campaign_get(call, id).await?;
+        let user = self.user_get(call, user).await?;
+        let prepared = self.prepare(&Recipe::of(&campaign)).await?;
+        let filled = self.fill(&prepared, None, &user).map_err(|error| FieldErrors::one("body", "template", error.to_string()))?;
+        Ok(sample(user, filled))
+    }
+
     /// What sending would do, in short. Nothing is stored and nothing is sent.
     pub async fn campaign_preview(&self, call: &Call, draft: CampaignDraft) -> Result<Preview, AppError> {
         call.require(Role::Viewer)?;
         let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
-        let total = self.audience_count(&draft.filter).await?.unwrap_or(0);
-        let ids = self.index.walk(Kind::User, conditions_of(&draft.filter), None, PREVIEW_RECIPIENTS).await?;
-        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
-        let recipients: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| draft.filter.matches(user)).collect();
+        let Audience { total, people: recipients, .. } = self.audience(call, &draft.filter).await?;
         let mut warnings = Vec::new();
         let nobody = nobody();
         // The first for whom it can be made; nobody's values otherwise.
@@ -216,12 +244,11 @@ impl App {
 
     fn look_at_mail(&self, prepared: &Prepared, user: &User, found: &mut Preflight) -> Option<&'static str> {
         match self.fill(prepared, None, user) {
-            Ok(Filled { content, .. }) => {
+            Ok(filled) => {
                 if found.samples.len() < SAMPLES {
-                    let size = content.text.len() + content.html.as_ref().map_or(0, String::len);
+                    let size = filled.content.text.len() + filled.content.html.as_ref().map_or(0, String::len);
                     found.largest = found.largest.max(size);
-                    let html = content.html.map(|html| clean(&html));
-                    found.samples.push(Sample { user: user.clone(), subject: content.subject, text: content.text, html });
+                    found.samples.push(sample(user.clone(), filled));
                 }
                 None
             }
@@ -285,9 +312,9 @@ fn worth_saying(subject: &str, text: &str) -> Vec<String> {
     warnings
 }
 
-/// Safe to show inside a page of ours: no scripts, no forms, no frames.
-fn clean(html: &str) -> String {
-    ammonia::Builder::default().add_generic_attributes(["style", "align", "width", "height", "bgcolor"]).clean(html).to_string().trim().to_owned()
+fn sample(user: User, filled: Filled) -> Sample {
+    let Content { subject, text, html } = filled.content;
+    Sample { user, subject, text, html: html.map(|html| clean(&html)) }
 }
 
 /// Somebody to show a mail for where nobody matches.

@@ -176,7 +176,7 @@ async fn who_lacks_a_value_is_left_out_and_the_ledger_says_why() {
     t.settle().await;
     let states = t.states(&campaign).await;
     assert_eq!((states["ann@example.org"], states["ben@example.org"]), (DeliveryState::Sent, DeliveryState::Skipped));
-    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), Some(DeliveryState::Skipped)).await.unwrap();
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[DeliveryState::Skipped]).await.unwrap();
     assert_eq!(rows.items[0].error.as_deref(), Some("no value for user.company"));
     clean(&t).await;
 }
@@ -438,4 +438,49 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
     let signed = emcrm_app::links::Signed { user: ben.id, ..click.clone() };
     t.app.hit_note(&signed, emcrm_app::tracking::HitKind::Click, "Mozilla/5.0 (X11)").await.unwrap();
     assert_eq!(t.app.campaign_readers(&call(), &campaign.id).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
+}
+
+#[tokio::test]
+async fn who_was_told_another_number_of_people_is_asked_again() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    t.settle().await;
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), None).await.unwrap();
+    assert_eq!(t.app.audience(&call(), &campaign.filter).await.unwrap().total, 1);
+    t.user("bea").await;
+    t.settle().await;
+    let refused = t.app.campaign_send_to(&call(), &campaign.id, 1).await;
+    assert!(matches!(refused, Err(AppError::AudienceChanged { was: 1, now: 2 })), "{refused:?}");
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Draft);
+    t.app.campaign_send_to(&call(), &campaign.id, 2).await.unwrap();
+    t.settle().await;
+    assert_eq!(t.mail.taken().len(), 2);
+    let again = t.app.campaign_send_to(&call(), &campaign.id, 2).await;
+    assert!(matches!(again, Err(AppError::CampaignState { now: CampaignState::Sent, .. })), "{again:?}");
+}
+
+#[tokio::test]
+async fn one_persons_mail_can_be_looked_at_before_and_after() {
+    let t = TestApp::new();
+    let ann = t.user("ann").await;
+    let campaign =
+        t.app.campaign_draft(&call(), draft(json!({"body": "<b>Hi</b><script>x()</script> {{ user.firstName }}", "bodyFormat": "html"})), None).await.unwrap();
+    let mail = t.app.campaign_mail(&call(), &campaign.id, &ann.id).await.unwrap();
+    assert_eq!((mail.subject.as_str(), mail.html.as_deref()), ("Hello ann", Some("<b>Hi</b> ann")));
+    assert!(matches!(t.app.campaign_mail(&call(), &campaign.id, &"nobody".to_owned().into()).await, Err(AppError::UserUnknown)));
+}
+
+#[tokio::test]
+async fn a_list_of_addresses_is_taken_line_by_line() {
+    let t = TestApp::new();
+    let text =
+        "email,reason,createdAt\nann@example.org\n\n\"Bea@example.org\",bounced,2026-01-01\nnobody\ncid@example.org,because\nann@example.org,unsubscribed\n";
+    let done = t.app.suppression_import(&call(), text).await.unwrap();
+    assert_eq!((done.taken, done.known), (2, 1), "the graver reason stays");
+    let lines: Vec<_> = done.faults.iter().map(|fault| (fault.line, fault.text.as_str())).collect();
+    assert_eq!(lines, [(5, "nobody"), (6, "cid@example.org,because")]);
+    let list = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    let found: Vec<_> = list.items.iter().map(|entry| (entry.email.as_deref().unwrap(), entry.reason.as_str())).collect();
+    assert_eq!(found, [("ann@example.org", "manual"), ("bea@example.org", "bounced")]);
+    assert!(matches!(t.app.suppression_import(&call(), &"a@example.org\n".repeat(5_001)).await, Err(AppError::Invalid(_))));
 }

@@ -16,6 +16,7 @@ mod attendance;
 mod campaign_life;
 mod campaigns;
 mod cascade;
+mod dead_letters;
 mod events;
 mod faults;
 mod search;

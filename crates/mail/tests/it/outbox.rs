@@ -138,3 +138,38 @@ async fn a_full_disk_is_unavailable_and_leaves_no_half_file() {
     assert!(matches!(&result, Err(MailError::Unavailable { cause }) if cause.contains("No space left on device")), "{result:?}");
     assert_eq!(names(&folder.path()), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn mails_are_listed_newest_first_and_read_by_their_names_alone() {
+    let folder = start();
+    let clock = clock();
+    let outbox = Outbox::new(folder.path(), clock.clone());
+    assert_eq!(outbox.list(None, 10).await.unwrap().total, 0, "no folder yet");
+    for to in ["ann@example.org", "bea@example.org", "cid@example.org"] {
+        outbox.connect().await.unwrap().send(&mail(to)).await.unwrap();
+        clock.advance(SignedDuration::from_secs(1));
+    }
+    std::fs::write(folder.path().join("secret.txt"), "secret").unwrap();
+    std::fs::write(folder.dir.path().join("secret.txt"), "secret").unwrap();
+    std::os::unix::fs::symlink("../../secret.txt", folder.path().join("20260102T030405678Z-x-0123456789abcdef.eml")).unwrap();
+
+    let page = outbox.list(None, 2).await.unwrap();
+    let to: Vec<_> = page.mails.iter().map(|mail| mail.name.split('-').nth(1).unwrap()).collect();
+    assert_eq!((to, page.more), (vec!["cid@example.org", "bea@example.org"], true));
+    let rest = outbox.list(page.mails.last().map(|mail| mail.name.clone()), 1).await.unwrap();
+    assert!(rest.mails[0].name.contains("-ann@"), "{rest:?}");
+    let mail = outbox.read(page.mails[0].name.clone()).await.unwrap().unwrap();
+    assert!(mail.starts_with(&page.mails[0].head));
+    for no in [
+        "secret.txt",
+        "../secret.txt",
+        "../../secret.txt",
+        "",
+        ".",
+        "/etc/passwd",
+        "20260102T030405678Z-x-0123456789abcdef.eml",
+        "20260102T030405678Z-../x-0123456789abcdef.eml",
+    ] {
+        assert_eq!(outbox.read(no.to_owned()).await.unwrap(), None, "{no}");
+    }
+}

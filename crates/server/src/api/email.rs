@@ -339,7 +339,7 @@ async fn deliveries(auth: &Auth<Viewer>, id: &CampaignId, mut query: QueryReader
         let total = found.len() as u64;
         return json(&PageOut::of(Page { items: found, total, page: 1, size: page.size, next: None }, DeliveryOut::from));
     }
-    let page: Page<Delivery> = auth.app().deliveries_of_campaign(auth.read(), id, page, state).await?;
+    let page: Page<Delivery> = auth.app().deliveries_of_campaign(auth.read(), id, page, state.as_slice()).await?;
     json(&PageOut::of(page, DeliveryOut::from))
 }
 

@@ -175,6 +175,7 @@ fn of_app(error: AppError) -> Problem {
 
         AppError::EventFull => with(StatusCode::CONFLICT, "event_full"),
         AppError::CampaignState { .. } => with(StatusCode::CONFLICT, "wrong_state"),
+        AppError::AudienceChanged { .. } => with(StatusCode::CONFLICT, "audience_changed"),
         AppError::Contended => with(StatusCode::CONFLICT, "contended").retry_after(1),
         AppError::StaleRev => with(StatusCode::PRECONDITION_FAILED, "stale"),
         AppError::KeyReused => with(StatusCode::UNPROCESSABLE_ENTITY, "idempotency_key_reused"),
