@@ -50,7 +50,8 @@
   // A form is sent once, however often its button is pressed. Coming back by the back button makes it usable again.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    if (form.method !== "post" || event.defaultPrevented) return;
+    // What goes into a frame leaves the page as it is.
+    if (form.method !== "post" || event.defaultPrevented || event.submitter?.formTarget) return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
   });
@@ -61,6 +62,20 @@
     const box = event.target;
     if (!(box instanceof HTMLInputElement) || !box.matches("thead input[type=checkbox]")) return;
     box.closest("table").querySelectorAll("tbody input[type=checkbox]").forEach((other) => { other.checked = box.checked; });
+  });
+
+  // The composer shows the mail without being asked; a button puts a variable where the cursor was.
+  const showMail = () => document.querySelectorAll("[data-show-mail]").forEach((button) => button.form?.requestSubmit(button));
+  showMail();
+  document.addEventListener("htmx:oobAfterSwap", (event) => { if (event.detail.target.id === "preview") showMail(); });
+  document.addEventListener("click", (event) => {
+    const button = event.target instanceof Element ? event.target.closest("[data-insert]") : null;
+    const field = button && document.getElementById(button.dataset.into);
+    if (!field) return;
+    field.setRangeText(button.dataset.insert, field.selectionStart, field.selectionEnd, "end");
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    button.closest("[popover]")?.hidePopover();
+    field.focus();
   });
 
   // Keys. They act outside fields only; Ctrl+Enter and Escape act in them.

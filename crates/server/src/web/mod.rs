@@ -10,16 +10,27 @@
 //! | `shell` | what every page of the application has around it |
 //! | `home` | the first page |
 //! | `sign_in` | signing in and out |
+//! | `campaigns` | write, check, send and watch bulk mail |
+//! | `settings` | what the installation stands on; suppression list, templates |
+//! | `outbox`, `mail_frame` | mails that became files; a mail's HTML in a frame of its own |
+//! | `href`, `paging`, `stack` | addresses, pages of lists, bars |
 //! | `unsubscribe` | what readers do by the links in their mails |
 //! | `tracking` | pixels and links of campaigns that track |
 
 pub mod assets;
+pub mod campaigns;
 pub mod format;
 pub mod frame;
 pub mod home;
+pub mod href;
+pub mod mail_frame;
+pub mod outbox;
 pub mod pages;
+pub mod paging;
+pub mod settings;
 pub mod shell;
 pub mod sign_in;
+pub mod stack;
 pub mod templates;
 pub mod tracking;
 pub mod unsubscribe;
@@ -31,7 +42,16 @@ use crate::router::ApiState;
 use templates::Template;
 
 /// Templates by place, one line each; the lists stand beside the code that uses them.
-static TEMPLATES: &[&[Template]] = &[pages::TEMPLATES, shell::TEMPLATES, home::TEMPLATES, sign_in::TEMPLATES, unsubscribe::TEMPLATES];
+static TEMPLATES: &[&[Template]] = &[
+    pages::TEMPLATES,
+    shell::TEMPLATES,
+    home::TEMPLATES,
+    sign_in::TEMPLATES,
+    campaigns::TEMPLATES,
+    settings::TEMPLATES,
+    outbox::TEMPLATES,
+    unsubscribe::TEMPLATES,
+];
 
 /// Routes of pages, one line for each place; the OpenAPI document does not describe them.
 pub fn routes() -> Router<ApiState> {
@@ -43,4 +63,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(shell::routes())
         .merge(home::routes())
         .merge(sign_in::routes())
+        .merge(campaigns::routes())
+        .merge(settings::routes())
+        .merge(outbox::routes())
 }

@@ -30,4 +30,6 @@ mod process;
 mod reader;
 mod search;
 mod users;
+mod web_campaigns;
+mod web_settings;
 mod web_shell;

@@ -1,0 +1,361 @@
+//! `/app/campaigns` as people use it: by forms alone.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Options, TestApp};
+
+const HOSTILE: &str = "\"><script>alert(1)</script>'&{{ user.x }}";
+const URLENCODED: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+fn encoded(pairs: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// A form with the mark that every page of ours has in its forms.
+async fn send(app: &TestApp, path: &str, pairs: &[(&str, &str)]) -> Answer {
+    let csrf = app.app.mark("csrf", "local");
+    app.call(Method::POST, path, &[URLENCODED], encoded(&[pairs, &[("csrf", &csrf)]].concat())).await
+}
+
+#[track_caller]
+fn html(answer: &Answer, status: u16) -> String {
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    assert_eq!(answer.status.as_u16(), status, "{text}");
+    assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
+    assert!(!text.contains("<script>alert") && !text.contains("style=\"") && !text.contains("onclick"), "{text}");
+    text
+}
+
+/// A mail in its frame: a document of its own, with the styles that mails have.
+#[track_caller]
+fn framed(answer: &Answer) -> String {
+    let text = String::from_utf8(answer.body.clone()).unwrap();
+    assert_eq!(answer.status, 200, "{text}");
+    assert!(!text.contains("<script") && !text.contains("onclick"), "{text}");
+    let policy = answer.header("content-security-policy");
+    for part in ["default-src 'none'", "sandbox allow-popups", "frame-ancestors 'self'", "form-action 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("script-src") && !policy.contains("allow-scripts") && !policy.contains("allow-same-origin"), "{policy}");
+    text
+}
+
+#[track_caller]
+fn leads_to(answer: &Answer) -> String {
+    assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
+    answer.header("location").to_owned()
+}
+
+/// The value of a hidden field.
+#[track_caller]
+fn hidden(page: &str, name: &str) -> String {
+    let mark = format!("name=\"{name}\" value=\"");
+    page.split_once(&mark).unwrap_or_else(|| panic!("no {name} in {page}")).1.split('"').next().unwrap().to_owned()
+}
+
+async fn with_people(options: Options) -> TestApp {
+    let mut app = TestApp::with(options, emcrm_server::router::router).await;
+    app.work();
+    for (id, city, company) in [("ann", "York", "Acme"), ("bea", "York", ""), ("cid", "Leeds", "Acme")] {
+        let body = json!({"id": id, "firstName": id, "lastName": "X", "email": format!("{id}@example.org"), "city": city, "company": company});
+        app.post("/users", body).await.ok();
+    }
+    app.settled().await;
+    app
+}
+
+async fn filled() -> TestApp {
+    with_people(Options { public_url: Some("https://crm.example"), ..Options::default() }).await
+}
+
+const CONTENT: [(&str, &str); 5] =
+    [("city", "york"), ("subject", "Hello {{ user.firstName }}"), ("body", "Come **all**."), ("bodyFormat", "markdown"), ("do", "save")];
+
+/// A draft, written by the form. Its address.
+async fn draft(app: &TestApp) -> String {
+    let to = leads_to(&send(app, "/app/campaigns/new", &CONTENT).await);
+    to.strip_suffix("/edit").unwrap().to_owned()
+}
+
+fn id(href: &str) -> &str {
+    href.rsplit('/').next().unwrap()
+}
+
+async fn reaches(app: &TestApp, href: &str, state: &str) -> Value {
+    for _ in 0..2_000 {
+        let campaign = app.get(&format!("/email/requests/{}", id(href))).await.ok();
+        if campaign["status"] == state {
+            return campaign;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("the campaign did not get {state}");
+}
+
+#[tokio::test]
+async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
+    let app = filled().await;
+    let empty = html(&app.get("/app/campaigns").await, 200);
+    assert!(empty.contains("No campaigns yet"));
+
+    // Written.
+    let form = html(&app.get("/app/campaigns/new?city=York&minAttended=0").await, 200);
+    assert!(form.contains("name=\"city\" value=\"York\" checked") && form.contains("<b>2</b> people match"), "{form}");
+    let checked = html(&send(&app, "/app/campaigns/new", &[&CONTENT[..4], &[("do", "check")]].concat()).await, 200);
+    assert!(checked.contains("<b>Hello ann</b>") && checked.contains("ann@example.org"), "{checked}");
+    assert_eq!(app.get("/email").await.status, 404, "looking saves nothing");
+    let to = leads_to(&send(&app, "/app/campaigns/new", &[&CONTENT[..4], &[("do", "review")]].concat()).await);
+    let href = to.strip_suffix("/preflight").unwrap();
+    assert_eq!(leads_to(&app.get(href).await), format!("{href}/edit"), "a draft is for editing");
+
+    // Checked.
+    let review = html(&app.get(&to).await, 200);
+    assert!(review.contains("Send 2 mails…") && review.contains("<b>2</b> people get it"), "{review}");
+    assert!(framed(&app.get(&format!("{href}/mail/ann?part=html")).await).contains("Come <strong>all</strong>."));
+    assert!(html(&app.get(&format!("{href}/mail/ann")).await, 200).contains("sandbox=\"allow-popups"));
+
+    // A test mail.
+    let tested = send(&app, &format!("{href}/test"), &[("to", "me@example.org")]).await;
+    assert_eq!(leads_to(&tested), to);
+    assert!(tested.header("set-cookie").starts_with("flash="));
+    assert!(html(&send(&app, &format!("{href}/test"), &[("to", HOSTILE)]).await, 422).contains("not an e-mail address"));
+
+    // Sent, to as many as were named.
+    let (rev, expected) = (hidden(&review, "rev"), hidden(&review, "expected"));
+    assert_eq!(expected, "2");
+    assert!(html(&send(&app, &format!("{href}/send"), &[("rev", &rev)]).await, 422).contains("Nothing was sent"));
+    let other = html(&send(&app, &format!("{href}/send"), &[("rev", &rev), ("expected", "7")]).await, 409);
+    assert!(other.contains("2 people match now, and not 7"), "{other}");
+    assert_eq!(leads_to(&send(&app, &format!("{href}/send"), &[("rev", &rev), ("expected", &expected)]).await), href);
+    reaches(&app, href, "sent").await;
+
+    // Proven.
+    let live = html(&app.get(href).await, 200);
+    assert!(live.contains("<b>2</b> of 2 sent") && live.contains("ann@example.org") && !live.contains("data-hx-trigger"), "{live}");
+    let refused = html(&app.get(&format!("{href}?s=error")).await, 200);
+    assert!(refused.contains("No rows in this state"));
+    let found = html(&app.get(&format!("{href}?address=BEA@example.org")).await, 200);
+    assert!(found.contains("bea@example.org") && !found.contains("ann@example.org"), "{found}");
+    assert!(html(&app.get(&format!("{href}?address=cid@example.org")).await, 200).contains("Nothing went to"));
+    let csv = app.get(&format!("{href}/ledger.csv")).await;
+    assert_eq!((csv.header("content-type"), String::from_utf8_lossy(&csv.body).lines().count()), ("text/csv; charset=utf-8", 3));
+    let list = html(&app.get("/app/campaigns").await, 200);
+    assert!(list.contains("Hello {{ user.firstName }}") && list.contains("2 sent"), "{list}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn faults_stand_beside_their_fields_and_nothing_typed_is_lost() {
+    let app = filled().await;
+    let wrong =
+        [("city", "York"), ("minAttended", "two"), ("subject", ""), ("body", "Hello {{ user.nobody }}"), ("bodyFormat", "text"), ("rate", "0"), ("do", "save")];
+    let page = html(&send(&app, "/app/campaigns/new", &wrong).await, 422);
+    for part in [
+        "id=\"minAttended-fault\"",
+        "id=\"subject-fault\"",
+        "id=\"rate-fault\"",
+        "value=\"two\"",
+        "Hello {{ user.nobody }}",
+        "name=\"city\" value=\"York\" checked",
+        "data-focus",
+    ] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let unknown = html(&send(&app, "/app/campaigns/new", &[("subject", "S"), ("body", "Hello {{ user.nobody }}"), ("do", "save")]).await, 422);
+    assert!(unknown.contains("id=\"body-fault\""), "{unknown}");
+    assert_eq!(app.get("/email").await.status, 404);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn hostile_text_is_text_everywhere() {
+    let app = filled().await;
+    let hostile = |name: &'static str| (name, HOSTILE);
+    let fields = ["company", "jobTitle", "city", "state", "minAttended", "maxHosted", "subject", "body", "bodyFormat", "kind", "eventId", "rate", "template"];
+    let all: Vec<_> = fields.into_iter().map(hostile).collect();
+    let page = html(&send(&app, "/app/campaigns/new", &all).await, 422);
+    assert!(page.contains("&lt;script&gt;") || page.contains("&#x3c;script"), "{page}");
+    html(&app.get(&format!("/app/campaigns/new?{}", encoded(&all[..12]))).await, 200);
+    html(&send(&app, "/app/campaigns/check", &all).await, 200);
+    framed(&send(&app, "/app/campaigns/frame", &all).await);
+    // What can be stored, stored.
+    let raw = "{% raw %}\"><script>alert(1)</script>{% endraw %}";
+    let kept = [("subject", raw), ("body", raw), ("bodyFormat", "html"), ("company", "<script>alert(2)"), ("do", "save")];
+    let href = leads_to(&send(&app, "/app/campaigns/new", &kept).await);
+    let href = href.strip_suffix("/edit").unwrap();
+    for path in ["/app/campaigns".to_owned(), format!("{href}/edit"), format!("{href}/preflight"), format!("{href}/mail/ann")] {
+        html(&app.get(&path).await, 200);
+    }
+    framed(&app.get(&format!("{href}/mail/ann?part=html")).await);
+    let zone = [("scheduledAt", HOSTILE), ("timezone", HOSTILE)];
+    html(&send(&app, &format!("{href}/schedule"), &zone).await, 422);
+    for path in ["/app/campaigns/%3Cscript%3Ealert", "/app/campaigns/x/mail/%3Cscript%3Ealert", "/app/campaigns/%00"] {
+        html(&app.get(path).await, 404);
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn every_form_has_its_mark_and_does_nothing_without_it() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    let csrf = app.app.mark("csrf", "local");
+    for path in ["/app/campaigns/new".to_owned(), format!("{href}/edit"), format!("{href}/preflight")] {
+        let page = html(&app.get(&path).await, 200);
+        let forms = page.matches("<form").count() - page.matches("<form id=\"parts\">").count();
+        assert_eq!(page.matches(&format!("name=\"csrf\" value=\"{csrf}\"")).count(), forms, "{path}: {page}");
+    }
+    for step in ["edit", "test", "schedule", "duplicate", "delete"] {
+        let fields = [("to", "me@example.org"), ("scheduledAt", "2026-01-05T09:00"), ("subject", "S"), ("body", "B")];
+        let answer = app.call(Method::POST, &format!("{href}/{step}"), &[URLENCODED], encoded(&fields)).await;
+        html(&answer, 403);
+    }
+    assert_eq!(app.get(&format!("/email/requests/{}", id(&href))).await.ok()["subject"], "Hello {{ user.firstName }}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn free_text_never_chooses_recipients() {
+    let app = filled().await;
+    let page = html(&app.get("/app/campaigns/new?q=ann&city=York").await, 200);
+    assert!(page.contains("never chooses who gets mail") && page.contains("<b>2</b> people match") && !page.contains("name=\"q\""));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn who_saves_second_sees_theirs_beside_ours() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    let rev = hidden(&html(&app.get(&format!("{href}/edit")).await, 200), "rev");
+    let save = |subject: &'static str, city: &'static str, rev: String| {
+        let app = &app;
+        let href = &href;
+        async move {
+            send(app, &format!("{href}/edit"), &[("subject", subject), ("body", "Come **all**."), ("bodyFormat", "markdown"), ("city", city), ("rev", &rev)])
+                .await
+        }
+    };
+    assert_eq!(leads_to(&save("Theirs", "Leeds", rev.clone()).await), format!("{href}/edit"));
+    let conflict = html(&save("Ours", "York", rev).await, 412);
+    for part in ["value=\"Ours\"", "Saved meanwhile by somebody else: <b class=\"break\">Theirs</b>", "City Leeds", "name=\"city\" value=\"York\" checked"] {
+        assert!(conflict.contains(part), "{part}: {conflict}");
+    }
+    assert_eq!(leads_to(&save("Ours", "York", hidden(&conflict, "rev")).await), format!("{href}/edit"));
+    assert_eq!(app.get(&format!("/email/requests/{}", id(&href))).await.ok()["subject"], "Ours");
+    // What was reviewed is what is sent.
+    let review = html(&app.get(&format!("{href}/preflight")).await, 200);
+    leads_to(&save("Changed", "York", hidden(&review, "rev")).await);
+    let stale = send(&app, &format!("{href}/send"), &[("rev", &hidden(&review, "rev")), ("expected", "2")]).await;
+    assert!(html(&stale, 412).contains("Somebody changed the campaign meanwhile"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn the_computed_half_comes_alone_for_a_script() {
+    let app = filled().await;
+    let part = send(&app, "/app/campaigns/check", &CONTENT).await;
+    let text = html(&part, 200);
+    assert!(!text.contains("<html") && text.contains("id=\"audience\"") && text.contains("id=\"preview\""), "{text}");
+    assert_eq!(text.matches("data-hx-swap-oob=\"true\"").count(), 2);
+    assert!(framed(&send(&app, "/app/campaigns/frame", &CONTENT).await).contains("<strong>all</strong>"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    let past = html(&send(&app, &format!("{href}/schedule"), &[("scheduledAt", "2020-01-01T09:00"), ("timezone", "Europe/Berlin")]).await, 422);
+    assert!(past.contains("lies in the past") && past.contains("value=\"2020-01-01T09:00\""), "{past}");
+    assert!(html(&send(&app, &format!("{href}/schedule"), &[("timezone", "No/Where")]).await, 422).contains("id=\"timezone-fault\""));
+    let done = send(&app, &format!("{href}/schedule"), &[("scheduledAt", "2026-01-05T09:00"), ("timezone", "Europe/Berlin")]).await;
+    assert_eq!(leads_to(&done), href);
+    let page = html(&app.get(&href).await, 200);
+    assert!(page.contains("2026-01-05 09:00 (Europe/Berlin)") && page.contains("Make it a draft"), "{page}");
+    html(&app.get(&format!("{href}/cancel")).await, 200);
+    leads_to(&send(&app, &format!("{href}/unschedule"), &[]).await);
+    assert_eq!(app.get(&format!("/email/requests/{}", id(&href))).await.ok()["status"], "draft");
+    let copy = leads_to(&send(&app, &format!("{href}/duplicate"), &[]).await);
+    assert_ne!(copy, href);
+    assert_eq!(leads_to(&send(&app, &format!("{copy}/delete"), &[]).await), "/app/campaigns");
+    html(&app.get(&copy).await, 404);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_step_at_the_wrong_moment_is_a_page_that_says_so() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    for step in ["pause", "resume", "cancel", "unschedule"] {
+        let page = html(&send(&app, &format!("{href}/{step}"), &[]).await, 409);
+        assert!(page.contains("The campaign stands at “draft”, so it cannot be") && page.contains("Nothing was changed"), "{page}");
+    }
+    html(&app.get(&format!("{href}/cancel")).await, 409);
+    let expected = hidden(&html(&app.get(&format!("{href}/preflight")).await, 200), "expected");
+    leads_to(&send(&app, &format!("{href}/send"), &[("expected", &expected)]).await);
+    reaches(&app, &href, "sent").await;
+    for path in ["edit", "preflight"] {
+        assert!(html(&app.get(&format!("{href}/{path}")).await, 409).contains("stands at “sent”"));
+    }
+    html(&send(&app, &format!("{href}/send"), &[("expected", &expected)]).await, 409);
+    html(&send(&app, &format!("{href}/delete"), &[]).await, 409);
+    html(&send(&app, &format!("{href}/retry"), &[("states", "sent")]).await, 422);
+    html(&app.get("/app/campaigns/nothing").await, 404);
+    app.stop().await;
+}
+
+/// Takes no mail, for now.
+struct Busy;
+
+#[async_trait::async_trait]
+impl emcrm_mail::Transport for Busy {
+    async fn connect(&self) -> Result<Box<dyn emcrm_mail::Connection>, emcrm_mail::MailError> {
+        Err(emcrm_mail::MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
+    }
+    fn connections_max(&self) -> usize {
+        1
+    }
+    fn rate(&self) -> Option<u32> {
+        Some(2)
+    }
+    async fn health(&self) -> Result<(), emcrm_mail::MailError> {
+        Err(emcrm_mail::MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
+    }
+    fn name(&self) -> &'static str {
+        "busy"
+    }
+}
+
+#[tokio::test]
+async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_count() {
+    let app = with_people(Options { transport: Some(std::sync::Arc::new(Busy)), ..Options::default() }).await;
+    let href = draft(&app).await;
+    let review = html(&app.get(&format!("{href}/preflight")).await, 200);
+    assert!(review.contains("Mail cannot be handed over now") && review.contains("disabled"), "{review}");
+    let test = html(&send(&app, &format!("{href}/test"), &[("to", "me@example.org")]).await, 502);
+    assert!(test.contains("was not sent") && !test.contains("<b>today"), "{test}");
+    // Somebody sends it all the same, by the API.
+    app.call(Method::POST, &format!("/email/requests/{}/send", id(&href)), &[], Body::empty()).await.ok();
+    let campaign = app.get(&format!("/email/requests/{}", id(&href))).await.ok();
+    let page = html(&app.get(&href).await, 200);
+    assert!(page.contains("data-hx-trigger=\"every 2s\"") && page.contains("<b>0</b> of 2 sent"), "{page}");
+    let state = campaign["status"].as_str().unwrap();
+    let same = app.get(&format!("{href}/progress?state={state}&at=0&handled=0")).await;
+    assert!(html(&same, 200).starts_with("<section class=\"live-panel\" id=\"progress\""));
+    let other = app.get(&format!("{href}/progress?state=draft&at=x&handled=-5")).await;
+    assert_eq!((other.status.as_u16(), other.header("hx-refresh")), (200, "true"));
+    if state == "sending" {
+        leads_to(&send(&app, &format!("{href}/pause"), &[]).await);
+    }
+    let ask = html(&app.get(&format!("{href}/cancel")).await, 200);
+    assert!(ask.contains("Cancel 2 mails"), "{ask}");
+    leads_to(&send(&app, &format!("{href}/cancel"), &[]).await);
+    app.quiet().await;
+    let page = html(&app.get(&href).await, 200);
+    assert!(page.contains("Cancelled <small>2</small>") && !page.contains("every 2s"), "{page}");
+    app.stop().await;
+}
