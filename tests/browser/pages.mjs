@@ -2,7 +2,7 @@
 // page that stands here not.
 //
 //   route   as in the router
-//   path    where it is, from what was seeded; `null` with a reason where there is nothing to look at
+//   path    where it is, from what was seeded; `null` where another test looks at it
 //   shows   whose texts stand on it and must be literal: person, event, campaign, template
 //   status  where it is not 200
 //   allow   complaints of the browser that belong to it
@@ -10,7 +10,7 @@ import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 
 // A hostile mail in a frame is held back by the frame's own rules, and the browser says so.
-const HELD_BACK = [/img-src data: https:/, /\/mail\/x: csp/, /^console: Blocked script execution in .*part=html/];
+export const HELD_BACK = [/violates the following Content Security Policy directive: "img-src data:/, /\/x: csp/, /^console: Blocked script execution in .*part=html/];
 
 export const PAGES = [
   { route: '/app', path: () => '/app', name: 'home' },
@@ -50,7 +50,7 @@ export const PAGES = [
   { route: '/app/campaigns/{id}/cancel', path: (s) => `/app/campaigns/${s.scheduled}/cancel`, name: 'campaign-cancel', shows: ['campaign'] },
 
   // Both belong to the transport that writes files; outbox.test.mjs looks at them.
-  { route: '/app/outbox', path: () => '/app/outbox', name: 'outbox' },
+  { route: '/app/outbox', path: () => '/app/outbox', name: 'outbox-elsewhere', status: 404 },
   { route: '/app/outbox/{name}', path: () => '/app/outbox/nothing', name: 'outbox-unknown', status: 404 },
 
   { route: '/app/settings', path: () => '/app/settings', name: 'settings' },
@@ -59,6 +59,9 @@ export const PAGES = [
   { route: '/app/settings/templates', path: () => '/app/settings/templates', name: 'templates', shows: ['template'] },
   { route: '/app/settings/templates/new', path: () => '/app/settings/templates/new', name: 'template-new' },
   { route: '/app/settings/templates/{id}', path: (s) => `/app/settings/templates/${s.template.id}`, name: 'template', shows: ['template'] },
+
+  // Only where people sign in: signin.test.mjs looks at them.
+  { route: '/app/signin', path: null, name: 'signin' },
 
   { route: '/e/{slug}', path: () => '/e/hostile-event', name: 'public', shows: ['event'] },
   { route: '/e/{slug}', path: () => '/e/full-event', name: 'public-full' },

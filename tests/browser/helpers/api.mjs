@@ -18,10 +18,10 @@ export function api(address) {
     put: (path, body) => call('PUT', path, body),
     patch: (path, body) => call('PATCH', path, body),
     delete: (path) => call('DELETE', path),
-    // Until the index knows as many people as the store.
+    // Until the index knows as many people as the store. A new one on OpenSearch answers only after some seconds.
     settled: () =>
       until('the index to know everybody', async () => {
-        const [stored, found] = await Promise.all([client.get('/users/?size=1'), client.post('/search/query_users?size=1', {})]);
+        const [stored, found] = await Promise.all([client.get('/users/?size=1'), client.post('/search/query_users?size=1', {}).catch(() => ({}))]);
         return stored.total === found.total;
       }),
     // Until a campaign has come to its end.

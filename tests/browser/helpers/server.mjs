@@ -85,8 +85,8 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
   let log;
   const start = async () => {
     log = [];
-    child = spawn(EMCRM_BIN, ['serve'], { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
-    createInterface(child.stderr).on('line', (line) => log.push(line));
+    child = spawn(EMCRM_BIN, ['serve'], { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => log.push(line));
     for (let tries = 0; ; tries++) {
       if (child.exitCode !== null || tries > 300) throw new Error(`the server did not start:\n${log.join('\n')}`);
       if ((await fetch(`http://127.0.0.1:${port}/health`).catch(() => ({}))).status === 200) return;
