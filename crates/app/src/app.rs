@@ -93,9 +93,14 @@ pub struct App {
     pub(crate) sending_now: parking_lot::Mutex<HashSet<CampaignId>>,
     /// Connections to the mail server that this process may have open, over all campaigns.
     pub(crate) mail_lines: Arc<Semaphore>,
+    /// Confirmations of registrations have a few connections of their own: they must not wait for a campaign to end.
+    pub(crate) confirmation_lines: Semaphore,
     /// The transport's own rate, over all campaigns of this process.
     pub(crate) transport_limiter: Limiter,
 }
+
+/// Connections that confirmations of registrations may have open at once.
+const CONFIRMATION_LINES: usize = 2;
 
 /// Tells the worker of this process that there is work. Losing a signal costs time only: the task is stored.
 #[derive(Default)]
@@ -127,6 +132,7 @@ impl App {
             index_writes: Mutex::new(()),
             sending_now: parking_lot::Mutex::default(),
             mail_lines: Arc::new(Semaphore::new(transport.connections_max().max(1))),
+            confirmation_lines: Semaphore::new(CONFIRMATION_LINES),
             transport_limiter: Limiter::new(transport.rate()),
             index,
             transport,

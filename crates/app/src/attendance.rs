@@ -103,6 +103,11 @@ impl App {
     /// Takes the attendance back: the seat is free, the counters follow in the same change.
     pub async fn attendance_cancel(&self, call: &Call, user: &UserId, event: &EventId) -> Result<(), AppError> {
         call.require(Role::Editor)?;
+        self.attendance_end(call, user, event).await
+    }
+
+    /// The same for whoever may by other means than a role.
+    pub(crate) async fn attendance_end(&self, call: &Call, user: &UserId, event: &EventId) -> Result<(), AppError> {
         if self.replayed::<Value>(call).await?.is_some() {
             return Ok(());
         }

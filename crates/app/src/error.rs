@@ -46,6 +46,8 @@ pub enum AppError {
     AlreadyAttending,
     #[error("The event is full")]
     EventFull,
+    #[error("The event is over")]
+    RegistrationClosed,
     #[error("maxCapacity is below the present number of attendees, {attendees}")]
     CapacityTooLow { attendees: i64 },
     #[error("The email request is {now}, so it cannot be {wanted}")]

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use emcrm_model::{DateTime, Event, EventDraft, EventId, EventPatch, Page, PageRequest, Rev, Role, Slug, UserId};
 use emcrm_search::{Condition, Field, Kind};
 use emcrm_store::{CountKind, Events, Guard, Item, Queue, Rule, Table, Transaction, from_item, keys, unchanged};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
@@ -21,11 +22,31 @@ pub struct EventList {
     pub from: Option<DateTime>,
     /// Starts at or before.
     pub to: Option<DateTime>,
+    pub ends: Ends,
     pub q: Option<String>,
     pub owner: Option<String>,
     /// Owner or host.
     pub host: Option<String>,
     pub sort: Option<String>,
+}
+
+/// Whether events are listed that are over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ends {
+    #[default]
+    Whenever,
+    /// Running or still to come at this moment.
+    After(Timestamp),
+    /// Over at this moment.
+    Before(Timestamp),
+}
+
+/// What became of a change that was made on what somebody had seen before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventSave {
+    Saved(Box<Event>),
+    /// Somebody else was quicker; this is how the event is now, and nothing was changed.
+    Moved(Box<Event>),
 }
 
 /// Numbered slugs that are tried for a title before a random one is made.
@@ -68,7 +89,7 @@ impl App {
     /// The operations that make an event, without the counter and the index task.
     pub(crate) fn event_insert(&self, tx: &mut Transaction, id: EventId, slug: Slug, draft: EventDraft) -> Event {
         let stamp = self.stamp();
-        let EventDraft { slug: _, title, description, start_at, end_at, timezone, venue, max_capacity, owner, hosts } = draft;
+        let EventDraft { slug: _, title, description, start_at, end_at, timezone, venue, max_capacity, owner, hosts, public } = draft;
         let event = Event {
             id,
             slug,
@@ -81,6 +102,7 @@ impl App {
             max_capacity,
             hosts,
             owner: owner.map(String::from).unwrap_or_default(),
+            public: public.unwrap_or(false),
             attendee_count: 0,
             created_at: Some(stamp.clone()),
             updated_at: Some(stamp),
@@ -180,10 +202,36 @@ impl App {
         Err(AppError::Contended)
     }
 
+    /// A change that was made on what somebody saw: `seen` says whether an event still is what was seen. Registrations, which change the event many times
+    /// a second, are no reason to refuse it.
+    pub async fn event_save(&self, call: &Call, id: &EventId, draft: EventDraft, seen: impl Fn(&Event) -> bool) -> Result<EventSave, AppError> {
+        call.require(Role::Editor)?;
+        for attempt in 0..ATTEMPTS {
+            back_off(attempt).await;
+            let now = self.store.events.get(id).await?.ok_or(AppError::EventUnknown)?;
+            if !seen(&now) {
+                return Ok(EventSave::Moved(Box::new(now)));
+            }
+            let one = Call { if_match: Some(now.rev), ..call.clone() };
+            match self.event_replace(&one, id, draft.clone()).await {
+                Ok(event) => return Ok(EventSave::Saved(Box::new(event))),
+                Err(AppError::StaleRev) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(AppError::Contended)
+    }
+
+    /// Another slug than `taken`, which is free now.
+    pub async fn event_slug_offer(&self, call: &Call, taken: &Slug) -> Result<Slug, AppError> {
+        call.require(Role::Viewer)?;
+        self.slug_free(taken.as_str(), 0).await
+    }
+
     /// Guarded by the fields that the change was computed from, not by `rev`: registrations move `rev` thousands of times a second, and must not
     /// keep an editor out.
     fn event_update(&self, tx: &mut Transaction, call: &Call, item: &Item, old: Event, draft: EventDraft) -> Event {
-        let EventDraft { slug, title, description, start_at, end_at, timezone, venue, max_capacity, owner, hosts } = draft;
+        let EventDraft { slug, title, description, start_at, end_at, timezone, venue, max_capacity, owner, hosts, public } = draft;
         let slug = slug.unwrap_or_else(|| old.slug.clone());
         if slug != old.slug {
             self.store.events.claim_slug(tx, &slug, &old.id);
@@ -200,6 +248,7 @@ impl App {
             max_capacity,
             hosts,
             owner: owner.map(String::from).unwrap_or_default(),
+            public: public.unwrap_or(old.public),
             updated_at: Some(self.stamp()),
             rev: Rev(old.rev.0 + 1),
             ..old
@@ -223,6 +272,7 @@ impl App {
             .set_or_remove("maxCapacity", event.max_capacity)
             .set("owner", event.owner.as_str())
             .set("hosts", event.hosts.iter().map(|host| Value::from(host.as_str())).collect::<Vec<_>>())
+            .set_or_remove("public", event.public.then_some(true))
             .set_or_remove("updatedAt", event.updated_at.as_deref())
             .add("rev", 1);
         event
@@ -269,8 +319,8 @@ impl App {
 
     pub async fn event_list(&self, call: &Call, list: EventList) -> Result<Page<Event>, AppError> {
         call.require(Role::Viewer)?;
-        let EventList { page, from, to, q, owner, host, sort } = list;
-        if [&q, &owner, &host, &sort].iter().all(|value| value.is_none()) && from.is_none() && to.is_none() {
+        let EventList { page, from, to, ends, q, owner, host, sort } = list;
+        if [&q, &owner, &host, &sort].iter().all(|value| value.is_none()) && from.is_none() && to.is_none() && ends == Ends::Whenever {
             let total = self.store.counts.total(CountKind::Events).await?;
             return self.page("events", Events::list(), &page, total, from_item).await;
         }
@@ -278,6 +328,11 @@ impl App {
         let micros = |at: DateTime| at.instant(&self.settings.default_zone).as_microsecond();
         if from.is_some() || to.is_some() {
             all.push(Condition::Between(Field::StartAt, from.map(micros), to.map(micros)));
+        }
+        match ends {
+            Ends::Whenever => {}
+            Ends::After(now) => all.push(Condition::Between(Field::EndAt, Some(now.as_microsecond()), None)),
+            Ends::Before(now) => all.push(Condition::Between(Field::EndAt, None, Some(now.as_microsecond() - 1))),
         }
         all.extend(owner.map(|owner| Condition::AnyOf(Field::Owner, vec![owner])));
         all.extend(host.map(|host| Condition::AnyOf(Field::Host, vec![host])));

@@ -6,6 +6,7 @@
 //! | `freeze`, `send`, `steer` | a campaign's audience and its mails, as tasks |
 //! | `template`, `render`, `calendar` | content, checked, and filled in for each recipient |
 //! | `links`, `tracking`, `suppressions`, `feedback` | signed links in mails, and what comes back by them or from mail servers |
+//! | `roster`, `roster_import`, `registrations` | who comes to an event, as people at a door see it; many from a file; what anybody may do on an event's public page |
 //! | `mail_templates` | reusable content |
 //! | `cascade` | what follows a deletion, as tasks |
 //! | `indexing` | documents of the search index, kept up by tasks, rebuilt while serving |
@@ -50,7 +51,10 @@ pub mod mail_templates;
 pub mod outbox;
 mod paging;
 mod privacy;
+pub mod registrations;
 pub mod render;
+pub mod roster;
+pub mod roster_import;
 mod sealing;
 pub mod search;
 mod send;
@@ -62,6 +66,7 @@ pub mod template;
 pub mod tracking;
 pub mod users;
 pub mod verify;
+pub mod when;
 pub mod worker;
 
 pub use app::{AccessSettings, App, AppParts, AppSettings};
@@ -70,7 +75,7 @@ pub use audit::ChainFault;
 pub use call::{Call, Idempotency};
 pub use campaigns::{Audience, LeftOut, Preflight, Preview, Progress, Sample, Seen};
 pub use error::AppError;
-pub use events::EventList;
+pub use events::{EventList, EventSave};
 pub use health::{Backlog, Health, QueueBacklog};
 pub use search::{FacetValue, SearchPosition, UserSearch, UserSearchPage};
 pub use send::DomainLimits;

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use emcrm_model::{CampaignId, UserId};
+use emcrm_model::{CampaignId, EventId, UserId};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
@@ -20,6 +20,8 @@ pub enum Purpose {
     Click,
     /// In a header of every mail: what came back or was complained about is told by it.
     Delivery,
+    /// Shows a place at an event, and gives it back.
+    Registration,
 }
 
 impl Purpose {
@@ -29,6 +31,7 @@ impl Purpose {
             Self::Open => b'o',
             Self::Click => b'c',
             Self::Delivery => b'd',
+            Self::Registration => b'r',
         }
     }
 }
@@ -59,8 +62,27 @@ impl LinkKey {
     }
 
     pub(crate) fn seal(&self, purpose: Purpose, campaign: &CampaignId, user: &UserId, target: &str) -> String {
+        self.seal_ids(purpose, [campaign.as_str(), user.as_str()], target)
+    }
+
+    pub(crate) fn open(&self, purpose: Purpose, token: &str) -> Option<Signed> {
+        let ([campaign, user], target) = self.open_ids(purpose, token)?;
+        Some(Signed { campaign: campaign.into(), user: user.into(), target })
+    }
+
+    /// The link by which somebody sees a place at an event and gives it back.
+    pub(crate) fn seal_registration(&self, event: &EventId, user: &UserId) -> String {
+        self.seal_ids(Purpose::Registration, [event.as_str(), user.as_str()], "")
+    }
+
+    pub(crate) fn open_registration(&self, token: &str) -> Option<(EventId, UserId)> {
+        let ([event, user], _) = self.open_ids(Purpose::Registration, token)?;
+        Some((event.into(), user.into()))
+    }
+
+    fn seal_ids(&self, purpose: Purpose, ids: [&str; 2], target: &str) -> String {
         let mut subject = Vec::with_capacity(64 + target.len());
-        for id in [campaign.as_str(), user.as_str()] {
+        for id in ids {
             put_id(&mut subject, id);
         }
         subject.extend_from_slice(target.as_bytes());
@@ -69,7 +91,7 @@ impl LinkKey {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    pub(crate) fn open(&self, purpose: Purpose, token: &str) -> Option<Signed> {
+    fn open_ids(&self, purpose: Purpose, token: &str) -> Option<([String; 2], String)> {
         if token.len() > LONGEST {
             return None;
         }
@@ -78,9 +100,9 @@ impl LinkKey {
         if !bool::from(self.tag(purpose, subject).ct_eq(tag)) {
             return None;
         }
-        let (campaign, rest) = take_id(subject)?;
-        let (user, rest) = take_id(rest)?;
-        Some(Signed { campaign: campaign.into(), user: user.into(), target: String::from_utf8(rest.to_vec()).ok()? })
+        let (first, rest) = take_id(subject)?;
+        let (second, rest) = take_id(rest)?;
+        Some(([first, second], String::from_utf8(rest.to_vec()).ok()?))
     }
 }
 

@@ -69,8 +69,7 @@ impl App {
             let message = "unsubscribeUrl can be used once the installation knows its own address: set APP_PUBLIC_URL";
             return Err(FieldErrors::one("body", "template", message).into());
         }
-        let page = |slug: &str| self.settings.public_url.as_ref().map(|url| format!("{url}/e/{slug}"));
-        let url = event.as_ref().and_then(|event| page(event.slug.as_str()));
+        let url = event.as_ref().and_then(|event| self.event_url(event));
         let zone = &self.settings.default_zone;
         Ok(Prepared {
             template,

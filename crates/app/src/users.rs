@@ -46,9 +46,21 @@ impl App {
 
     /// The operations that make a user, without the counter and the index task.
     pub(crate) fn user_insert(&self, tx: &mut Transaction, id: UserId, draft: UserDraft) -> User {
+        let user = self.user_new(id, draft);
+        self.user_put(tx, &user);
+        user
+    }
+
+    pub(crate) fn user_put(&self, tx: &mut Transaction, user: &User) {
+        self.store.users.put(tx, user);
+        self.store.users.claim_email(tx, &user.email, &user.id);
+    }
+
+    /// A user who is not stored yet.
+    pub(crate) fn user_new(&self, id: UserId, draft: UserDraft) -> User {
         let stamp = self.stamp();
         let UserDraft { first_name, last_name, email, phone_number, avatar, gender, job_title, company, city, state } = draft;
-        let user = User {
+        User {
             id,
             first_name,
             last_name,
@@ -65,10 +77,7 @@ impl App {
             created_at: Some(stamp.clone()),
             updated_at: Some(stamp),
             rev: Rev(1),
-        };
-        self.store.users.put(tx, &user);
-        self.store.users.claim_email(tx, &user.email, &user.id);
-        user
+        }
     }
 
     pub async fn user_get(&self, call: &Call, id: &UserId) -> Result<User, AppError> {

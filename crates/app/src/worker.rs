@@ -361,6 +361,7 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
         "send" => app.send(task, stop).await,
         "cancel" => app.cancel(task).await,
         "retry" => app.retry(task).await,
+        "registration_mail" => app.registration_mail(task).await,
         "user_gone" => app.user_gone(task).await,
         "user_erase" => app.user_erase_rest(task).await,
         "event_gone" => app.event_gone(task).await,

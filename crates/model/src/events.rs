@@ -33,6 +33,9 @@ pub struct Event {
     pub owner: String,
     #[serde(default)]
     pub hosts: Vec<UserId>,
+    /// Anybody may see the event's page and register there. Left out where it is false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub public: bool,
     /// Attendances. Kept by the product, never by a client.
     #[serde(default)]
     pub attendee_count: i64,
@@ -90,6 +93,8 @@ pub struct EventDraft {
     pub max_capacity: Option<i64>,
     pub owner: Option<UserId>,
     pub hosts: Vec<UserId>,
+    /// None: as it was; a new event is not public. So clients that do not know the field never take a page away.
+    pub public: Option<bool>,
 }
 
 pub(crate) fn parse_zone(name: &str) -> Result<String, &'static str> {
@@ -124,7 +129,8 @@ impl EventDraft {
         let max_capacity = f.optional_integer("maxCapacity", limits::CAPACITY);
         let owner = f.optional_parsed("owner", usize::MAX, UserId::parse);
         let hosts = f.list("hosts", limits::HOSTS, UserId::parse);
-        let draft = Self { slug, title: title?, description, start_at: start_at?, end_at: end_at?, timezone, venue, max_capacity, owner, hosts };
+        let public = f.optional_bool("public");
+        let draft = Self { slug, title: title?, description, start_at: start_at?, end_at: end_at?, timezone, venue, max_capacity, owner, hosts, public };
         if !draft.ends_after_start(default_zone) {
             f.fault("endAt", "value_error", "must be after startAt");
         }
@@ -149,6 +155,7 @@ impl EventDraft {
             max_capacity: event.max_capacity,
             owner: UserId::lookup(&event.owner).ok(),
             hosts: event.hosts.clone(),
+            public: Some(event.public),
         }
     }
 }
@@ -166,6 +173,7 @@ pub struct EventPatch {
     pub max_capacity: Patch<i64>,
     pub owner: Patch<UserId>,
     pub hosts: Patch<Vec<UserId>>,
+    pub public: Option<bool>,
 }
 
 impl EventPatch {
@@ -182,6 +190,7 @@ impl EventPatch {
             max_capacity: f.patch("maxCapacity", |f| f.optional_integer("maxCapacity", limits::CAPACITY)),
             owner: f.patch("owner", |f| f.optional_parsed("owner", usize::MAX, UserId::parse)),
             hosts: f.patch("hosts", |f| f.raw("hosts").is_some().then(|| f.list("hosts", limits::HOSTS, UserId::parse))),
+            public: f.patch_required("public", |f| f.optional_bool("public")),
         };
         f.finish(Some(patch))
     }
@@ -199,6 +208,7 @@ impl EventPatch {
             max_capacity: self.max_capacity.over(old.max_capacity),
             owner: self.owner.over(old.owner),
             hosts: self.hosts.over(Some(old.hosts)).unwrap_or_default(),
+            public: self.public.or(old.public),
         };
         if draft.ends_after_start(default_zone) { Ok(draft) } else { Err(FieldErrors::one("endAt", "value_error", "must be after startAt")) }
     }

@@ -87,6 +87,7 @@ pub(super) fn event(seed: u64, n: u64, users: u64, size: u64, base: Timestamp, t
         max_capacity: capacity.map(|capacity| capacity as i64),
         owner,
         hosts,
+        public: Some(true),
     })
 }
 

@@ -206,7 +206,7 @@ async fn faulty_content_is_refused_when_it_is_saved_wherever_it_is_saved() {
 async fn an_attached_event_fills_its_fields_and_brings_its_calendar_file() {
     let t = public();
     t.user("ann").await;
-    let event = t.event("Rust night", json!({"venue": "Hall; 2, rear", "timezone": "Europe/Berlin"})).await;
+    let event = t.event("Rust night", json!({"venue": "Hall; 2, rear", "timezone": "Europe/Berlin", "public": true})).await;
     let body = json!({"body": "**{{ event.title }}** at {{ event.venue }}, {{ event.startAt | time }}: {{ event.url }}", "bodyFormat": "markdown", "eventId": event.id.as_str()});
     let worker = t.worker();
     let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();

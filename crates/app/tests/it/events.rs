@@ -1,3 +1,4 @@
+use emcrm_app::events::Ends;
 use emcrm_app::{AppError, EventList};
 use emcrm_model::{DateTime, EventPatch, PageRequest};
 use serde_json::json;
@@ -81,7 +82,7 @@ async fn events_are_listed_by_time_host_and_words() {
     t.event("Beta night", json!({ "startAt": "2026-02-10T18:00:00Z", "endAt": "2026-02-10T20:00:00Z", "hosts": [ann.id.as_str()] })).await;
     t.event("Gamma day", json!({ "startAt": "2026-03-10T18:00:00Z", "endAt": "2026-03-10T20:00:00Z", "owner": ann.id.as_str() })).await;
     t.settle().await;
-    let base = EventList { page: PageRequest::first(), from: None, to: None, q: None, owner: None, host: None, sort: None };
+    let base = EventList { page: PageRequest::first(), from: None, to: None, ends: Ends::Whenever, q: None, owner: None, host: None, sort: None };
     let titles = async |list: EventList| t.app.event_list(&call(), list).await.unwrap().items.into_iter().map(|event| event.title).collect::<Vec<_>>();
     let at = |text: &str| Some(DateTime::parse(text).unwrap());
     assert_eq!(titles(EventList { sort: Some("-startAt".to_owned()), ..base.clone() }).await, ["Gamma day", "Beta night", "Alpha night"]);

@@ -19,6 +19,8 @@ mod cascade;
 mod dead_letters;
 mod events;
 mod faults;
+mod registrations;
+mod roster;
 mod search;
 mod send_storm;
 mod support;

@@ -173,6 +173,7 @@ fn of_app(error: AppError) -> Problem {
         AppError::BadCursor => with(StatusCode::BAD_REQUEST, "bad_cursor"),
         AppError::TooDeep => with(StatusCode::BAD_REQUEST, "too_deep"),
 
+        AppError::RegistrationClosed => with(StatusCode::CONFLICT, "event_over"),
         AppError::EventFull => with(StatusCode::CONFLICT, "event_full"),
         AppError::CampaignState { .. } => with(StatusCode::CONFLICT, "wrong_state"),
         AppError::AudienceChanged { .. } => with(StatusCode::CONFLICT, "audience_changed"),

@@ -1,7 +1,7 @@
 //! `/events`
 
 use axum::http::HeaderMap;
-use emcrm_app::events::EventList;
+use emcrm_app::events::{Ends, EventList};
 use emcrm_model::{Event, EventDraft, EventPatch};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
@@ -40,6 +40,9 @@ pub struct EventIn {
     pub owner: Option<String>,
     #[schema(schema_with = schema::hosts, required = false)]
     pub hosts: Vec<String>,
+    /// Anybody may see the event's page and register there. Without it a new event is not public, and an old one stays as it is.
+    #[schema(schema_with = schema::flag, required = false)]
+    pub public: Option<bool>,
 }
 
 /// A new event, with an id of the client's choice if there is one.
@@ -76,6 +79,8 @@ pub struct EventPatchIn {
     pub owner: Option<String>,
     #[schema(schema_with = schema::hosts, required = false)]
     pub hosts: Vec<String>,
+    #[schema(required = false)]
+    pub public: bool,
 }
 
 /// An event. Optional fields that are absent are `null`; `owner` is empty when there is none.
@@ -100,6 +105,8 @@ pub struct EventOut {
     pub max_capacity: Option<i64>,
     pub owner: String,
     pub hosts: Vec<String>,
+    /// Anybody may see the event's page and register there.
+    pub public: bool,
     /// Attendances.
     pub attendee_count: i64,
     #[schema(required)]
@@ -122,6 +129,7 @@ impl From<Event> for EventOut {
             max_capacity: event.max_capacity,
             owner: event.owner,
             hosts: event.hosts.into_iter().map(String::from).collect(),
+            public: event.public,
             attendee_count: event.attendee_count,
             created_at: event.created_at,
             updated_at: event.updated_at,
@@ -225,7 +233,7 @@ pub async fn list(auth: Auth<Viewer>, mut query: QueryReader) -> Answer {
     let (owner, host) = (query.text("owner", ID_MAX), query.text("host", ID_MAX));
     let sort = query.text("sort", SORT_MAX);
     query.check_page(&page)?;
-    let list = EventList { page, from, to, q, owner, host, sort };
+    let list = EventList { page, from, to, ends: Ends::Whenever, q, owner, host, sort };
     let page = auth.app().event_list(auth.read(), list).await.map_err(ApiError::of_query)?;
     json(&PageOut::of(page, EventOut::from))
 }

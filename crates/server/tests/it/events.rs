@@ -41,6 +41,7 @@ async fn a_created_event_comes_back_as_stored_with_its_times_as_sent() {
         "bea",
         "ann"
       ],
+      "public": false,
       "attendeeCount": 0,
       "createdAt": "2026-01-02T03:04:05.678901Z",
       "updatedAt": "2026-01-02T03:04:05.678901Z"
@@ -71,6 +72,7 @@ async fn optional_fields_have_their_defaults() {
       "maxCapacity": null,
       "owner": "",
       "hosts": [],
+      "public": false,
       "attendeeCount": 0,
       "createdAt": "2026-01-02T03:04:05.678901Z",
       "updatedAt": "2026-01-02T03:04:05.678901Z"

@@ -32,7 +32,7 @@ async fn a_mail_is_read_as_it_was_written() {
     let person = json!({"firstName": "Jörg 🦀 \"Q\"", "lastName": "O'Neil <b>", "email": address, "company": "{{ user.email }} & <i>Söhne</i>"});
     app.post("/users", person).await.ok();
     let event = app
-        .post("/events", json!({"title": "Rust & Räucherlachs", "slug": "rust-night", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00", "timezone": "Europe/Berlin", "venue": "Halle 2, hinten"}))
+        .post("/events", json!({"title": "Rust & Räucherlachs", "slug": "rust-night", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00", "timezone": "Europe/Berlin", "venue": "Halle 2, hinten", "public": true}))
         .await
         .ok();
     app.settled().await;

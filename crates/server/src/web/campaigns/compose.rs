@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use emcrm_app::template::VARIABLES;
+use emcrm_app::events::Ends;
 use emcrm_app::{AppError, EventList};
 use emcrm_model::{Campaign, CampaignState, FieldErrors, MailContent, PageRequest, Position};
 use serde::Serialize;
@@ -135,6 +136,7 @@ impl Sheet<'_> {
             page: PageRequest { position: Position::Number(1), size: CHOICES },
             from: Some(emcrm_model::DateTime::from_instant(app.now())),
             to: None,
+            ends: Ends::Whenever,
             q: None,
             owner: None,
             host: None,

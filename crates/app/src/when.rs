@@ -1,0 +1,21 @@
+//! When an event is, in words, where it takes place.
+
+use emcrm_model::Event;
+use jiff::tz::TimeZone;
+
+/// `Thursday, 19 November 2026, 18:30–21:00`, and with a second date where it ends on another day.
+pub fn when_words(event: &Event, default_zone: &TimeZone) -> String {
+    let zone = event.zone(default_zone);
+    let (start, end) = (event.starts(default_zone).to_zoned_datetime(zone.clone()), event.ends(default_zone).to_zoned_datetime(zone));
+    let date = "%A, %-d %B %Y";
+    if start.date() == end.date() {
+        format!("{}, {}–{}", start.strftime(date), start.strftime("%H:%M"), end.strftime("%H:%M"))
+    } else {
+        format!("{}, {} to {}, {}", start.strftime(date), start.strftime("%H:%M"), end.strftime(date), end.strftime("%H:%M"))
+    }
+}
+
+/// Name of the zone in which the times of [`when_words`] are meant.
+pub fn zone_name(event: &Event, default_zone: &TimeZone) -> String {
+    event.zone(default_zone).iana_name().unwrap_or("UTC").to_owned()
+}

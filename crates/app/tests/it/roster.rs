@@ -1,0 +1,103 @@
+use emcrm_app::roster::{HERE, Presence, RosterRequest, RosterSort};
+use emcrm_app::roster_import::{ImportOutcome, ImportRow};
+use emcrm_app::{AppError, EventSave};
+use emcrm_model::{EventDraft, EventPatch, PageRequest, Position};
+use serde_json::json;
+
+use crate::support::{TestApp, call};
+
+fn names(roster: &emcrm_app::roster::Roster) -> Vec<String> {
+    roster.rows.iter().map(|row| row.user.as_ref().unwrap().first_name.clone()).collect()
+}
+
+#[tokio::test]
+async fn a_list_is_sorted_counted_and_searched_as_a_whole() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({})).await;
+    let people =
+        [("Carl", "c@example.org", "Beta"), ("Ann", "a@example.org", "Gamma Labs"), ("Élodie", "e@example.org", "Alpha"), ("Bob", "b@example.org", "Alpha")];
+    for (name, email, company) in people {
+        let user = t.user_with(name, json!({ "company": company, "email": email, "lastName": "" })).await;
+        t.attend(&user, &event).await;
+        t.later(60);
+        if name == "Bob" {
+            t.app.attendance_change(&call(), &user.id, &event.id, Some(HERE.to_owned())).await.unwrap();
+        }
+    }
+    let ask = async |change: fn(&mut RosterRequest)| {
+        let mut request = RosterRequest::all(50);
+        change(&mut request);
+        t.app.roster(&call(), &event.id, request).await
+    };
+    let all = ask(|_| {}).await.unwrap();
+    assert_eq!((names(&all), all.total, all.here), (["Ann", "Bob", "Carl", "Élodie"].map(str::to_owned).to_vec(), Some(4), Some(1)));
+    assert_eq!(names(&ask(|r| r.sort = RosterSort::Company).await.unwrap()), ["Bob", "Élodie", "Carl", "Ann"]);
+    assert_eq!(names(&ask(|r| (r.sort, r.descending) = (RosterSort::Registered, true)).await.unwrap()), ["Bob", "Élodie", "Ann", "Carl"]);
+    assert_eq!(names(&ask(|r| r.presence = Presence::Here).await.unwrap()), ["Bob"]);
+    assert_eq!(names(&ask(|r| r.presence = Presence::Away).await.unwrap()), ["Ann", "Carl", "Élodie"]);
+    assert_eq!(names(&ask(|r| r.q = Some("LAB an".to_owned())).await.unwrap()), ["Ann"]);
+    assert_eq!(names(&ask(|r| r.q = Some("élo".to_owned())).await.unwrap()), ["Élodie"]);
+    assert!(ask(|r| r.q = Some("lodie".to_owned())).await.unwrap().rows.is_empty(), "words are found by how they begin");
+    let page = |number, size| PageRequest { position: Position::Number(number), size };
+    let mut second = RosterRequest::all(3);
+    second.page = page(2, 3);
+    assert_eq!(names(&t.app.roster(&call(), &event.id, second).await.unwrap()), ["Élodie"]);
+    let mut beyond = RosterRequest::all(3);
+    beyond.page = page(99, 3);
+    let last = t.app.roster(&call(), &event.id, beyond).await.unwrap();
+    assert_eq!((names(&last), last.page), (vec!["Élodie".to_owned()], 2), "a page that is gone shows the last one");
+}
+
+#[tokio::test]
+async fn an_edit_is_not_refused_by_registrations_and_never_overwrites_what_was_not_seen() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({})).await;
+    let (ann, seen) = (t.user("ann").await, event.clone());
+    t.attend(&ann, &event).await;
+    let draft = EventDraft { venue: Some("Hall".to_owned()), ..EventDraft::of(&event) };
+    let as_seen = |now: &emcrm_model::Event| EventDraft::of(now) == EventDraft::of(&seen);
+    let saved = t.app.event_save(&call(), &event.id, draft, as_seen).await.unwrap();
+    assert!(matches!(saved, EventSave::Saved(event) if event.venue.as_deref() == Some("Hall") && event.attendee_count == 1));
+
+    // Somebody who still sees the first state does not take the venue away.
+    let late = EventDraft { title: "Late talks".to_owned(), ..EventDraft::of(&event) };
+    let moved = t.app.event_save(&call(), &event.id, late, as_seen).await.unwrap();
+    assert!(matches!(moved, EventSave::Moved(now) if now.venue.as_deref() == Some("Hall")));
+    let now = t.app.event_get(&call(), event.id.as_str()).await.unwrap();
+    assert_eq!((now.title.as_str(), now.venue.as_deref()), ("Talks", Some("Hall")));
+}
+
+#[tokio::test]
+async fn an_import_makes_who_is_new_leaves_who_is_known_and_says_what_became_of_each_row() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({ "maxCapacity": 3 })).await;
+    let ann = t.user_with("Ann", json!({})).await;
+    let row = |line: u64, email: &str, first: &str| ImportRow { line, email: email.to_owned(), first_name: first.to_owned(), last_name: String::new() };
+    let rows = [
+        row(2, "ANN@example.org", "Other"),
+        row(3, "not an address", "X"),
+        row(4, "new@example.org", "New"),
+        row(5, "nameless@example.org", ""),
+        row(6, "new@example.org", "New"),
+        row(7, "third@example.org", "Third"),
+        row(8, "late@example.org", "Late"),
+    ];
+    let outcomes = t.app.attendees_import(&call(), &event.id, &rows).await.unwrap();
+    let short: Vec<&str> = outcomes
+        .iter()
+        .map(|outcome| match outcome {
+            ImportOutcome::Added => "added",
+            ImportOutcome::Made => "made",
+            ImportOutcome::Already => "already",
+            ImportOutcome::Full => "full",
+            ImportOutcome::Faulty(_) => "faulty",
+        })
+        .collect();
+    assert_eq!(short, ["added", "faulty", "made", "faulty", "already", "made", "full"]);
+    assert_eq!(t.reload(&ann).await.first_name, "Ann");
+    t.assert_counts().await;
+    let again = t.app.attendees_import(&call(), &event.id, &rows).await.unwrap();
+    assert!(matches!(again[..], [ImportOutcome::Already, _, ImportOutcome::Already, ..]));
+    let closed = t.app.event_patch(&call(), &event.id, EventPatch::parse(&json!({ "maxCapacity": 2 })).unwrap()).await;
+    assert!(matches!(closed, Err(AppError::CapacityTooLow { attendees: 3 })));
+}
