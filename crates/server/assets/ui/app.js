@@ -57,6 +57,9 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+  // What is meant for paper opens the browser's own dialog.
+  document.addEventListener("click", (event) => { if (event.target instanceof Element && event.target.closest("[data-print]")) print(); });
+
   // A box that ticks the boxes of its table.
   document.addEventListener("change", (event) => {
     const box = event.target;

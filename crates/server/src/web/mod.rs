@@ -14,11 +14,14 @@
 //! | `settings` | what the installation stands on; suppression list, templates |
 //! | `outbox`, `mail_frame` | mails that became files; a mail's HTML in a frame of its own |
 //! | `href`, `paging`, `stack` | addresses, pages of lists, bars |
+//! | `events` | events, their attendees, the door |
+//! | `public` | what anybody sees of a public event |
 //! | `unsubscribe` | what readers do by the links in their mails |
 //! | `tracking` | pixels and links of campaigns that track |
 
 pub mod assets;
 pub mod campaigns;
+pub mod events;
 pub mod format;
 pub mod frame;
 pub mod home;
@@ -27,6 +30,7 @@ pub mod mail_frame;
 pub mod outbox;
 pub mod pages;
 pub mod paging;
+pub mod public;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
@@ -47,9 +51,11 @@ static TEMPLATES: &[&[Template]] = &[
     shell::TEMPLATES,
     home::TEMPLATES,
     sign_in::TEMPLATES,
+    events::TEMPLATES,
     campaigns::TEMPLATES,
     settings::TEMPLATES,
     outbox::TEMPLATES,
+    public::TEMPLATES,
     unsubscribe::TEMPLATES,
 ];
 
@@ -66,4 +72,6 @@ pub fn routes() -> Router<ApiState> {
         .merge(campaigns::routes())
         .merge(settings::routes())
         .merge(outbox::routes())
+        .merge(events::routes())
+        .merge(public::routes())
 }

@@ -66,7 +66,7 @@ fn show(state: &ApiState, token: &str, subscriber: &Subscriber, done: bool) -> R
 }
 
 /// `m•••••o@example.org`
-fn masked(address: &str) -> String {
+pub(super) fn masked(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let mut letters = local.chars();
     let first = letters.next().map(String::from).unwrap_or_default();

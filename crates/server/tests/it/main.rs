@@ -31,5 +31,7 @@ mod reader;
 mod search;
 mod users;
 mod web_campaigns;
+mod web_events;
+mod web_public;
 mod web_settings;
 mod web_shell;

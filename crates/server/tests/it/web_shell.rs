@@ -37,7 +37,7 @@ async fn files_of_pages_are_kept_for_ever() {
 #[tokio::test]
 async fn errors_are_pages_for_people_and_json_for_programs() {
     let app = TestApp::new().await;
-    for path in ["/app/nothing", "/e/nothing-here", "/r/nothing", "/app/../x/%3Cscript%3E", "/app/%3Cscript%3E"] {
+    for path in ["/app/nothing", "/e/nothing-here", "/r/a/b", "/app/../x/%3Cscript%3E", "/app/%3Cscript%3E"] {
         let answer = app.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.header("content-type")), (404, "text/html; charset=utf-8"), "{path}");
         let html = text(&answer);

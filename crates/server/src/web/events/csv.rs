@@ -1,0 +1,236 @@
+//! Attendees as a file, and from one.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use emcrm_app::roster_import::{ImportOutcome, ImportRow, ROWS_MAX};
+use emcrm_app::{App, Call};
+use emcrm_model::{EventId, PageRequest, Position};
+use futures::stream;
+use serde::Serialize;
+
+use super::view::EventView;
+use crate::api::error::ApiError;
+use crate::auth::{Auth, Editor, Viewer};
+use crate::csv_out::row;
+use crate::http::path::EventAt;
+use crate::router::ApiState;
+use crate::web::pages::page as render;
+use crate::web::shell::{Place, Shell};
+use crate::web_form::Form;
+
+/// All attendees, one line each, made while it is read.
+pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
+    let event = auth.app().event_get(auth.read(), id.as_str()).await?;
+    let start = Rows { app: state.app.clone(), call: auth.read().clone(), event: event.id, position: Some(Position::Number(1)), begun: false };
+    let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
+    // A slug is made of letters that a header takes.
+    let disposition = HeaderValue::try_from(format!("attachment; filename=\"attendees-{}.csv\"", event.slug))
+        .map_err(|_| ApiError::internal("a file name that is no header"))?;
+    Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")), (header::CONTENT_DISPOSITION, disposition)], body).into_response())
+}
+
+struct Rows {
+    app: Arc<App>,
+    call: Call,
+    event: EventId,
+    /// None: that was all.
+    position: Option<Position>,
+    begun: bool,
+}
+
+impl Rows {
+    /// The next lines; an error cuts the answer off, so that nobody takes a part for the whole.
+    async fn next(&mut self) -> Option<Result<Bytes, String>> {
+        let position = self.position.take()?;
+        let mut text = Vec::new();
+        if !self.begun {
+            self.begun = true;
+            row(&mut text, &["user_id", "firstName", "lastName", "email", "company", "attended", "registeredAt"]);
+        }
+        let request = PageRequest { position, size: PageRequest::SIZE_MAX };
+        match self.app.attendance_of_event(&self.call, &self.event, request, true).await {
+            Ok(page) => {
+                for attendee in &page.items {
+                    let user = attendee.user.as_ref();
+                    row(
+                        &mut text,
+                        &[
+                            attendee.attendance.user_id.as_str(),
+                            user.map_or("", |user| &user.first_name),
+                            user.map_or("", |user| &user.last_name),
+                            user.map_or("", |user| user.email.as_str()),
+                            user.and_then(|user| user.company.as_deref()).unwrap_or_default(),
+                            &attendee.attendance.attended,
+                            attendee.attendance.created_at.as_deref().unwrap_or_default(),
+                        ],
+                    );
+                }
+                self.position = page.next.map(Position::Cursor);
+                Some(Ok(Bytes::from(text)))
+            }
+            Err(error) => Some(Err(error.to_string())),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ImportPage {
+    shell: Shell,
+    event: EventView,
+    text: String,
+    fault: Option<String>,
+    results: Option<Vec<ResultView>>,
+    added: usize,
+    made: usize,
+    already: usize,
+    refused: usize,
+    rows_max: usize,
+}
+
+#[derive(Serialize)]
+struct ResultView {
+    line: u64,
+    what: String,
+    /// `ok`, `mute`, `bad`.
+    tone: &'static str,
+    words: String,
+}
+
+fn import_page<R: crate::auth::NeededRole>(auth: &Auth<R>, state: &ApiState, event: EventView) -> ImportPage {
+    ImportPage {
+        shell: Shell::of(auth, state, Place::Events),
+        event,
+        text: String::new(),
+        fault: None,
+        results: None,
+        added: 0,
+        made: 0,
+        already: 0,
+        refused: 0,
+        rows_max: ROWS_MAX,
+    }
+}
+
+pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
+    let event = auth.app().event_get(auth.read(), id.as_str()).await?;
+    let page = import_page(&auth, &state, EventView::of(auth.app(), &event));
+    render(StatusCode::OK, "events/import.html", page)
+}
+
+pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt, form: Form) -> Result<Response, ApiError> {
+    let (app, call) = (auth.app(), auth.read());
+    let event = app.event_get(call, id.as_str()).await?;
+    let text = form.value("rows").unwrap_or_default();
+    let rows = match read_rows(text) {
+        Ok(rows) => rows,
+        Err(fault) => {
+            let page = ImportPage { text: text.to_owned(), fault: Some(fault), ..import_page(&auth, &state, EventView::of(app, &event)) };
+            return render(StatusCode::UNPROCESSABLE_ENTITY, "events/import.html", page);
+        }
+    };
+    let outcomes = app.attendees_import(&auth.write(&form)?, &event.id, &rows).await?;
+    let count = |which: fn(&ImportOutcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
+    let results = rows.iter().zip(&outcomes).map(|(row, outcome)| {
+        let (tone, words) = match outcome {
+            ImportOutcome::Added => ("ok", "Added; was in the people already".to_owned()),
+            ImportOutcome::Made => ("ok", "Added, and new among the people".to_owned()),
+            ImportOutcome::Already => ("mute", "Was on the list already".to_owned()),
+            ImportOutcome::Full => ("bad", "Not added: all places are taken".to_owned()),
+            ImportOutcome::Faulty(words) => ("bad", format!("Not added: {words}")),
+        };
+        ResultView { line: row.line, what: row.email.chars().take(254).collect(), tone, words }
+    });
+    let results = Some(results.collect());
+    let now = app.event_get(call, event.id.as_str()).await?;
+    let page = ImportPage {
+        results,
+        added: count(|outcome| matches!(outcome, ImportOutcome::Added | ImportOutcome::Made)),
+        made: count(|outcome| matches!(outcome, ImportOutcome::Made)),
+        already: count(|outcome| matches!(outcome, ImportOutcome::Already)),
+        refused: count(|outcome| matches!(outcome, ImportOutcome::Full | ImportOutcome::Faulty(_))),
+        ..import_page(&auth, &state, EventView::of(app, &now))
+    };
+    render(StatusCode::OK, "events/import.html", page)
+}
+
+/// What a column is called in files that people have.
+fn column(header: &str) -> Option<&'static str> {
+    let plain: String = header.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    match plain.as_str() {
+        "email" | "mail" | "emailaddress" | "address" | "eaddress" => Some("email"),
+        "firstname" | "givenname" | "forename" | "first" => Some("firstName"),
+        "lastname" | "surname" | "familyname" | "last" => Some("lastName"),
+        "name" | "fullname" => Some("name"),
+        _ => None,
+    }
+}
+
+/// Rows of a pasted table: commas, semicolons or tabs, with or without a line of names. Without names the columns are address, first name, last name.
+fn read_rows(text: &str) -> Result<Vec<ImportRow>, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    if text.trim().is_empty() {
+        return Err("Paste at least one line.".to_owned());
+    }
+    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|d| (first.bytes().filter(|b| b == d).count(), *d == b',')).unwrap_or(b',');
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
+    let mut columns: Option<Vec<Option<&'static str>>> = None;
+    let mut rows = Vec::new();
+    for record in reader.records() {
+        let record = record.map_err(|error| format!("This is not a table: {error}"))?;
+        let line = record.position().map_or(0, csv::Position::line);
+        if columns.is_none() {
+            let named: Vec<_> = record.iter().map(column).collect();
+            let has_names = named.contains(&Some("email"));
+            columns = Some(if has_names { named } else { vec![Some("email"), Some("firstName"), Some("lastName")] });
+            if has_names {
+                continue;
+            }
+        }
+        let columns = columns.as_deref().unwrap_or_default();
+        let value = |name: &str| columns.iter().position(|column| *column == Some(name)).and_then(|at| record.get(at)).unwrap_or_default().to_owned();
+        let (mut first_name, mut last_name) = (value("firstName"), value("lastName"));
+        if first_name.is_empty() && last_name.is_empty() {
+            let name = value("name");
+            let (first, last) = name.split_once(char::is_whitespace).unwrap_or((&name, ""));
+            (first_name, last_name) = (first.to_owned(), last.trim().to_owned());
+        }
+        rows.push(ImportRow { line, email: value("email"), first_name, last_name });
+        if rows.len() > ROWS_MAX {
+            return Err(format!("At most {ROWS_MAX} lines at once."));
+        }
+    }
+    if rows.is_empty() { Err("There are names of columns, and no line under them.".to_owned()) } else { Ok(rows) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Vec<(String, String, String)> {
+        read_rows(text).unwrap().into_iter().map(|row| (row.email, row.first_name, row.last_name)).collect()
+    }
+
+    #[test]
+    fn tables_as_people_have_them_are_read() {
+        let ann = ("ann@example.org".to_owned(), "Ann".to_owned(), "Berg".to_owned());
+        for text in [
+            "ann@example.org, Ann, Berg",
+            "\u{feff}E-Mail;First name;Last name\r\nann@example.org;Ann;Berg\r\n",
+            "First Name\tSurname\tShoe size\tEmail address\nAnn\tBerg\t38\tann@example.org\n",
+            "name,email\n\"Ann Berg\",ann@example.org",
+            "email,firstName,lastName\nann@example.org,\"Ann\",\"Berg\"\n\n",
+        ] {
+            assert_eq!(rows(text), std::slice::from_ref(&ann), "{text}");
+        }
+        assert_eq!(
+            rows("email,lastName,firstName\n\"a\"\"b@example.org\",\"two\nlines\",x"),
+            [("a\"b@example.org".to_owned(), "x".to_owned(), "two\nlines".to_owned())]
+        );
+        assert!(read_rows(" \n").is_err() && read_rows("email;name").is_err());
+    }
+}

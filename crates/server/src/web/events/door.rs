@@ -1,0 +1,76 @@
+//! `/app/events/{id}/door`: checking in at the entrance. Made for a phone in one hand; works without scripts.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use emcrm_model::Role;
+use serde::Serialize;
+
+use super::attendees::Back;
+use super::show::ListQuery;
+use super::view::{AttendeeView, EventView};
+use crate::api::error::ApiError;
+use crate::auth::{Auth, SeeEvent};
+use crate::http::QueryReader;
+use crate::http::path::EventAt;
+use crate::router::ApiState;
+use crate::web::pages::page as render;
+use crate::web::shell::{Place, Shell};
+
+/// People of a page: a thumb does not scroll further, it searches.
+const SIZE: u32 = 100;
+
+#[derive(Serialize)]
+struct DoorPage {
+    shell: Shell,
+    event: EventView,
+    rows: Vec<AttendeeView>,
+    s: &'static str,
+    q: String,
+    whole: bool,
+    here: u64,
+    away: u64,
+    total: Option<u64>,
+    page: u32,
+    pages: u64,
+    next: Option<String>,
+    back: Back,
+    /// May check people in.
+    check: bool,
+    /// May see more than the door.
+    may_see: bool,
+    /// Only of a single row that is sent by itself.
+    counts: bool,
+    reason: Option<&'static str>,
+}
+
+pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(id): EventAt, mut query: QueryReader) -> Result<Response, ApiError> {
+    // Whoever searches for somebody wants to find them, here or not.
+    let searching = query.raw("q").is_some_and(|q| !q.trim().is_empty());
+    let list = ListQuery::read(&mut query, SIZE, if searching { "all" } else { "away" });
+    query.check()?;
+    let (app, call) = (auth.app(), auth.read());
+    let event = app.event_get(call, id.as_str()).await?;
+    let roster = app.roster(call, &event.id, list.request).await.map_err(ApiError::of_query)?;
+    let here = roster.here.unwrap_or(0);
+    let page = DoorPage {
+        shell: Shell::of(&auth, &state, Place::Events),
+        rows: roster.rows.iter().map(AttendeeView::from).collect(),
+        s: list.presence,
+        whole: roster.is_whole(),
+        here,
+        away: (roster.event.attendee_count.max(0) as u64).saturating_sub(here),
+        total: roster.total,
+        page: roster.page,
+        pages: roster.total.unwrap_or(0).div_ceil(u64::from(roster.size)),
+        next: roster.next,
+        back: Back { door: true, s: list.presence.to_owned(), q: list.q.clone() },
+        q: list.q,
+        may_see: auth.actor().may(Role::Viewer),
+        check: auth.actor().may_check_in(&event.id),
+        counts: false,
+        reason: None,
+        event: EventView::of(app, &roster.event),
+    };
+    render(StatusCode::OK, "events/door.html", page)
+}

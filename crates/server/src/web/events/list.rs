@@ -1,0 +1,179 @@
+//! `/app/events`: events to come and past ones.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use emcrm_app::events::Ends;
+use emcrm_app::{AppError, EventList};
+use emcrm_model::{Event, PageRequest, Position, User, UserId};
+use jiff::ZonedDateTime;
+use serde::Serialize;
+
+use super::view::{EventView, Named, host_order};
+use crate::api::error::ApiError;
+use crate::auth::{Auth, Viewer};
+use crate::http::QueryReader;
+use crate::router::ApiState;
+use crate::web::pages::page as render;
+use crate::web::shell::{Place, Shell};
+
+/// Rows of a page.
+const SIZE: u32 = 50;
+const TEXT_MAX: usize = 200;
+const ID_MAX: usize = 50;
+
+#[derive(Serialize)]
+struct ListPage {
+    shell: Shell,
+    /// `coming`, `past`, `calendar`.
+    tab: &'static str,
+    coming: u64,
+    past: u64,
+    q: String,
+    /// What stands in the field for a host.
+    host_text: String,
+    host: Option<Named>,
+    /// Others who may have been meant.
+    others: Vec<Named>,
+    /// Nobody was found for the text.
+    nobody: bool,
+    sort: String,
+    groups: Vec<Group>,
+    total: u64,
+    page: u32,
+    pages: u64,
+    /// The query of this list without its page.
+    query: String,
+    /// There is no event at all.
+    empty: bool,
+}
+
+/// Events of one month, or all of them where they do not come in the order of time.
+#[derive(Serialize)]
+struct Group {
+    title: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Serialize)]
+struct Row {
+    event: EventView,
+    month: String,
+    day: String,
+    today: bool,
+    time: String,
+    hosts: Vec<Named>,
+}
+
+pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: QueryReader) -> Result<Response, ApiError> {
+    let past = query.choice("view", &[("past", true), ("coming", false)]).unwrap_or(false);
+    let q = query.text("q", TEXT_MAX);
+    let host_text = query.text("who", TEXT_MAX);
+    let host_id = query.text("host", ID_MAX);
+    let sort = query.choice("sort", &[("startAt", "startAt"), ("-startAt", "-startAt"), ("title", "title"), ("-createdAt", "-createdAt")]);
+    let number = query.integer("page", 1..=u32::MAX).unwrap_or(1);
+    query.check()?;
+    let (app, call) = (auth.app(), auth.read());
+    let now = app.now();
+
+    let (host, others) = match (&host_id, &host_text) {
+        (Some(id), _) => (app.user_get_many(call, &[UserId::from(id.clone())]).await?.into_iter().flatten().next(), Vec::new()),
+        (None, Some(text)) => {
+            let mut found: Vec<User> = app.user_candidates(call, text).await?.into_iter().filter(|user| user.hosted_count > 0).collect();
+            let first = if found.is_empty() { None } else { Some(found.remove(0)) };
+            (first, found)
+        }
+        (None, None) => (None, Vec::new()),
+    };
+    let nobody = host.is_none() && (host_id.is_some() || host_text.is_some());
+    let sort = sort.unwrap_or(if past { "-startAt" } else { "startAt" });
+    let list = |ends: Ends, number: u32, size: u32| EventList {
+        page: PageRequest { position: Position::Number(number), size },
+        from: None,
+        to: None,
+        ends,
+        q: q.clone(),
+        owner: None,
+        // Nobody hosts nothing.
+        host: host.as_ref().map(|user| user.id.to_string()).or_else(|| nobody.then(|| "-".to_owned())),
+        sort: Some(sort.to_owned()),
+    };
+    let (coming, before) = (Ends::After(now), Ends::Before(now));
+    let shown = app.event_list(call, list(if past { before } else { coming }, number, SIZE)).await.map_err(ApiError::of_query)?;
+    let other = app.event_list(call, list(if past { coming } else { before }, 1, 1)).await?.total;
+    let total = shown.total;
+    let pages = shown.pages();
+    let (coming, past_count) = if past { (other, total) } else { (total, other) };
+
+    let shell = Shell::of(&auth, &state, Place::Events);
+    let groups = groups(&auth, &shown.items, sort.ends_with("startAt")).await?;
+    let filtered = q.is_some() || host_id.is_some() || host_text.is_some();
+    let page = ListPage {
+        shell,
+        tab: if past { "past" } else { "coming" },
+        coming,
+        past: past_count,
+        query: query_of(past, q.as_deref(), host.as_ref().map(|user| user.id.as_str()), sort),
+        q: q.unwrap_or_default(),
+        host_text: host_text.unwrap_or_default(),
+        host: host.as_ref().map(Named::from),
+        others: others.iter().map(Named::from).collect(),
+        nobody,
+        sort: sort.to_owned(),
+        groups,
+        total,
+        page: number,
+        pages,
+        empty: coming == 0 && past_count == 0 && !filtered,
+    };
+    render(StatusCode::OK, "events/list.html", page)
+}
+
+fn query_of(past: bool, q: Option<&str>, host: Option<&str>, sort: &str) -> String {
+    let mut query = url::form_urlencoded::Serializer::new(String::new());
+    if past {
+        query.append_pair("view", "past");
+    }
+    for (name, value) in [("q", q), ("host", host), ("sort", Some(sort))] {
+        if let Some(value) = value {
+            query.append_pair(name, value);
+        }
+    }
+    query.finish()
+}
+
+async fn groups(auth: &Auth<Viewer>, events: &[Event], by_month: bool) -> Result<Vec<Group>, AppError> {
+    let (app, call) = (auth.app(), auth.read());
+    let mut ids: Vec<UserId> = events.iter().flat_map(host_order).collect();
+    ids.sort();
+    ids.dedup();
+    let people: Vec<Named> = if ids.is_empty() { Vec::new() } else { app.user_get_many(call, &ids).await?.iter().flatten().map(Named::from).collect() };
+    let default = &app.settings.default_zone;
+    let mut groups: Vec<Group> = Vec::new();
+    for event in events {
+        let zone = event.zone(default);
+        let (start, end) = (event.starts(default).to_zoned_datetime(zone.clone()), event.ends(default).to_zoned_datetime(zone.clone()));
+        let today = app.now().to_zoned_datetime(zone).date() == start.date();
+        let hosts = host_order(event).iter().filter_map(|id| people.iter().find(|person| person.id == id.as_str()).cloned()).collect();
+        let mut time = time_of(&start, &end);
+        if event.zone(default) != *default {
+            time = format!("{time} ({})", start.time_zone().iana_name().unwrap_or("UTC"));
+        }
+        let row = Row { month: start.strftime("%b").to_string(), day: start.strftime("%-d").to_string(), today, time, hosts, event: EventView::of(app, event) };
+        let title = if by_month { start.strftime("%B %Y").to_string() } else { String::new() };
+        match groups.last_mut().filter(|group| group.title == title) {
+            Some(group) => group.rows.push(row),
+            None => groups.push(Group { title, rows: vec![row] }),
+        }
+    }
+    Ok(groups)
+}
+
+/// `Thu, 18:30–21:00`
+fn time_of(start: &ZonedDateTime, end: &ZonedDateTime) -> String {
+    if start.date() == end.date() {
+        format!("{}, {}–{}", start.strftime("%a"), start.strftime("%H:%M"), end.strftime("%H:%M"))
+    } else {
+        format!("{}, {} to {}", start.strftime("%a"), start.strftime("%H:%M"), end.strftime("%a, %-d %b, %H:%M"))
+    }
+}

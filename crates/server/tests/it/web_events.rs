@@ -1,0 +1,320 @@
+//! Pages of events: what a person sees and does, with and without scripts.
+
+use axum::http::Method;
+use serde_json::json;
+
+use crate::helpers::{Answer, TestApp};
+
+/// Text that shows itself where it is not escaped.
+const HOSTILE: &str = "<script>alert(1)</script>\"'&<b>";
+
+async fn send(app: &TestApp, path: &str, fields: &[(&str, &str)], headers: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).append_pair("csrf", &app.app.mark("csrf", "local")).finish();
+    let headers: Vec<_> = [("content-type", "application/x-www-form-urlencoded")].into_iter().chain(headers.iter().copied()).collect();
+    app.call(Method::POST, path, &headers, body).await
+}
+
+async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    send(app, path, fields, &[]).await
+}
+
+fn html(answer: &Answer) -> String {
+    assert!(answer.header("content-type").starts_with("text/html"), "{:?} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn page(app: &TestApp, path: &str) -> String {
+    let answer = app.get(path).await;
+    assert_eq!(answer.status, 200, "{path}: {}", String::from_utf8_lossy(&answer.body));
+    let csp = answer.header("content-security-policy").to_owned();
+    assert!(csp.contains("script-src 'self'") && !csp.contains("unsafe"), "{csp}");
+    let html = html(&answer);
+    assert!(!html.contains(" style=") && !html.contains(" onclick") && !html.contains("<script>"), "{path}");
+    html
+}
+
+/// What a browser makes of an attribute.
+fn plain(text: &str) -> String {
+    let signs = [("&quot;", "\""), ("&#34;", "\""), ("&#x2f;", "/"), ("&#x27;", "'"), ("&#39;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&")];
+    signs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to))
+}
+
+/// The value of a hidden field.
+fn hidden(html: &str, name: &str) -> String {
+    let at = html.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no field {name}"));
+    plain(at.split('"').next().unwrap())
+}
+
+fn location(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
+    answer.header("location")
+}
+
+const FIELDS: [(&str, &str); 5] =
+    [("title", "Rust Night"), ("startAt", "2026-03-01T18:00"), ("endAt", "2026-03-01T20:00"), ("timezone", "Europe/Berlin"), ("maxCapacity", "2")];
+
+#[tokio::test]
+async fn an_event_is_made_by_a_form_and_stored_as_the_api_stores_it() {
+    let app = TestApp::working().await;
+    app.user("ann").await;
+    let blank = page(&app, "/app/events/new").await;
+    let once = hidden(&blank, "once");
+    let fields: Vec<_> = FIELDS.into_iter().chain([("once", once.as_str()), ("owner", "ann"), ("hosts", "ann"), ("public", "yes")]).collect();
+    let made = form(&app, "/app/events/new", &fields).await;
+    let at = location(&made).to_owned();
+    let event = app.get(&at.replace("/app", "")).await.ok();
+    assert_eq!((&event["slug"], &event["startAt"], &event["maxCapacity"]), (&json!("rust-night"), &json!("2026-03-01T18:00"), &json!(2)));
+    assert_eq!((&event["owner"], &event["hosts"], &event["public"]), (&json!("ann"), &json!(["ann"]), &json!(true)));
+    // Sent twice, it acts once.
+    assert_eq!(location(&form(&app, "/app/events/new", &fields).await), at);
+    app.settled().await;
+    let list = page(&app, "/app/events").await;
+    assert_eq!(list.matches("<article").count(), 1);
+    assert!(list.contains("Rust Night") && list.contains("March 2026") && list.contains("Sun, 18:00–20:00 (Europe/Berlin)"), "{list}");
+    let shown = page(&app, &at).await;
+    assert!(shown.contains("Sunday, 1 March 2026, 18:00–20:00") && shown.contains("Ann ann") && shown.contains("2 left"), "{shown}");
+}
+
+#[tokio::test]
+async fn faults_stand_beside_their_fields_and_nothing_typed_is_lost() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    let fields =
+        [("title", HOSTILE), ("slug", "event-e1"), ("startAt", "2026-03-01T18:00"), ("endAt", "2026-03-01T17:00"), ("maxCapacity", "many"), ("venue", HOSTILE)];
+    let refused = form(&app, "/app/events/new", &fields).await;
+    assert_eq!(refused.status, 422);
+    let text = html(&refused);
+    assert!(text.contains("The end must be after the start.") && text.contains("This is not a whole number.") && text.contains("id=\"endAt-fault\""), "{text}");
+    assert!(text.contains("value=\"many\"") && !text.contains("<script>alert") && text.contains("&lt;script&gt;alert(1)"), "{text}");
+    let fields = [("title", "Other"), ("slug", "event-e1"), ("startAt", "2026-03-01T18:00"), ("endAt", "2026-03-01T19:00")];
+    let text = html(&form(&app, "/app/events/new", &fields).await);
+    assert!(text.contains("“event-e1” belongs to Event e1. Free: event-e1-2."), "{text}");
+    let unknown = [("title", "Other"), ("startAt", "2026-03-01T18:00"), ("endAt", "2026-03-01T19:00"), ("owner", "nobody")];
+    let text = html(&form(&app, "/app/events/new", &unknown).await);
+    assert!(text.contains("was deleted. Choose anew."), "{text}");
+}
+
+#[tokio::test]
+async fn people_are_chosen_in_the_form_without_scripts() {
+    let app = TestApp::working().await;
+    for id in ["ann", "bob"] {
+        app.user(id).await;
+    }
+    app.settled().await;
+    let find = |more: [(&'static str, &'static str); 2]| FIELDS.into_iter().chain(more).collect::<Vec<_>>();
+    let found = form(&app, "/app/events/new", &find([("find", "host"), ("hostText", "bob")])).await;
+    assert_eq!(found.status, 200);
+    let text = html(&found);
+    assert!(text.contains("name=\"pickHost\" value=\"bob\"") && text.contains("value=\"Rust Night\""), "{text}");
+    let text = html(&form(&app, "/app/events/new", &find([("hosts", "ann"), ("pickHost", "bob")])).await);
+    assert!(text.contains("name=\"hosts\" value=\"ann\"") && text.contains("name=\"hosts\" value=\"bob\""), "{text}");
+    let text = html(&form(&app, "/app/events/new", &find([("hosts", "ann"), ("dropHost", "ann")])).await);
+    assert!(!text.contains("name=\"hosts\" value=\"ann\""));
+    // A name that was typed and not chosen is asked about instead of forgotten.
+    let text = html(&form(&app, "/app/events/new", &find([("ownerText", "ann@example.org"), ("x", "y")])).await);
+    assert!(text.contains("name=\"pickOwner\" value=\"ann\""), "{text}");
+    let part = app.call(Method::GET, "/app/events/people?hostText=ann", &[("hx-request", "true")], "").await;
+    assert!(html(&part).contains("pickHost") && !html(&part).contains("<html"));
+}
+
+#[tokio::test]
+async fn when_somebody_else_saved_first_theirs_stands_beside_ours() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    app.user("ann").await;
+    let open = page(&app, "/app/events/e1/edit").await;
+    let was = hidden(&open, "was");
+    // A registration is no reason to refuse, another edit is.
+    app.post("/attend", json!({"user_id": "ann", "event_id": "e1"})).await.ok();
+    let ours = |title: &'static str, was: String| {
+        let mut fields: Vec<(&'static str, String)> =
+            [("title", title), ("slug", "event-e1"), ("startAt", "2026-03-01T18:00"), ("endAt", "2026-03-01T20:00"), ("description", "Ours")]
+                .map(|(n, v)| (n, v.to_owned()))
+                .to_vec();
+        fields.push(("was", was));
+        fields
+    };
+    let post = async |fields: Vec<(&'static str, String)>| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        form(&app, "/app/events/e1/edit", &fields).await
+    };
+    location(&post(ours("Event e1", was.clone())).await);
+    app.patch("/events/e1", json!({"title": "Their title", "venue": "Their room"})).await.ok();
+    let now = hidden(&page(&app, "/app/events/e1/edit").await, "was");
+    // Somebody has the form open as it was before their change.
+    let stale = was.replace("\"description\":\"\"", "\"description\":\"Ours\"");
+    assert_ne!(stale, now);
+    let moved = post(ours("Our title", stale)).await;
+    assert_eq!(moved.status, 409);
+    let text = html(&moved);
+    assert!(text.contains("“Their title”") && text.contains("value=\"Our title\"") && text.contains("name=\"take\" value=\"title\""), "{text}");
+    assert!(text.contains("“Their room”") && text.contains("value=\"Their room\"") && !text.contains("name=\"take\" value=\"venue\""), "{text}");
+    assert_eq!(app.get("/events/e1").await.ok()["title"], "Their title", "nothing was overwritten");
+    // Looked over, it is saved.
+    let mut again = ours("Our title", hidden(&text, "was"));
+    again.push(("venue", "Their room".to_owned()));
+    location(&post(again).await);
+    let event = app.get("/events/e1").await.ok();
+    assert_eq!((&event["title"], &event["venue"], &event["description"]), (&json!("Our title"), &json!("Their room"), &json!("Ours")));
+}
+
+#[tokio::test]
+async fn deleting_asks_first() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    app.user("ann").await;
+    app.post("/attend", json!({"user_id": "ann", "event_id": "e1"})).await.ok();
+    assert!(page(&app, "/app/events/e1/delete").await.contains("Delete the event and 1 registration"));
+    assert_eq!(app.get("/events/e1").await.status, 200);
+    assert_eq!(location(&form(&app, "/app/events/e1/delete", &[]).await), "/app/events");
+    // The back button leads to a page that says so.
+    let gone = app.get("/app/events/e1").await;
+    assert_eq!((gone.status.as_u16(), html(&gone).contains("<h1>")), (404, true));
+}
+
+#[tokio::test]
+async fn people_are_added_taken_off_and_put_back() {
+    let app = TestApp::working().await;
+    app.event("e1").await;
+    app.patch("/events/e1", json!({"maxCapacity": 1})).await.ok();
+    for id in ["ann", "bob"] {
+        app.user(id).await;
+    }
+    app.settled().await;
+    let found = page(&app, "/app/events/e1?who=ann").await;
+    assert!(found.contains("name=\"user\" value=\"ann\""), "{found}");
+    let added = form(&app, "/app/events/e1/attendees", &[("user", "ann")]).await;
+    assert_eq!(location(&added), "/app/events/e1");
+    let full = form(&app, "/app/events/e1/attendees", &[("user", "bob")]).await;
+    assert_eq!(full.status, 409);
+    assert!(html(&full).contains("Ann bob was not added: all places are taken."), "{}", html(&full));
+    assert!(page(&app, "/app/events/e1?who=bob").await.contains("no place left"));
+
+    form(&app, "/app/events/e1/attendees/ann/here", &[("here", "yes")]).await;
+    let removed = form(&app, "/app/events/e1/attendees/ann/remove", &[]).await;
+    assert_eq!(location(&removed), "/app/events/e1");
+    assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 0);
+    let cookie = removed.header("set-cookie").split(';').next().unwrap().to_owned();
+    let toast = html(&app.call(Method::GET, "/app/events/e1", &[("cookie", &cookie)], "").await);
+    let undo = plain(toast.split("action=\"").find(|part| part.contains("restore?")).unwrap().split('"').next().unwrap());
+    location(&form(&app, &undo, &[]).await);
+    assert_eq!(app.get("/attend/ann/e1").await.ok()["attended"], "here", "as it was");
+    // Twice is as good as once.
+    location(&form(&app, "/app/events/e1/attendees/ann/remove", &[]).await);
+    location(&form(&app, "/app/events/e1/attendees/ann/remove", &[]).await);
+}
+
+#[tokio::test]
+async fn the_door_works_with_and_without_scripts() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    for id in ["ann", "bob"] {
+        app.user(id).await;
+        app.post("/attend", json!({"user_id": id, "event_id": "e1"})).await.ok();
+    }
+    let door = page(&app, "/app/events/e1/door").await;
+    assert!(door.contains("<b>0</b> of 2") && door.contains("Check in Ann ann") && door.contains("Check in Ann bob"), "{door}");
+    let plain = form(&app, "/app/events/e1/attendees/ann/here", &[("door", "yes"), ("here", "yes"), ("s", "away"), ("q", "")]).await;
+    assert_eq!(location(&plain), "/app/events/e1/door?s=away");
+    let door = page(&app, "/app/events/e1/door?s=away").await;
+    assert!(door.contains("<b>1</b> of 2") && !door.contains("Check in Ann ann"), "{door}");
+    assert!(page(&app, "/app/events/e1/door?q=ann").await.contains("Undo check-in of Ann ann"), "a search finds those who are here, too");
+    let part = send(&app, "/app/events/e1/attendees/bob/here", &[("door", "yes"), ("here", "yes")], &[("hx-request", "true")]).await;
+    let text = html(&part);
+    assert!(text.trim_start().starts_with("<li") && text.contains("is-here") && text.contains("hx-swap-oob") && text.contains("<b>2</b> of 2"), "{text}");
+    assert_eq!(app.get("/attend/bob/e1").await.ok()["attended"], "here");
+    send(&app, "/app/events/e1/attendees/bob/here", &[("door", "yes"), ("here", "no")], &[("hx-request", "true")]).await;
+    assert_eq!(app.get("/attend/bob/e1").await.ok()["attended"], "yes");
+    // Somebody took them off the list meanwhile.
+    app.delete("/attend/bob/e1").await.ok();
+    let part = send(&app, "/app/events/e1/attendees/bob/here", &[("door", "yes"), ("here", "yes")], &[("hx-request", "true")]).await;
+    assert!(html(&part).contains("not on the list any more"), "{}", html(&part));
+}
+
+#[tokio::test]
+async fn lists_are_paged_filtered_and_laid_out_by_month() {
+    let app = TestApp::working().await;
+    app.post("/users", json!({"id": "mara", "firstName": "Mara", "lastName": "Okonjo", "email": "mara@example.org"})).await.ok();
+    for n in 0..60 {
+        let (day, month) = (n % 27 + 1, n / 27 + 2);
+        let owner = if n == 7 { "mara" } else { "" };
+        app.post("/events", json!({"title": format!("Meeting {n}"), "owner": owner, "startAt": format!("2026-{month:02}-{day:02}T10:00:00"), "endAt": format!("2026-{month:02}-{day:02}T11:00:00")})).await.ok();
+    }
+    app.post("/events", json!({"title": "Long ago", "startAt": "2025-01-05T10:00:00", "endAt": "2025-01-05T11:00:00"})).await.ok();
+    // Running now counts as coming.
+    app.post("/events", json!({"title": "Right now", "startAt": "2026-01-02T01:00:00", "endAt": "2026-01-03T11:00:00"})).await.ok();
+    app.settled().await;
+    let first = page(&app, "/app/events").await;
+    assert_eq!(first.matches("<article").count(), 50);
+    assert!(first.contains("Running now") && first.contains("Page 1 of 2 · 61 events") && first.contains("Past <small>1</small>"), "{first}");
+    assert_eq!(page(&app, "/app/events?page=2").await.matches("<article").count(), 11);
+    assert!(page(&app, "/app/events?view=past").await.contains("Long ago"));
+    let hosted = page(&app, "/app/events?who=okon").await;
+    assert_eq!(hosted.matches("<article").count(), 1);
+    assert!(hosted.contains("Mara Okonjo"));
+    assert_eq!(page(&app, "/app/events?host=mara&q=meeting").await.matches("<article").count(), 1);
+    assert!(page(&app, "/app/events?who=nobodyatall").await.contains("Nobody who hosts an event is called that"));
+    assert!(page(&app, "/app/events?q=zzz").await.contains("Take all filters away"));
+    let month = page(&app, "/app/events/calendar?month=2026-01").await;
+    assert!(month.contains("January 2026") && month.contains("Right now") && month.contains("goes on"), "{month}");
+    assert!(!month.contains("2026-02-08"), "a week that is all the next month's is left out");
+    for bad in ["/app/events/calendar?month=soon", "/app/events?sort=rev", "/app/events?page=0"] {
+        let refused = app.get(bad).await;
+        assert_eq!(refused.status, 422, "{bad}");
+        html(&refused);
+    }
+}
+
+#[tokio::test]
+async fn hostile_text_is_shown_as_text_everywhere() {
+    let app = TestApp::working().await;
+    app.post("/users", json!({"id": "evil", "firstName": HOSTILE, "lastName": "O'N\"", "email": "evil@example.org", "company": HOSTILE})).await.ok();
+    app.post("/events", json!({"id": "e1", "title": HOSTILE, "slug": "evil", "description": HOSTILE, "venue": HOSTILE, "public": true, "hosts": ["evil"], "owner": "evil", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00"})).await.ok();
+    app.post("/attend", json!({"user_id": "evil", "event_id": "e1", "attended": "<b>x</b>\"'"})).await.ok();
+    app.settled().await;
+    for path in [
+        "/app/events",
+        "/app/events?q=%3Cscript%3Ealert(1)%3C/script%3E%22'",
+        "/app/events?who=evil",
+        "/app/events/calendar?month=2026-03",
+        "/app/events/e1",
+        "/app/events/e1?who=evil",
+        "/app/events/e1?q=%3Cscript%3Ealert(1)%3C/script%3E%22'",
+        "/app/events/e1/edit",
+        "/app/events/e1/delete",
+        "/app/events/e1/door",
+        "/app/events/e1/door?q=%3Cscript%3Ealert(1)%3C/script%3E%22'",
+        "/app/events/e1/print",
+        "/app/events/e1/import",
+        "/app/events/people?hostText=evil",
+        "/app/events/e1/candidates?who=evil",
+        "/e/evil",
+    ] {
+        let text = page(&app, path).await;
+        assert!(!text.contains("<script>alert") && !text.contains("<b>x</b>"), "{path}: {text}");
+        assert!(!text.contains("\"'&<b>") && !text.contains("\"'&amp;<b>"), "{path}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn attendees_go_out_as_a_file_that_no_spreadsheet_runs_and_come_in_row_by_row() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    app.post("/users", json!({"id": "evil", "firstName": "=1+1", "lastName": "a,\"b\"", "email": "evil@example.org"})).await.ok();
+    app.post("/attend", json!({"user_id": "evil", "event_id": "e1"})).await.ok();
+    let file = app.get("/app/events/e1/attendees.csv").await;
+    assert_eq!(file.header("content-disposition"), "attachment; filename=\"attendees-event-e1.csv\"");
+    let text = String::from_utf8(file.body).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    assert!(text.contains("evil,'=1+1,\"a,\"\"b\"\"\",evil@example.org,,yes,2026-01-02"), "{text}");
+
+    let rows = "First name;E-Mail;Surname\nBea;bea@example.org;Öz\n;nobody;\nEvil;evil@example.org;X\n";
+    let done = html(&form(&app, "/app/events/e1/import", &[("rows", rows)]).await);
+    assert!(done.contains("1 person added") && done.contains("1 on the list already") && done.contains("1 not added"), "{done}");
+    assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 2);
+    let bea = app.get("/users?email=bea@example.org").await.ok();
+    assert_eq!(bea["items"][0]["lastName"], "Öz");
+    assert_eq!(form(&app, "/app/events/e1/import", &[("rows", " ")]).await.status, 422);
+    let paper = page(&app, "/app/events/e1/print").await;
+    assert!(paper.contains("Signature") && paper.contains("2 people"), "{paper}");
+}

@@ -1,0 +1,194 @@
+//! Public pages: an event for anybody, a place by a form, and the link that gives it back.
+
+use axum::http::Method;
+use emcrm_server::router::router;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Options, TestApp};
+
+async fn public_app() -> TestApp {
+    let app = TestApp::with(Options { public_url: Some("https://crm.example"), ..Options::default() }, router).await;
+    app.post("/events", json!({"id": "e1", "title": "Rust Night", "slug": "rust-night", "venue": "Hall 1", "maxCapacity": 3, "public": true, "timezone": "Europe/Berlin", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00"}))
+        .await
+        .ok();
+    app
+}
+
+async fn register(app: &TestApp, first: &str, email: &str) -> Answer {
+    form(app, "/e/rust-night", &[("firstName", first), ("lastName", ""), ("email", email), ("website", "")]).await
+}
+
+async fn form(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    app.call(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], body).await
+}
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn taken(app: &TestApp) -> Value {
+    app.get("/events/e1").await.ok()["attendeeCount"].clone()
+}
+
+#[tokio::test]
+async fn a_public_event_is_seen_and_others_are_not_there() {
+    let app = public_app().await;
+    app.event("hidden").await;
+    let page = app.get("/e/rust-night").await;
+    assert_eq!(page.status, 200);
+    let html = text(&page);
+    assert!(html.contains("Sunday, 1 March 2026, 18:00–20:00") && html.contains("Time in Europe/Berlin") && html.contains("3 left"), "{html}");
+    assert!(html.contains("data-starts=\"2026-03-01T17:00:00Z\"") && html.contains("autocomplete=\"given-name\""), "{html}");
+    for path in ["/e/event-hidden", "/e/event-hidden.ics", "/e/e1", "/e/nothing", "/e/%3Cb%3E"] {
+        let answer = app.get(path).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert!(answer.header("content-type").starts_with("text/html"), "{path}");
+    }
+    assert_eq!(form(&app, "/e/event-hidden", &[("firstName", "A"), ("email", "a@example.org")]).await.status, 404);
+}
+
+#[tokio::test]
+async fn the_calendar_file_says_when_where_and_what() {
+    let app = public_app().await;
+    app.patch("/events/e1", json!({"title": "Talks; with, \\ signs\nBEGIN:VALARM", "description": "ä".repeat(200)})).await.ok();
+    let file = app.get("/e/rust-night.ics").await;
+    assert_eq!(file.header("content-type"), "text/calendar; charset=utf-8; method=PUBLISH");
+    let ics = text(&file);
+    assert!(ics.split("\r\n").all(|line| line.len() <= 75), "{ics}");
+    let unfolded = ics.replace("\r\n ", "");
+    for line in [
+        "DTSTART:20260301T170000Z",
+        "DTEND:20260301T190000Z",
+        "UID:e1@example.org",
+        "LOCATION:Hall 1",
+        "URL:https://crm.example/e/rust-night",
+        "SUMMARY:Talks\\; with\\, \\\\ signs\\nBEGIN:VALARM",
+    ] {
+        assert!(unfolded.split("\r\n").any(|have| have == line), "{line}: {unfolded}");
+    }
+    assert!(!unfolded.split("\r\n").any(|line| line == "BEGIN:VALARM"));
+}
+
+#[tokio::test]
+async fn known_unknown_and_registered_addresses_get_the_same_answer() {
+    let app = public_app().await;
+    app.post("/users", json!({"id": "ann", "firstName": "Ann", "lastName": "Berg", "email": "ann@example.org"})).await.ok();
+    let known = register(&app, "Somebody", "ANN@example.org").await;
+    let again = register(&app, "Somebody", "ann@example.org").await;
+    let unknown = register(&app, "Bob", "bob@example.org").await;
+    let seen = |answer: &Answer| {
+        let headers: Vec<_> = answer.headers.iter().filter(|(name, _)| *name != "x-request-id").map(|(name, value)| format!("{name}: {value:?}")).collect();
+        (answer.status, headers, answer.body.clone())
+    };
+    assert_eq!(known.status, 303);
+    assert_eq!((seen(&known), seen(&known)), (seen(&again), seen(&unknown)));
+    assert!(text(&app.get("/e/rust-night?done").await).contains("Look into your mail"));
+    let ann = app.get("/users/ann").await.ok();
+    assert_eq!((&ann["firstName"], &ann["email"], &ann["attendedCount"]), (&json!("Ann"), &json!("ann@example.org"), &json!(1)));
+    assert_eq!(taken(&app).await, 2);
+}
+
+#[tokio::test]
+async fn a_full_event_says_so_to_everybody_and_a_program_that_fills_everything_in_gets_nothing() {
+    let app = public_app().await;
+    let trapped = form(&app, "/e/rust-night", &[("firstName", "Bot"), ("email", "bot@example.org"), ("website", "https://spam.example")]).await;
+    assert_eq!((trapped.status.as_u16(), taken(&app).await), (303, json!(0)));
+    for name in ["ann", "bob", "carl"] {
+        assert_eq!(register(&app, name, &format!("{name}@example.org")).await.status, 303);
+    }
+    let (inside, outside) = (register(&app, "x", "ann@example.org").await, register(&app, "x", "dora@example.org").await);
+    assert_eq!((inside.status.as_u16(), outside.status.as_u16()), (409, 409));
+    assert_eq!(text(&inside), text(&outside));
+    assert!(text(&outside).contains("All 3 places are taken"), "{}", text(&outside));
+    assert!(!text(&app.get("/e/rust-night").await).contains("<form"));
+    assert_eq!(app.get("/users?email=dora@example.org").await.ok()["total"], 0);
+}
+
+#[tokio::test]
+async fn faults_stand_beside_their_fields_and_hostile_text_is_text() {
+    let app = public_app().await;
+    let refused = form(&app, "/e/rust-night", &[("firstName", " "), ("lastName", "<script>alert(1)</script>\"'"), ("email", "\"><img src=x>")]).await;
+    assert_eq!(refused.status, 422);
+    let html = text(&refused);
+    assert!(html.contains("Fill in your first name.") && html.contains("This is not an address like name@example.org."), "{html}");
+    assert!(!html.contains("<script>alert") && !html.contains("<img") && html.contains("&lt;script&gt;"), "{html}");
+    assert_eq!(taken(&app).await, 0);
+    let nothing = app.call(Method::POST, "/e/rust-night", &[("content-type", "multipart/form-data; boundary=x")], "--x--").await;
+    assert_eq!(nothing.status, 422);
+}
+
+#[tokio::test]
+async fn the_link_in_the_confirmation_shows_the_place_and_gives_it_back_once() {
+    let mut app = public_app().await;
+    app.work();
+    register(&app, "Ann", "ann@example.org").await;
+    app.quiet().await;
+    let mail = mail_to(&app, "ann@example.org");
+    let token = mail.split("https://crm.example/r/").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let at = format!("/r/{token}");
+    for _ in 0..3 {
+        let html = text(&app.get(&at).await);
+        assert!(html.contains("You have a place at Rust Night") && html.contains("a•••••n@example.org") && !html.contains("ann@example.org"), "{html}");
+    }
+    assert_eq!(app.call(Method::HEAD, &at, &[], "").await.status, 200);
+    assert_eq!(taken(&app).await, 1, "looking changes nothing");
+    for _ in 0..2 {
+        assert_eq!(form(&app, &at, &[]).await.header("location"), at);
+    }
+    assert!(text(&app.get(&at).await).contains("You have no place at Rust Night any more"));
+    assert_eq!(taken(&app).await, 0);
+    let mut forged = token.into_bytes();
+    let last = forged.len() - 5;
+    forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
+    for bad in [String::from_utf8(forged).unwrap(), "x".to_owned(), "A".repeat(300), "%00".to_owned()] {
+        assert_eq!(app.get(&format!("/r/{bad}")).await.status, 404, "{bad}");
+        assert_eq!(form(&app, &format!("/r/{bad}"), &[]).await.status, 404, "{bad}");
+    }
+    app.stop().await;
+}
+
+/// The text of the mail to an address.
+fn mail_to(app: &TestApp, address: &str) -> String {
+    let mut folders = vec![app.folder.path().join("outbox")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let mail = String::from_utf8_lossy(&std::fs::read(entry.path()).unwrap()).into_owned();
+            if mail.contains(address) {
+                return mail.replace("=\r\n", "").replace("=3D", "=");
+            }
+        }
+    }
+    panic!("no mail to {address}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn public_registrations_at_the_same_time_never_fill_more_than_there_is() {
+    let app = std::sync::Arc::new(public_app().await);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..40 {
+        let app = app.clone();
+        tasks.spawn(async move { register(&app, "P", &format!("p{}@example.org", n % 20)).await.status.as_u16() });
+    }
+    let mut answers = Vec::new();
+    while let Some(status) = tasks.join_next().await {
+        answers.push(status.unwrap());
+    }
+    assert!(answers.iter().all(|status| [303, 409].contains(status)), "{answers:?}");
+    assert!(answers.contains(&409));
+    assert_eq!(taken(&app).await, 3);
+    assert_eq!(app.get("/users").await.ok()["total"], 3, "who got no place is not kept");
+}
+
+#[tokio::test]
+async fn an_event_that_is_over_takes_nobody() {
+    let app = public_app().await;
+    app.clock.advance(jiff::SignedDuration::from_hours(24 * 90));
+    assert!(text(&app.get("/e/rust-night").await).contains("This event is over"));
+    assert_eq!(register(&app, "Ann", "ann@example.org").await.status, 409);
+    assert_eq!(taken(&app).await, 0);
+}
