@@ -76,6 +76,25 @@ impl App {
         Ok(UserSearchPage { users, total, next, facets: found })
     }
 
+    /// The next people who match, in the order of their ids, for whoever reads all of them. `after` is what the call before gave back.
+    pub async fn user_walk(&self, call: &Call, filter: &UserFilter, q: Option<&str>, after: Option<String>) -> Result<(Vec<User>, Option<String>), AppError> {
+        const AT_ONCE: u32 = 500;
+        call.require(Role::Viewer)?;
+        let text = q.map(str::trim).filter(|q| !q.is_empty()).map(str::to_owned);
+        if text.is_none() && filter.is_empty() {
+            return self.user_list_after(call, AT_ONCE, after).await;
+        }
+        if after.is_none() {
+            self.index_is_whole().await?;
+        }
+        let ids = self.index.walk(Kind::User, Conditions { text, ..conditions_of(filter) }, after, AT_ONCE).await?;
+        let next = (ids.len() == AT_ONCE as usize).then(|| ids.last().cloned()).flatten();
+        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+        // The index may be a moment behind: what is handed out matches as it is stored.
+        let users = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| filter.matches(user)).collect();
+        Ok((users, next))
+    }
+
     /// The most frequent values of a field among all people, by prefix.
     pub async fn facet_values(&self, call: &Call, field: &str, prefix: &str, limit: u32) -> Result<Vec<FacetValue>, AppError> {
         call.require(Role::Viewer)?;

@@ -137,9 +137,9 @@ async fn make_events(
 ) -> Result<(), AppError> {
     let (seed, users) = (plan.seed, plan.users);
     let mut titles = events::Titles::default();
-    let creations = (0..).zip(sizes).map(|(n, size)| {
+    let creations = (0..).zip(sizes.to_vec()).map(|(n, size)| {
         let app = app.clone();
-        let draft = events::event(seed, n, users, *size, base, &mut titles).ok_or_else(|| invalid("event", n));
+        let draft = events::event(seed, n, users, size, base, &mut titles).ok_or_else(|| invalid("event", n));
         async move { event_create(&app, events::event_id(seed, n), draft?).await }
     });
     let mut answers = stream::iter(creations).buffer_unordered(AT_ONCE);

@@ -59,6 +59,11 @@
 
   // What is meant for paper opens the browser's own dialog.
   document.addEventListener("click", (event) => { if (event.target instanceof Element && event.target.closest("[data-print]")) print(); });
+  // Filters that stand outside their form act at once; in a sheet that covers the list they wait for its button.
+  document.addEventListener("change", (event) => {
+    const form = event.target.form;
+    if (form?.hasAttribute("data-live") && !form.contains(event.target) && !event.target.closest("[popover]:popover-open")) form.requestSubmit();
+  });
 
   // A box that ticks the boxes of its table.
   document.addEventListener("change", (event) => {

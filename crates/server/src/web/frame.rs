@@ -39,7 +39,7 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
     let asked = Asked::of(&request);
     let mut response = next.run(request).await;
     if let Some(told) = response.extensions_mut().remove::<Told>() {
-        response = asked.error(&state, response, &told);
+        response = asked.error(&state, &response, &told);
     }
     if asked.shows_toast && response.status() != StatusCode::SEE_OTHER && is_html(&response) {
         clear_flash(response.headers_mut());
@@ -71,7 +71,7 @@ impl Asked {
         }
     }
 
-    fn error(&self, state: &ApiState, response: Response, told: &Told) -> Response {
+    fn error(&self, state: &ApiState, response: &Response, told: &Told) -> Response {
         let status = response.status();
         let inside = self.path.starts_with("/app");
         if status == StatusCode::UNAUTHORIZED && inside && self.method == Method::GET {

@@ -9,6 +9,8 @@
 //! | `frame` | what happens around every page: errors, sign-in, toasts |
 //! | `shell` | what every page of the application has around it |
 //! | `home` | the first page |
+//! | `people` | finding, adding, changing, deleting people |
+//! | `search` | people and events in one place |
 //! | `sign_in` | signing in and out |
 //! | `campaigns` | write, check, send and watch bulk mail |
 //! | `settings` | what the installation stands on; suppression list, templates |
@@ -30,7 +32,9 @@ pub mod mail_frame;
 pub mod outbox;
 pub mod pages;
 pub mod paging;
+pub mod people;
 pub mod public;
+pub mod search;
 pub mod settings;
 pub mod shell;
 pub mod sign_in;
@@ -46,6 +50,7 @@ use crate::router::ApiState;
 use templates::Template;
 
 /// Templates by place, one line each; the lists stand beside the code that uses them.
+#[rustfmt::skip]
 static TEMPLATES: &[&[Template]] = &[
     pages::TEMPLATES,
     shell::TEMPLATES,
@@ -56,6 +61,8 @@ static TEMPLATES: &[&[Template]] = &[
     settings::TEMPLATES,
     outbox::TEMPLATES,
     public::TEMPLATES,
+    people::TEMPLATES,
+    search::TEMPLATES,
     unsubscribe::TEMPLATES,
 ];
 
@@ -68,6 +75,8 @@ pub fn routes() -> Router<ApiState> {
         .route("/t/c/{token}", get(tracking::click))
         .merge(shell::routes())
         .merge(home::routes())
+        .merge(people::routes())
+        .merge(search::routes())
         .merge(sign_in::routes())
         .merge(campaigns::routes())
         .merge(settings::routes())

@@ -14,6 +14,7 @@ async fn the_root_leads_to_the_application() {
     let app = TestApp::new().await;
     let answer = app.get("/").await;
     assert_eq!((answer.status.as_u16(), answer.header("location")), (307, "/app"));
+    app.user("ann").await;
     let home = app.get("/app").await;
     assert_eq!((home.status.as_u16(), home.header("content-type")), (200, "text/html; charset=utf-8"));
     assert!(home.header("content-security-policy").contains("script-src 'self'"));

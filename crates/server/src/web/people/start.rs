@@ -1,0 +1,21 @@
+//! What is there while nobody is: three ways to begin.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use crate::api::error::ApiError;
+use crate::web::home::{DEMO, Demo};
+use crate::web::pages::page;
+use crate::web::shell::Shell;
+
+#[derive(Serialize)]
+struct Start {
+    shell: Shell,
+    demo: Demo,
+}
+
+/// Instead of an empty list and an empty home.
+pub fn page_of(shell: Shell) -> Result<Response, ApiError> {
+    page(StatusCode::OK, "people/start.html", Start { shell, demo: DEMO })
+}

@@ -1,0 +1,235 @@
+//! Pages about people, as a browser without JavaScript uses them.
+
+use axum::body::Body;
+use axum::http::Method;
+use serde_json::json;
+
+use crate::helpers::{Answer, TestApp};
+
+/// What must come out of every page as text.
+const HOSTILE: &str = "<img src=x onerror=alert(1)>\"'&";
+
+fn html(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn send(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let csrf = app.app.mark("csrf", "local");
+    app.call(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded"), ("x-csrf-token", &csrf)], body).await
+}
+
+/// The toast that the next page shows, where a form led to one.
+async fn toast_after(app: &TestApp, answer: &Answer, path: &str) -> String {
+    assert_eq!(answer.status, 303, "{}", html(answer));
+    assert!(answer.header("location").starts_with(path), "{}", answer.header("location"));
+    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    let page = app.call(Method::GET, answer.header("location"), &[("cookie", &cookie)], Body::empty()).await;
+    assert!(page.header("set-cookie").starts_with("flash=; "), "a toast is shown once");
+    html(&page)
+}
+
+#[tokio::test]
+async fn while_nobody_is_there_the_pages_say_how_to_begin() {
+    let app = TestApp::working().await;
+    for path in ["/app", "/app/people"] {
+        let page = html(&app.get(path).await);
+        assert!(page.contains("<h1>No people yet</h1>") && page.contains("action=\"/app/people/import\"") && page.contains("action=\"/app/demo\""), "{path}");
+    }
+    let made = send(&app, "/app/demo", &[]).await;
+    assert!(toast_after(&app, &made, "/app").await.contains("Made up 300 people and 12 events"));
+    app.settled().await;
+    let people = html(&app.get("/app/people").await);
+    assert!(people.contains("300 people") && people.contains("Page 1 of 6, by name"), "{people}");
+    let again = send(&app, "/app/demo", &[]).await;
+    assert_eq!((again.status.as_u16(), again.header("content-type")), (409, "text/html; charset=utf-8"));
+    let home = html(&app.get("/app").await);
+    assert!(home.contains("<dd>300</dd>") && home.contains("class=\"event-row row\""));
+}
+
+#[tokio::test]
+async fn a_person_is_added_shown_changed_and_deleted() {
+    let app = TestApp::working().await;
+    let added = send(&app, "/app/people/new", &[("firstName", " Mara "), ("email", "mara@example.org"), ("company", "Quillmoor"), ("once", "k1")]).await;
+    assert!(toast_after(&app, &added, "/app/people/").await.contains("Added Mara"));
+    let at = added.header("location").to_owned();
+    // The same form once more: the same person.
+    let twice = send(&app, "/app/people/new", &[("firstName", " Mara "), ("email", "mara@example.org"), ("company", "Quillmoor"), ("once", "k1")]).await;
+    assert_eq!(twice.header("location"), at);
+
+    let page = html(&app.get(&at).await);
+    assert!(page.contains("<h1>Mara</h1>") && page.contains("Quillmoor") && page.contains("May be mailed"));
+    let saved = send(&app, &at, &[("field", "city"), ("value", "Austin"), ("was", "")]).await;
+    assert!(toast_after(&app, &saved, &at).await.contains("Austin"));
+    let cleared = send(&app, &at, &[("field", "firstName"), ("value", " "), ("was", "Mara")]).await;
+    assert_eq!(cleared.status, 422);
+    assert!(html(&cleared).contains("First name: is needed"));
+
+    let ask = html(&app.get(&format!("{at}/delete")).await);
+    assert!(ask.contains("<h1>Delete Mara?</h1>"));
+    let deleted = send(&app, &format!("{at}/delete"), &[("sure", "yes")]).await;
+    assert!(toast_after(&app, &deleted, "/app/people").await.contains("Deleted Mara"));
+    assert_eq!(app.get(&at).await.status, 404);
+    // Back, and the same button.
+    let again = send(&app, &format!("{at}/delete"), &[("sure", "yes")]).await;
+    assert!(toast_after(&app, &again, "/app/people").await.contains("deleted already"));
+}
+
+#[tokio::test]
+async fn faults_stand_beside_their_fields_and_nothing_typed_is_lost() {
+    let app = TestApp::new().await;
+    app.user("ann").await;
+    let long = "x".repeat(51);
+    let answer = send(&app, "/app/people/new", &[("firstName", ""), ("email", "no address"), ("company", &long)]).await;
+    assert_eq!(answer.status, 422);
+    let page = html(&answer);
+    assert!(page.contains("3 fields cannot be taken like this") && page.contains(&long) && page.contains("value=\"no address\""), "{page}");
+    assert_eq!(page.matches("aria-invalid=\"true\"").count(), 3);
+    let taken = send(&app, "/app/people/new", &[("firstName", "B"), ("email", "ANN@example.org")]).await;
+    assert_eq!(taken.status, 422);
+    assert!(html(&taken).contains("Somebody else has this address already."));
+}
+
+#[tokio::test]
+async fn a_change_of_somebody_else_is_shown_beside_what_was_typed() {
+    let app = TestApp::new().await;
+    app.user("ann").await;
+    let form = html(&app.get("/app/people/ann/edit").await);
+    let was = form.split("name=\"was\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    // A counter that moves is no change of the form's fields.
+    app.event("e1").await;
+    app.post("/attend", json!({"user_id": "ann", "event_id": "e1"})).await.ok();
+    let fields = |company| vec![("firstName", "Ann"), ("lastName", "ann"), ("email", "ann@example.org"), ("company", company), ("was", was.as_str())];
+    assert_eq!(send(&app, "/app/people/ann/edit", &fields("Mine")).await.status, 303);
+    // The first form is old now.
+    let stale = send(&app, "/app/people/ann/edit", &fields("Other")).await;
+    assert_eq!(stale.status, 412);
+    let page = html(&stale);
+    assert!(page.contains("Somebody else changed this person meanwhile") && page.contains("Stored now: <b>Mine</b>") && page.contains("value=\"Other\""));
+    assert_eq!(app.get("/users/ann").await.ok()["company"], "Mine");
+
+    let fact = send(&app, "/app/people/ann", &[("field", "company"), ("value", "Third"), ("was", "")]).await;
+    assert_eq!(fact.status, 412);
+    assert!(html(&fact).contains("Somebody else changed it to <b>Mine</b> meanwhile"));
+    let fresh = send(&app, "/app/people/ann", &[("field", "company"), ("value", "Third"), ("was", "Mine")]).await;
+    assert_eq!(fresh.status, 303);
+}
+
+async fn crowd() -> TestApp {
+    let app = TestApp::working().await;
+    for n in 0..25 {
+        let city = if n % 2 == 0 { "Austin" } else { "Waco" };
+        let person = json!({"id": format!("u{n:02}"), "firstName": format!("P{n:02}"), "lastName": "X", "email": format!("p{n}@example.org"), "city": city});
+        app.post("/users", person).await.ok();
+    }
+    app.settled().await;
+    app
+}
+
+#[tokio::test]
+async fn people_are_filtered_counted_and_paged_back_and_forth() {
+    let app = crowd().await;
+    let austin = html(&app.get("/app/people?city=Austin&sort=-name").await);
+    assert!(austin.contains("13 people") && austin.contains("Page 1 of 1, by name, backwards"));
+    assert!(austin.contains("href=\"/app/campaigns/new?city=Austin\""), "the filter goes along to the campaign");
+    assert!(austin.contains("value=\"Waco\"") && austin.contains("<span class=\"n\">12</span>"), "another city can be added");
+    let both = html(&app.get("/app/people?city=Austin&city=Waco&city=").await);
+    assert!(both.contains("25 people") && both.contains("Austin +1"));
+
+    let first = html(&app.get("/app/people?size=20").await);
+    let link = |page: &str, rel: &str| {
+        let tail = page.split(&format!("rel=\"{rel}\" href=\"")).nth(1).unwrap();
+        tail.split('"').next().unwrap().replace("&amp;", "&")
+    };
+    let second = html(&app.get(&link(&first, "next")).await);
+    assert!(second.contains("Page 2 of 2") && second.contains("P24 X") && !second.contains("P19 X"));
+    let back = html(&app.get(&link(&second, "prev")).await);
+    assert!(back.contains("Page 1 of 2") && back.contains("P00 X"));
+
+    let text = html(&app.get("/app/people?q=P07").await);
+    assert!(text.contains("1 person") && text.contains("Free text never chooses who gets mail") && !text.contains("href=\"/app/campaigns/new"));
+    let none = html(&app.get("/app/people?city=Nowhere").await);
+    assert!(none.contains("Nobody matches"));
+    let wrong = app.get("/app/people?minAttended=5&maxAttended=2").await;
+    assert_eq!(wrong.status, 422);
+    assert!(html(&wrong).contains("must not be less than"));
+    assert_eq!(app.get("/app/people?cursor=forged").await.status, 303);
+    assert_eq!(app.get("/app/people?sort=nonsense").await.status, 422);
+    let part = app.call(Method::GET, "/app/people?city=Waco", &[("hx-request", "true")], Body::empty()).await;
+    assert!(html(&part).starts_with("<div class=\"stack dims\">"));
+}
+
+#[tokio::test]
+async fn several_are_deleted_after_a_question() {
+    let app = crowd().await;
+    let ids = [("id", "u00"), ("id", "u01"), ("id", "nobody"), ("city", "Austin")];
+    let ask = send(&app, "/app/people/delete", &ids).await;
+    assert_eq!(ask.status, 200);
+    assert!(html(&ask).contains("<h1>Delete 2 people?</h1>"));
+    assert_eq!(app.get("/users/u00").await.status, 200, "nothing is deleted by asking");
+    let sure = [ids.as_slice(), &[("sure", "yes")]].concat();
+    let done = send(&app, "/app/people/delete", &sure).await;
+    assert!(toast_after(&app, &done, "/app/people?city=Austin").await.contains("Deleted 2 people"));
+    assert_eq!(app.get("/users/u00").await.status, 404);
+    assert_eq!(send(&app, "/app/people/delete", &[]).await.status, 303);
+}
+
+#[tokio::test]
+async fn people_are_exported_by_the_filter_without_formulas() {
+    let app = crowd().await;
+    app.post("/users", json!({"id": "f", "firstName": "=1+1", "lastName": "a,b", "email": "f@example.org", "city": "Austin"})).await.ok();
+    app.settled().await;
+    let file = app.get("/app/people/export.csv?city=Austin").await;
+    assert_eq!((file.status.as_u16(), file.header("content-type")), (200, "text/csv; charset=utf-8"));
+    let text = html(&file);
+    assert!(text.starts_with("\u{feff}id,firstName,") && text.contains("f,'=1+1,\"a,b\",f@example.org") && !text.contains("Waco"));
+    assert_eq!(text.lines().count(), 1 + 14);
+    assert_eq!(html(&app.get("/app/people/export.csv").await).lines().count(), 1 + 26);
+    let chosen = send(&app, "/app/people/export.csv", &[("id", "u01"), ("id", "u02")]).await;
+    assert_eq!(html(&chosen).lines().count(), 3);
+}
+
+#[tokio::test]
+async fn what_people_typed_comes_out_as_text_everywhere() {
+    let app = TestApp::working().await;
+    let short: String = HOSTILE.chars().take(50).collect();
+    let person = json!({"id": "x", "firstName": short, "lastName": short, "email": "x@example.org", "phoneNumber": "\"><b>'1234567", "jobTitle": short, "company": short, "city": short, "state": short, "avatar": short});
+    app.post("/users", person).await.ok();
+    app.post("/events", json!({"id": "e", "title": HOSTILE, "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00", "venue": HOSTILE, "owner": "x"}))
+        .await
+        .ok();
+    app.post("/attend", json!({"user_id": "x", "event_id": "e", "attended": short})).await.ok();
+    app.settled().await;
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("q", HOSTILE).append_pair("city", &short).finish();
+    let paths = [
+        "/app".to_owned(),
+        "/app/people".to_owned(),
+        "/app/people/x".to_owned(),
+        "/app/people/x/edit".to_owned(),
+        "/app/people/x?edit=company".to_owned(),
+        "/app/people/x/delete".to_owned(),
+        format!("/app/people?{query}"),
+        format!("/app/search?{query}"),
+        "/app/search?q=img".to_owned(),
+    ];
+    for path in paths {
+        let page = html(&app.get(&path).await);
+        assert!(page.contains("&lt;img") && !page.contains("<img") && !page.contains("<b>'"), "{path}: {page}");
+    }
+    let form = html(&send(&app, "/app/people/new", &[("firstName", HOSTILE), ("email", HOSTILE)]).await);
+    assert!(form.contains("&lt;img") && !form.contains("<img"));
+}
+
+#[tokio::test]
+async fn searching_finds_people_and_events() {
+    let app = TestApp::working().await;
+    app.user("ann").await;
+    app.post("/events", json!({"id": "e", "title": "Annual meeting", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00"})).await.ok();
+    app.settled().await;
+    let found = html(&app.get("/app/search?q=ann").await);
+    assert!(found.contains("href=\"/app/people/ann\"") && found.contains("href=\"/app/events/e\""));
+    assert!(html(&app.get("/app/search?q=zzz").await).contains("Nothing matches “zzz”"));
+    assert!(html(&app.get("/app/search").await).contains("<h1>Search</h1>"));
+    let part = app.call(Method::GET, "/app/search?q=ann", &[("hx-request", "true")], Body::empty()).await;
+    assert!(html(&part).starts_with("<div class=\"stack dims\">"));
+}
