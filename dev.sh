@@ -419,8 +419,8 @@ step_browser() {
   trap stop_test_parts EXIT
   start_test_parts
   browser_env
-  node --test --test-concurrency=2 --test-timeout=120000 --test-reporter=spec tests/browser/*.test.mjs
-  EMCRM_TEST_PAIR=aws node --test --test-timeout=120000 --test-reporter=spec tests/browser/walk.test.mjs
+  node --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec tests/browser/*.test.mjs
+  EMCRM_TEST_PAIR=aws node --test --test-timeout=240000 --test-reporter=spec tests/browser/walk.test.mjs
 }
 
 need_browser() {

@@ -5,7 +5,7 @@ import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { NOT_PAGES, PAGES, routesInSource } from './pages.mjs';
-import { LITERAL, seed } from './seed.mjs';
+import { LITERAL, seed, seedImport } from './seed.mjs';
 
 const here = await routesInSource();
 test('every page of the router is looked at', async () => {
@@ -19,6 +19,7 @@ describe('pages', () => {
   before(async () => {
     server = await startServer();
     seeded = await seed(server.api);
+    if (here.includes('/app/people/import')) seeded.import = await seedImport(server.address);
     seeded.unsubscribe = new URL(unsubscribeLink(await mailTo(server, 'hostile+1@example.org'))).pathname;
   });
   after(async () => {

@@ -5,7 +5,7 @@ import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { PAGES, routesInSource } from './pages.mjs';
-import { seed } from './seed.mjs';
+import { seed, seedImport } from './seed.mjs';
 
 const folder = process.argv[2];
 // With --plain the community has no hostile texts: for looking at, not for testing.
@@ -17,6 +17,7 @@ const server = await startServer();
 try {
   await mkdir(folder, { recursive: true });
   const seeded = await seed(server.api, { plain });
+  if (here.includes('/app/people/import')) seeded.import = await seedImport(server.address);
   seeded.unsubscribe = new URL(unsubscribeLink(await mailTo(server, seeded.person.email))).pathname;
   let count = 0;
   for (const scheme of ['light', 'dark']) {

@@ -9,7 +9,7 @@ export const LONG = 'Donaudampfschifffahrtsgesellschaftskapitänsmütze';
 export const QUOTES = `'; DROP TABLE x;-- \\" &lt;b&gt; &amp;`;
 
 // What a page must show as it was typed.
-export const LITERAL = { person: [SCRIPT, IMAGE], event: [SCRIPT, IMAGE], campaign: [SCRIPT, IMAGE], template: [SCRIPT, IMAGE] };
+export const LITERAL = { person: [SCRIPT, IMAGE], event: [SCRIPT, IMAGE], campaign: [SCRIPT, IMAGE], template: [SCRIPT, IMAGE], import: ['<img src=x onerror=window.xss=1>.csv'] };
 
 const FIRST = ['Mara', 'Teo', 'Priya', 'Jonas', 'Amara', 'Haruki', 'Ines', 'Callum', 'Beatrix', 'Oskar'];
 const LAST = ['Okonjo', 'Lindqvist', 'Ramanath', 'Achterveld', 'Nwosu-Bell', 'Tanemori', 'Carvalho'];
@@ -75,4 +75,17 @@ export async function seed(api, { plain = false } = {}) {
   const scheduled = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id, scheduledAt: inDays(60), timezone: 'Europe/Berlin' });
   await api.post('/email/suppressions', { email: 'nobody@example.org', reason: 'manual', note: hostile(`${SCRIPT} ${IMAGE}`, 'asked by telephone') });
   return { person, other, people, event, full, past, empty, template, draft: draft.email_id, campaign: campaign.email_id, scheduled: scheduled.email_id };
+}
+
+// A file with hostile cells and a hostile name, looked at and not imported yet. Answers where it is.
+export async function seedImport(address) {
+  const form = await (await fetch(`${address}/app/people/import`)).text();
+  const body = new FormData();
+  body.set('csrf', /name="csrf" value="([^"]*)"/.exec(form)[1]);
+  const cell = (text) => `"${text.replaceAll('"', '""')}"`;
+  const rows = [['First name', 'Last name', SCRIPT, 'Email'], [SCRIPT, IMAGE, LONG, 'nobody'], [BRACES, RIGHT_TO_LEFT, EMOJI, 'good@example.org'], ['=1+1', IMAGE, QUOTES, '']];
+  body.set('file', new File([rows.map((row) => row.map(cell).join(',')).join('\n')], LITERAL.import[0], { type: 'text/csv' }));
+  const answer = await fetch(`${address}/app/people/import`, { method: 'POST', body, redirect: 'manual', headers: { origin: address } });
+  if (answer.status !== 303) throw new Error(`the file was not taken: ${answer.status} ${await answer.text()}`);
+  return answer.headers.get('location');
 }

@@ -67,8 +67,8 @@ class Visitor {
       if (!this.allowed.some((pattern) => pattern.test(text))) this.faults.push(`${text}   [on ${page.url()}]`);
     };
     page.on('console', (message) => {
-      // A failed request is told with its address below.
-      if (message.type() === 'error' && !/^Failed to load resource/.test(message.text())) fault(`console: ${message.text()}`);
+      // A failed request is told with its address below; one that a newer one replaced did not fail.
+      if (message.type() === 'error' && !/^Failed to load resource|^htmx:(afterRequest|sendAbort)/.test(message.text())) fault(`console: ${message.text()}`);
     });
     page.on('pageerror', (error) => fault(`script: ${error.stack}`));
     page.on('crash', () => fault('the page crashed'));

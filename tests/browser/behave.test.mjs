@@ -1,0 +1,154 @@
+// What happens when things do not go one after the other: two people at one event, a form sent twice, the back button, a list that changes, no index.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startServer } from './helpers/server.mjs';
+import { closeBrowser, visitor } from './helpers/visitor.mjs';
+
+const EVENT = { title: 'Rust evening', slug: 'rust-evening', startAt: '2031-05-08T18:00:00', endAt: '2031-05-08T21:00:00', timezone: 'Europe/Berlin', venue: 'Room 3', maxCapacity: 20 };
+
+after(closeBrowser);
+
+describe('behaviour', () => {
+  let server;
+  before(async () => {
+    server = await startServer();
+  });
+  after(() => server?.stop());
+
+  const onPage = async (name, path, script, act) => {
+    const person = await visitor(server, { script });
+    await person.open(path, { check: false });
+    try {
+      await act(person, person.page);
+    } catch (error) {
+      error.message += `\n${name} was at ${person.page.url()}`;
+      throw error;
+    }
+    return person;
+  };
+  const press = (page, name) => Promise.all([page.waitForEvent('load'), page.getByRole('button', { name }).last().click()]);
+
+  for (const script of [true, false]) {
+    const how = script ? 'with scripts' : 'without scripts';
+
+    test(`two people edit one event, and nothing of either is lost, ${how}`, async () => {
+      const event = await server.api.post('/events/', { ...EVENT, slug: `two-${script}` });
+      const path = `/app/events/${event.id}/edit`;
+      const second = await onPage('the second', path, script, async () => {});
+      const first = await onPage('the first', path, script, async (person, page) => {
+        await page.getByLabel('Title', { exact: true }).fill('Rust evening, moved');
+        await page.getByLabel('Venue').fill('Room 5');
+        await press(page, 'Save event');
+        await person.close();
+      });
+      assert.ok(first);
+      const { page } = second;
+      await page.getByLabel('Venue').fill('Room 7');
+      await page.getByLabel('Description').fill('Bring a crash.');
+      second.allow(/^answer: 4\d\d POST \/app\/events/);
+      await press(page, 'Save event');
+      await second.check();
+      // Theirs is there to take, mine stands in the fields, and what only they changed is taken over.
+      await page.locator('.theirs').getByText('Room 5').first().waitFor();
+      assert.equal(await page.getByLabel('Venue').inputValue(), 'Room 7');
+      assert.equal(await page.getByLabel('Description').inputValue(), 'Bring a crash.');
+      assert.equal(await page.getByLabel('Title', { exact: true }).inputValue(), 'Rust evening, moved');
+      assert.equal((await server.api.get(`/events/${event.id}`)).venue, 'Room 5', 'nothing was overwritten unasked');
+      await press(page, 'Save event');
+      const saved = await server.api.get(`/events/${event.id}`);
+      assert.deepEqual([saved.title, saved.venue, saved.description], ['Rust evening, moved', 'Room 7', 'Bring a crash.']);
+      await second.close();
+    });
+
+    test(`a form sent twice makes one event, ${how}`, async () => {
+      const title = `Twice ${how}`;
+      const person = await onPage('a person', '/app/events/new', script, async (_, page) => {
+        await page.getByLabel('Title', { exact: true }).fill(title);
+        await page.getByLabel('Starts').fill('2031-05-08T18:00');
+        await page.getByLabel('Ends').fill('2031-05-08T21:00');
+        const form = await page.locator('form.form-sections').evaluate((form) => [...new FormData(form)]);
+        await Promise.all([page.waitForEvent('load'), page.getByRole('button', { name: 'Save event' }).last().dblclick()]);
+        await page.waitForURL(/\/app\/events\/(?!new)[^/]+$/);
+        // The same once more, as from a page that the browser kept.
+        const again = await page.context().request.post(`${server.address}/app/events/new`, { form: Object.fromEntries(form), headers: { origin: server.address } });
+        assert.ok(again.ok(), `${again.status()}`);
+        assert.match(new URL(again.url()).pathname, /^\/app\/events\/(?!new)/);
+      });
+      const { items } = await server.api.get('/events/?size=100');
+      assert.equal(items.filter((event) => event.title === title).length, 1);
+      await person.close();
+    });
+
+    test(`the back button after a deletion leads to a page that says so, ${how}`, async () => {
+      const event = await server.api.post('/events/', { ...EVENT, slug: `gone-${script}` });
+      const person = await onPage('a person', `/app/events/${event.id}`, script, async (person, page) => {
+        await page.goto(`/app/events/${event.id}/delete`);
+        await press(page, /^Delete the event/);
+        person.allow(/^answer: 404 GET/);
+        await page.goBack();
+        if ((await page.title()).includes('Delete')) await page.goBack();
+        await page.reload();
+        await page.getByRole('heading', { level: 1 }).waitFor();
+        assert.ok(!(await page.locator('body').textContent()).includes('Open the door list'), 'an event that is gone is not shown as if it were there');
+        await person.check();
+        await page.getByRole('link', { name: /home|events/i }).first().waitFor();
+      });
+      await person.close();
+    });
+  }
+
+  test('a list that grows while it is paged shows nobody twice and leaves nobody out', async () => {
+    const names = Array.from({ length: 60 }, (_, n) => `Grow${String(n).padStart(2, '0')}`);
+    for (const name of names) await server.api.post('/users/', { firstName: name, lastName: 'Paging', email: `${name}@grow.example`, company: 'Growing' });
+    await server.api.settled();
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/people?company=Growing&sort=name&size=20', { check: false });
+    const seen = [];
+    for (let turn = 0; ; turn++) {
+      const here = await page.getByRole('region', { name: 'People, table' }).getByRole('rowheader').allTextContents();
+      seen.push(...here.map((text) => /Grow\d\d/.exec(text)?.[0]).filter(Boolean));
+      // Somebody comes who belongs on a page that was seen already.
+      await server.api.post('/users/', { firstName: `Aaron${turn}`, lastName: 'Paging', email: `aaron${turn}@grow.example`, company: 'Growing' });
+      await server.api.settled();
+      const next = page.getByRole('link', { name: 'Next' });
+      if (turn > 5 || (await next.getAttribute('aria-disabled').catch(() => 'true')) === 'true') break;
+      const before = page.url();
+      await next.click();
+      await page.waitForURL((url) => url.href !== before);
+      await page.waitForLoadState();
+    }
+    assert.deepEqual(seen, names);
+    await person.close();
+  });
+});
+
+describe('without an index', () => {
+  let server;
+  before(async () => {
+    server = await startServer({ aws: true });
+  });
+  after(() => server?.stop());
+
+  test('people are still there, and the pages say what does not work', async () => {
+    const user = await server.api.post('/users/', { firstName: 'Mara', lastName: 'Okonjo', email: 'mara@down.example', company: 'Quillmoor Labs' });
+    const event = await server.api.post('/events/', EVENT);
+    await server.api.settled();
+    await server.search.open(false);
+    const person = await visitor(server);
+    const { page } = person;
+    person.allow(/^answer: 503 GET/);
+    const list = await page.goto('/app/people');
+    assert.ok([200, 503].includes(list.status()), `${list.status()}`);
+    await page.getByText(/search.*(not possible|does not answer|unavailable|down)/i).first().waitFor();
+    await person.check();
+    for (const path of ['/app', `/app/people/${user.id}`, `/app/events/${event.id}`, '/app/campaigns']) await person.open(path);
+    // Which events are to come is asked of the index; the page says that it cannot be had.
+    await page.goto('/app/events');
+    await person.check();
+    await server.search.open(true);
+    await person.open('/app/people');
+    await page.getByRole('region', { name: 'People, table' }).getByText('Mara Okonjo').waitFor();
+    await person.close();
+  });
+});
