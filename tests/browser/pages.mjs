@@ -2,7 +2,7 @@
 // page that stands here not.
 //
 //   route   as in the router
-//   path    where it is, from what was seeded; `null` where another test looks at it
+//   path    where it is, from what was seeded; `null` where a server as the tests start it has none
 //   shows   whose texts stand on it and must be literal: person, event, campaign, template
 //   status  where it is not 200
 //   allow   complaints of the browser that belong to it
@@ -61,7 +61,7 @@ export const PAGES = [
   { route: '/app/settings/templates/new', path: () => '/app/settings/templates/new', name: 'template-new' },
   { route: '/app/settings/templates/{id}', path: (s) => `/app/settings/templates/${s.template.id}`, name: 'template', shows: ['template'] },
 
-  // Only where people sign in: signin.test.mjs looks at them.
+  // Only where people sign in.
   { route: '/app/signin', path: null, name: 'signin' },
 
   { route: '/e/{slug}', path: () => '/e/hostile-event', name: 'public', shows: ['event'] },
