@@ -50,6 +50,7 @@ pub mod links;
 pub mod mail_templates;
 pub mod outbox;
 mod paging;
+pub mod people_import;
 mod privacy;
 pub mod registrations;
 pub mod render;

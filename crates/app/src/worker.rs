@@ -363,6 +363,8 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
         "retry" => app.retry(task).await,
         "registration_mail" => app.registration_mail(task).await,
         "user_gone" => app.user_gone(task).await,
+        "people_import" => app.people_import_run(task, stop).await,
+        "people_import_undo" => app.people_import_take_back(task, stop).await,
         "user_erase" => app.user_erase_rest(task).await,
         "event_gone" => app.event_gone(task).await,
         other => Err(AppError::Internal(format!("no handler for a task of kind {other}"))),

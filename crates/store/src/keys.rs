@@ -13,6 +13,7 @@ pub const TYPE_USER: &str = "user";
 pub const TYPE_EVENT: &str = "event";
 pub const TYPE_ATTENDANCE: &str = "attendance";
 pub const TYPE_CAMPAIGN: &str = "email_request";
+pub const TYPE_PEOPLE_IMPORT: &str = "people_import";
 pub const TYPE_DELIVERY: &str = "email_log";
 
 pub const USER_PREFIX: &str = "user#";
@@ -103,6 +104,25 @@ pub fn lease(queue: &str, shard: u32) -> Key {
 /// How far an import is. Stands while it runs, and after it was interrupted.
 pub fn import_state() -> Key {
     Key::single("import#state")
+}
+
+/// People from a file: how far it is.
+pub fn people_import(id: &str) -> Key {
+    Key::single(people_import_part(id))
+}
+
+fn people_import_part(id: &str) -> String {
+    format!("people_import#{id}")
+}
+
+/// A piece of the file's rows.
+pub fn people_import_rows(id: &str, n: u32) -> Key {
+    Key::new(people_import_part(id), format!("rows#{n:06}"))
+}
+
+/// What a piece does, and what was there before.
+pub fn people_import_steps(id: &str, n: u32) -> Key {
+    Key::new(people_import_part(id), format!("steps#{n:06}"))
 }
 
 pub fn idempotency(actor: &str, key: &str) -> Key {

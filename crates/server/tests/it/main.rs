@@ -32,6 +32,7 @@ mod search;
 mod users;
 mod web_campaigns;
 mod web_events;
+mod web_import;
 mod web_people;
 mod web_public;
 mod web_settings;

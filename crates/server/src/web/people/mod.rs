@@ -9,11 +9,13 @@
 //! | `person` | one person: facts, timeline, mails |
 //! | `timeline` | what a person did and got |
 //! | `delete` | deleting one or several, with a question first |
+//! | `import` | people from a file |
 //! | `export` | people as CSV |
 
 mod delete;
 mod export;
 mod fields;
+mod import;
 pub mod list;
 mod person;
 pub mod query;
@@ -36,6 +38,8 @@ pub static TEMPLATES: &[Template] = templates![
     "people/person.html",
     "people/fact.html",
     "people/delete.html",
+    "people/import.html",
+    "people/import-one.html",
 ];
 
 pub fn routes() -> Router<ApiState> {
@@ -44,6 +48,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/app/people/new", get(fields::new).post(fields::create))
         .route("/app/people/export.csv", get(export::all).post(export::chosen))
         .route("/app/people/delete", axum::routing::post(delete::many))
+        .merge(import::routes())
         .route("/app/people/{id}", get(person::show).post(person::change))
         .route("/app/people/{id}/edit", get(fields::edit).post(fields::replace))
         .route("/app/people/{id}/delete", get(delete::ask).post(delete::one))

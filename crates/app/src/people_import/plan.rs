@@ -1,0 +1,140 @@
+//! What each row of an import would do, by the people who are stored now.
+
+use std::collections::HashMap;
+
+use emcrm_model::{EmailAddress, Role, User, UserDraft, UserId};
+use emcrm_store::engine::GET_MANY_MAX;
+use emcrm_store::{Table, keys};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::columns::{self, Mapping, draft_of, fields_of, patch_of};
+use super::{ImportCounts, PeopleImport, Row};
+use crate::{App, AppError, Call};
+
+/// What one row does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Step {
+    /// Adds somebody, with this id, so that a repeat is noticed.
+    Create {
+        id: UserId,
+        body: Value,
+    },
+    /// Changes somebody, who was like this.
+    Change {
+        before: Box<User>,
+        body: Value,
+    },
+    Same,
+    Faulty,
+}
+
+/// A row that is left out, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowFault {
+    /// Line of the file, from 1.
+    pub line: u64,
+    pub cells: Vec<String>,
+    pub faults: Vec<String>,
+}
+
+/// What an import would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Checked {
+    pub counts: ImportCounts,
+    pub faults: Vec<RowFault>,
+}
+
+/// Addresses of the file so far, and their lines.
+pub(super) type Seen = HashMap<String, u64>;
+
+impl App {
+    /// What an import would do with this mapping. `most`: rows whose faults are told.
+    pub async fn people_import_check(&self, call: &Call, import: &PeopleImport, mapping: &Mapping, most: usize) -> Result<Checked, AppError> {
+        call.require(Role::Viewer)?;
+        columns::check(mapping)?;
+        let mut checked = Checked::default();
+        let mut seen = Seen::new();
+        for n in 0..import.pieces {
+            let rows = self.import_rows(import, n).await?;
+            let (steps, faults) = self.import_plan(&rows, mapping, &mut seen).await?;
+            count(&mut checked.counts, &steps);
+            let room = most.saturating_sub(checked.faults.len());
+            checked.faults.extend(faults.into_iter().take(room));
+        }
+        Ok(checked)
+    }
+
+    pub(super) async fn import_rows(&self, import: &PeopleImport, n: u32) -> Result<Vec<Row>, AppError> {
+        self.import_content(&keys::people_import_rows(&import.id, n)).await?.ok_or(AppError::NothingThere("The rows of this import are gone"))
+    }
+
+    pub(super) async fn import_content<T: serde::de::DeserializeOwned>(&self, key: &emcrm_store::Key) -> Result<Option<T>, AppError> {
+        let Some(item) = self.store.engine.get(Table::Main, key).await? else { return Ok(None) };
+        let text = item.attrs.get("content").and_then(Value::as_str).unwrap_or_default();
+        serde_json::from_str(text).map(Some).map_err(|error| AppError::Internal(format!("a piece of an import: {error}")))
+    }
+
+    /// The steps of some rows, in their order, and the faults among them.
+    pub(super) async fn import_plan(&self, rows: &[Row], mapping: &Mapping, seen: &mut Seen) -> Result<(Vec<Step>, Vec<RowFault>), AppError> {
+        let mut read = Vec::with_capacity(rows.len());
+        for Row(line, cells) in rows {
+            let body = fields_of(cells, mapping);
+            let row = patch_of(&body).and_then(|patch| {
+                let Some(email) = patch.email.clone() else { return Err(vec!["email: is needed".to_owned()]) };
+                match seen.insert(email.normalised().to_owned(), *line) {
+                    Some(earlier) => {
+                        seen.insert(email.normalised().to_owned(), earlier);
+                        Err(vec![format!("email: the same address is in line {earlier} already")])
+                    }
+                    None => Ok((email, patch)),
+                }
+            });
+            read.push((body, row));
+        }
+        let addresses: Vec<EmailAddress> = read.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(email, _)| email.clone())).collect();
+        let mut known = self.users_by_address(&addresses).await?.into_iter();
+        let (mut steps, mut faults) = (Vec::with_capacity(rows.len()), Vec::new());
+        for (Row(line, cells), (body, row)) in rows.iter().zip(read) {
+            let step = match row {
+                Err(why) => Err(why),
+                Ok((_, patch)) => match known.next().flatten() {
+                    Some(user) if patch.clone().apply(UserDraft::of(&user)) == UserDraft::of(&user) => Ok(Step::Same),
+                    Some(user) => Ok(Step::Change { before: Box::new(user), body }),
+                    None => draft_of(&body).map(|_| Step::Create { id: self.ids.random().into(), body }),
+                },
+            };
+            steps.push(step.unwrap_or_else(|why| {
+                faults.push(RowFault { line: *line, cells: cells.clone(), faults: why });
+                Step::Faulty
+            }));
+        }
+        Ok((steps, faults))
+    }
+
+    /// Whom addresses belong to, in their order.
+    async fn users_by_address(&self, addresses: &[EmailAddress]) -> Result<Vec<Option<User>>, AppError> {
+        let mut ids = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(GET_MANY_MAX) {
+            let claims: Vec<_> = chunk.iter().map(keys::email_claim).collect();
+            for claim in self.store.engine.get_many(Table::Main, &claims).await? {
+                ids.push(claim.and_then(|claim| claim.attrs.get("user_id").and_then(Value::as_str).map(|id| UserId::from(id.to_owned()))));
+            }
+        }
+        let wanted: Vec<UserId> = ids.iter().flatten().cloned().collect();
+        let mut users = self.store.users.get_many(&wanted).await?.into_iter();
+        Ok(ids.into_iter().map(|id| id.and_then(|_| users.next().flatten())).collect())
+    }
+}
+
+pub(super) fn count(counts: &mut ImportCounts, steps: &[Step]) {
+    for step in steps {
+        match step {
+            Step::Create { .. } => counts.created += 1,
+            Step::Change { .. } => counts.changed += 1,
+            Step::Same => counts.same += 1,
+            Step::Faulty => counts.faulty += 1,
+        }
+    }
+}

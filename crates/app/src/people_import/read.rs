@@ -1,0 +1,174 @@
+//! A file of rows as spreadsheets write it: what it is encoded in, what stands between its columns, and its rows.
+
+use std::borrow::Cow;
+
+use emcrm_model::FieldErrors;
+use encoding_rs::{Encoding, WINDOWS_1252};
+use serde::{Deserialize, Serialize};
+
+use super::ROWS_AT_ONCE;
+
+/// Largest file, in bytes: it is read in memory.
+pub const FILE_MAX: usize = 25 * 1024 * 1024;
+/// Most rows of one import.
+pub const ROWS_MAX: usize = 100_000;
+const COLUMNS_MAX: usize = 100;
+/// Longest cell that is kept whole; longer than any field may be, so that what is cut is faulty anyway.
+const CELL_MAX: usize = 2_100;
+/// The same in a row that is too large for a piece.
+const CELL_MAX_WIDE: usize = 300;
+/// Bytes of a piece of rows.
+const PIECE_BYTES: usize = 150 * 1024;
+
+/// A row: its line in the file, from 1, and its cells.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row(pub u64, pub Vec<String>);
+
+#[derive(Debug, PartialEq, Eq)]
+pub struct Sheet {
+    pub encoding: &'static str,
+    pub delimiter: char,
+    pub header: Vec<String>,
+    pub pieces: Vec<Vec<Row>>,
+    pub rows: u64,
+}
+
+/// By its byte order mark; else UTF-8 if it is that; else what Windows wrote before.
+fn decode(bytes: &[u8]) -> (Cow<'_, str>, &'static str) {
+    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
+        let (text, _) = encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
+        return (text, encoding.name());
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => (Cow::Borrowed(text), "UTF-8"),
+        Err(_) => (WINDOWS_1252.decode_without_bom_handling(bytes).0, WINDOWS_1252.name()),
+    }
+}
+
+fn reader(text: &str, delimiter: char) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().delimiter(delimiter as u8).flexible(true).has_headers(false).from_reader(text.as_bytes())
+}
+
+/// The one that makes the most columns which the first rows agree on.
+fn delimiter(text: &str) -> char {
+    let score = |delimiter: char| {
+        let lengths: Vec<usize> = reader(text, delimiter).records().take(20).filter_map(Result::ok).map(|record| record.len()).collect();
+        let columns = lengths.first().copied().unwrap_or(0);
+        let agree = lengths.iter().filter(|length| **length == columns).count();
+        if columns < 2 { 0 } else { columns * agree * 100 / lengths.len().max(1) }
+    };
+    let mut best = (',', score(','));
+    for other in [';', '\t', '|'] {
+        let found = score(other);
+        if found > best.1 {
+            best = (other, found);
+        }
+    }
+    best.0
+}
+
+fn fault(message: impl Into<String>) -> FieldErrors {
+    FieldErrors::one("file", "value_error", message)
+}
+
+/// Reads a whole file. Rows without any text are left out.
+pub fn sheet(bytes: &[u8]) -> Result<Sheet, FieldErrors> {
+    let (text, encoding) = decode(bytes);
+    let delimiter = delimiter(&text);
+    let mut records = reader(&text, delimiter).into_records();
+    let unreadable = |error: csv::Error| fault(format!("the file cannot be read as a table: {error}"));
+    let header: Vec<String> = match records.next().transpose().map_err(unreadable)? {
+        Some(record) => record.iter().map(|name| cell(name, 100)).collect(),
+        None => return Err(fault("the file is empty")),
+    };
+    if header.len() > COLUMNS_MAX {
+        return Err(fault(format!("the file has {} columns; at most {COLUMNS_MAX} are read", header.len())));
+    }
+    let mut sheet = Sheet { encoding, delimiter, header, pieces: Vec::new(), rows: 0 };
+    let (mut piece, mut bytes) = (Vec::new(), 0);
+    for record in records {
+        let record = record.map_err(unreadable)?;
+        // The reader leaves the second half of a Windows line end for later, and has not counted it yet.
+        let line = record.position().map_or(0, |at| at.line() + u64::from(text.as_bytes().get(at.byte() as usize) == Some(&b'\n')));
+        if record.iter().all(|cell| cell.trim().is_empty()) {
+            continue;
+        }
+        let wanted = sheet.header.len();
+        let cells = |max| -> Vec<String> { record.iter().take(wanted).map(|text| cell(text, max)).collect() };
+        let mut cells_of_row = cells(CELL_MAX);
+        if cells_of_row.iter().map(String::len).sum::<usize>() > PIECE_BYTES / 4 {
+            cells_of_row = cells(CELL_MAX_WIDE);
+        }
+        let size = cells_of_row.iter().map(|cell| cell.len() + 4).sum::<usize>() + 16;
+        if piece.len() == ROWS_AT_ONCE || bytes + size > PIECE_BYTES {
+            sheet.pieces.push(std::mem::take(&mut piece));
+            bytes = 0;
+        }
+        bytes += size;
+        piece.push(Row(line, cells_of_row));
+        sheet.rows += 1;
+        if sheet.rows > ROWS_MAX as u64 {
+            return Err(fault(format!("the file has more than {ROWS_MAX} rows; split it")));
+        }
+    }
+    if sheet.rows == 0 {
+        return Err(fault("the file has a first row with names and nothing under it"));
+    }
+    sheet.pieces.push(piece);
+    Ok(sheet)
+}
+
+/// Trimmed, without NUL, and without the apostrophe that keeps a spreadsheet from taking a text for a formula.
+fn cell(text: &str, max: usize) -> String {
+    let text = text.trim();
+    let text = text.strip_prefix('\'').filter(|rest| rest.starts_with(['=', '+', '-', '@', '\t', '\r', '\n'])).unwrap_or(text);
+    text.chars().filter(|letter| *letter != '\0').take(max).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    fn cells(bytes: &[u8]) -> (&'static str, char, Vec<Row>) {
+        let sheet = sheet(bytes).unwrap();
+        (sheet.encoding, sheet.delimiter, sheet.pieces.into_iter().flatten().collect())
+    }
+
+    #[test]
+    fn encodings_and_delimiters_are_recognised() {
+        let row = |line, cells: &[&str]| Row(line, cells.iter().map(|cell| (*cell).to_owned()).collect());
+        assert_eq!(cells("\u{feff}a,b\nJosé,x\n".as_bytes()), ("UTF-8", ',', vec![row(2, &["José", "x"])]));
+        assert_eq!(cells(b"a;b;c\r\nJos\xe9;\"x;y\";\x80\r\n"), ("windows-1252", ';', vec![row(2, &["José", "x;y", "€"])]));
+        let wide: Vec<u8> = [0xff, 0xfe].into_iter().chain("a\tb\nÅ\tß\n".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        assert_eq!(cells(&wide), ("UTF-16LE", '\t', vec![row(2, &["Å", "ß"])]));
+        let wide: Vec<u8> = [0xfe, 0xff].into_iter().chain("a|b\nÅ|ß\n".encode_utf16().flat_map(u16::to_be_bytes)).collect();
+        assert_eq!(cells(&wide), ("UTF-16BE", '|', vec![row(2, &["Å", "ß"])]));
+    }
+
+    #[test]
+    fn quotes_may_hold_line_ends_and_empty_rows_are_left_out() {
+        let (_, _, rows) = cells(b"a,b\n\"two\nlines\",\"say \"\"hi\"\"\"\n,\n'=1+1,x,more\n");
+        assert_eq!(rows.first().unwrap().1, ["two\nlines", "say \"hi\""]);
+        assert_eq!(rows.get(1).unwrap(), &Row(5, vec!["=1+1".into(), "x".into()]));
+        assert_eq!(rows.len(), 2);
+    }
+
+    #[test]
+    fn a_file_without_rows_says_so() {
+        for bytes in [&b""[..], b"a,b\n", b"a,b\n,\n"] {
+            assert!(sheet(bytes).is_err());
+        }
+    }
+
+    #[test]
+    fn pieces_are_small_enough_to_be_stored() {
+        let mut text = "a,b\n".to_owned();
+        for _ in 0..200 {
+            text.push_str(&format!("{},{}\n", "x".repeat(3_000), "y"));
+        }
+        let sheet = sheet(text.as_bytes()).unwrap();
+        assert!(sheet.pieces.iter().all(|piece| piece.len() <= ROWS_AT_ONCE && serde_json::to_string(piece).unwrap().len() < 300 * 1024));
+        assert_eq!(sheet.rows, 200);
+    }
+}

@@ -1,0 +1,146 @@
+//! Importing people from a file, as a browser without JavaScript does it.
+
+use axum::body::Body;
+use axum::http::Method;
+use emcrm_app::Call;
+use emcrm_app::people_import::ImportState;
+use serde_json::json;
+
+use crate::helpers::{Answer, TestApp};
+
+fn html(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn send(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let csrf = app.app.mark("csrf", "local");
+    let body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).append_pair("csrf", &csrf).finish();
+    app.call(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], body).await
+}
+
+async fn upload(app: &TestApp, csrf: &str, bytes: &[u8]) -> Answer {
+    let mut body = format!("--XX\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n").into_bytes();
+    body.extend(b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"<b>list.csv\"\r\nContent-Type: text/csv\r\n\r\n");
+    body.extend(bytes);
+    body.extend(b"\r\n--XX--\r\n");
+    app.call(Method::POST, "/app/people/import", &[("content-type", "multipart/form-data; boundary=XX")], body).await
+}
+
+/// Uploads, and says where the import is.
+async fn uploaded(app: &TestApp, bytes: &[u8]) -> String {
+    let answer = upload(app, &app.app.mark("csrf", "local"), bytes).await;
+    assert_eq!(answer.status, 303, "{}", html(&answer));
+    answer.header("location").to_owned()
+}
+
+async fn reaches(app: &TestApp, at: &str, state: ImportState) {
+    let id = at.rsplit('/').next().unwrap();
+    for _ in 0..500 {
+        if app.app.people_import_get(&Call::system(), id).await.unwrap().state == state {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the import did not end");
+}
+
+const FILE: &str = "First name;Surname;E-Mail;Firma;Notes\n\
+    Mara;Okonjo;mara@example.org;Quillmoor;\"x\ny\"\n\
+    Ann;Changed;ANN@example.org;New Ltd;y\n\
+    ;;nobody@example.org;;\n\
+    Teo;;no address;;\n\
+    Mara;Again;mara@example.org;;\n\
+    <img src=x>;;'=nonsense;;\n";
+
+#[tokio::test]
+async fn an_import_is_looked_at_done_and_taken_back() {
+    let app = TestApp::working().await;
+    app.post("/users", json!({"id": "ann", "firstName": "Ann", "lastName": "Old", "email": "ann@example.org", "company": "Old Ltd", "city": "Austin"}))
+        .await
+        .ok();
+    app.user("ben").await;
+    let at = uploaded(&app, FILE.as_bytes()).await;
+    let look = html(&app.get(&at).await);
+    assert!(look.contains("6 rows, 5 columns, UTF-8 with semicolons"), "{look}");
+    assert!(look.contains("<dt>New people</dt><dd>1</dd>") && look.contains("<dt>Known people who change</dt><dd>1</dd>"), "{look}");
+    assert!(look.contains("<dt>Rows that are left out</dt><dd>4</dd>") && look.contains("the same address is in line 2 already"), "{look}");
+    assert!(look.contains("&lt;b&gt;list.csv") && !look.contains("<b>list") && !look.contains("<img src"));
+    let faults = app.get(&format!("{at}/faults.csv")).await;
+    assert_eq!(faults.header("content-type"), "text/csv; charset=utf-8");
+    let faults = html(&faults);
+    assert!(
+        faults.contains("line,what is wrong,First name") && faults.contains("firstName: is needed for somebody who is new") && faults.contains("'=nonsense"),
+        "{faults}"
+    );
+    assert_eq!(app.get("/users").await.ok()["total"], 2, "nothing is stored by looking");
+
+    let other = html(&app.get(&format!("{at}?c0=firstName&c1=&c2=email&c3=email&c4=")).await);
+    assert!(other.contains("two columns are email"));
+    let none = html(&app.get(&format!("{at}?c0=firstName&c1=&c2=&c3=&c4=")).await);
+    assert!(none.contains("one column has to be the e-mail address"));
+
+    let started = send(&app, &format!("{at}/start"), &[]).await;
+    assert_eq!(started.status, 303);
+    // Pressed twice.
+    assert_eq!(send(&app, &format!("{at}/start"), &[]).await.status, 303);
+    reaches(&app, &at, ImportState::Done).await;
+    let done = html(&app.get(&at).await);
+    assert!(
+        done.contains("<dt>People added</dt><dd>1</dd>")
+            && done.contains("<dt>People changed</dt><dd>1</dd>")
+            && done.contains("<dt>Rows left out</dt><dd>4</dd>"),
+        "{done}"
+    );
+    let ann = app.get("/users/ann").await.ok();
+    assert_eq!((&ann["lastName"], &ann["company"], &ann["city"]), (&json!("Changed"), &json!("New Ltd"), &json!("Austin")));
+    let mara = app.get("/users?email=mara@example.org").await.ok()["items"][0].clone();
+    assert_eq!(mara["company"], "Quillmoor");
+
+    // What somebody changed since stays; the rest goes back.
+    app.patch("/users/ann", json!({"company": "Newest Ltd"})).await.ok();
+    assert_eq!(send(&app, &format!("{at}/undo"), &[]).await.status, 303);
+    reaches(&app, &at, ImportState::Undone).await;
+    let ann = app.get("/users/ann").await.ok();
+    assert_eq!((&ann["lastName"], &ann["company"], &ann["email"]), (&json!("Old"), &json!("Newest Ltd"), &json!("ann@example.org")));
+    assert_eq!(app.get("/users").await.ok()["total"], 2);
+    let undone = html(&app.get(&at).await);
+    assert!(undone.contains("<dt>Added people deleted again</dt><dd>1</dd>") && undone.contains("<dt>Changed people put back</dt><dd>1</dd>"), "{undone}");
+    assert!(html(&app.get("/app/people/import").await).contains("6 rows"));
+}
+
+#[tokio::test]
+async fn who_registered_since_is_kept_when_an_import_is_taken_back() {
+    let app = TestApp::working().await;
+    let mut file = "email,first name\n".to_owned();
+    for n in 0..120 {
+        file.push_str(&format!("p{n}@example.org,P{n}\n"));
+    }
+    let at = uploaded(&app, file.as_bytes()).await;
+    send(&app, &format!("{at}/start"), &[]).await;
+    reaches(&app, &at, ImportState::Done).await;
+    assert_eq!(app.get("/users").await.ok()["total"], 120);
+    let kept = app.get("/users?email=p7@example.org").await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    app.event("e1").await;
+    app.post("/attend", json!({"user_id": kept, "event_id": "e1"})).await.ok();
+    send(&app, &format!("{at}/undo"), &[]).await;
+    reaches(&app, &at, ImportState::Undone).await;
+    assert_eq!(app.get("/users").await.ok()["total"], 1);
+    assert!(html(&app.get(&at).await).contains("<dt>Added people deleted again</dt><dd>119</dd>"));
+}
+
+#[tokio::test]
+async fn files_that_are_none_are_refused_with_a_reason() {
+    let app = TestApp::new().await;
+    let csrf = app.app.mark("csrf", "local");
+    for (bytes, text) in [(&b""[..], "Choose a file first."), (b"a,b\n", "nothing under it")] {
+        let answer = upload(&app, &csrf, bytes).await;
+        assert_eq!(answer.status, 422);
+        assert!(html(&answer).contains(text), "{}", html(&answer));
+    }
+    assert_eq!(upload(&app, "forged", b"email\na@example.org\n").await.status, 403);
+    let large = "x".repeat(26 * 1024 * 1024);
+    assert_eq!(upload(&app, &csrf, large.as_bytes()).await.status, 413);
+    assert_eq!(app.call(Method::POST, "/app/people/import", &[], Body::empty()).await.status, 400);
+    assert_eq!(app.get("/app/people/import/none").await.status, 404);
+    assert!(html(&app.get("/app/people/import").await).contains("<h1>Import people</h1>"));
+}
