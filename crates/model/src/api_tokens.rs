@@ -22,9 +22,12 @@ pub struct ApiToken {
     pub created_at: String,
     pub created_by: String,
     /// From this moment on it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<String>,
     /// When it was last used, to the minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<String>,
 }
 

@@ -126,7 +126,7 @@ fn described() -> OpenApiRouter<ApiState> {
         .routes(routes!(auth::session))
         .routes(routes!(auth::token))
         .routes(routes!(auth::refresh))
-        .routes(routes!(auth::logout))
+        .routes(routes!(auth::logout_page, auth::logout))
         .routes(routes!(tokens::list, tokens::create))
         .routes(routes!(tokens::revoke))
         .routes(routes!(audit::list))
@@ -142,8 +142,6 @@ fn undescribed() -> Router<ApiState> {
         .route("/docs/{file}", get(docs::swagger_file))
         .route("/redoc", get(docs::redoc))
         .route("/redoc/{file}", get(docs::redoc_file))
-        // Beside the POST of the same path: two routers with fallbacks cannot share one.
-        .route("/auth/logout", get(crate::web::sign_in::leave))
 }
 
 /// The router with everything in it.

@@ -28,8 +28,10 @@ pub struct Session {
     /// After this it is over, however much it is used.
     pub expires_at: i64,
     /// When the issuer should be asked anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refresh_at: Option<i64>,
     /// Somebody asks the issuer, until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refreshing_until: Option<i64>,
     /// Tokens of the issuer, encrypted.
     pub sealed: String,
@@ -61,8 +63,7 @@ impl Sessions {
 
     /// One caller at a time asks the issuer: a refresh token can be used once.
     pub fn refresh_begin(&self, tx: &mut Transaction, digest: &str, now: i64, until: i64) {
-        let nobody = Guard::Missing("refreshingUntil".to_owned()).or(Guard::Equals("refreshingUntil".to_owned(), Value::Null));
-        let free = Guard::Present.and(nobody.or(Guard::AtMost("refreshingUntil".to_owned(), now)));
+        let free = Guard::Present.and(Guard::Missing("refreshingUntil".to_owned()).or(Guard::AtMost("refreshingUntil".to_owned(), now)));
         tx.update(Table::Main, keys::session(digest)).set("refreshingUntil", until).when(free).or(Rule::LeaseHeld);
     }
 

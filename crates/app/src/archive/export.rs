@@ -27,6 +27,8 @@ pub struct Exported {
 /// Writes everything into `file`, readable by its owner only. It appears when it is whole. `online`: although workers run.
 pub async fn export(app: &App, file: &Path, online: bool, progress: &dyn Fn(u64)) -> Result<Exported, ArchiveError> {
     let now = app.now();
+    // An archive holds the audit trail as a chain.
+    while app.audit_chain().await? > 0 {}
     let running = app.store.leases.alive(now.as_millisecond()).await?;
     if running > 0 && !online {
         return Err(ArchiveError::Running(running));
@@ -62,8 +64,10 @@ pub async fn export(app: &App, file: &Path, online: bool, progress: &dyn Fn(u64)
 /// Whether an item belongs to the data and not to the processes that work on them.
 fn is_moved(table: Table, item: &Item, now: i64) -> bool {
     let pk = item.key.pk.as_str();
+    // Sessions stay behind too: they are of browsers that know another address.
+    let prefixes = ["lease#", "task#index#", keys::SESSION_PREFIX, keys::SESSIONS_PREFIX];
     let of_processes =
-        table == Table::Main && (pk == keys::WORKERS || pk.starts_with("lease#") || pk.starts_with("task#index#") || item.key == keys::import_state());
+        table == Table::Main && (pk == keys::WORKERS || prefixes.iter().any(|prefix| pk.starts_with(prefix)) || item.key == keys::import_state());
     let expired = item.attrs.get(emcrm_store::engine::EXPIRES).and_then(Value::as_i64).is_some_and(|at| at <= now);
     !of_processes && !expired
 }

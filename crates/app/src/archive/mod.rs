@@ -6,7 +6,7 @@
 //! - then one line for each item, `{"t": table, "p": PK, "s": SK, "a": attributes}`, in order of table, PK and SK, attributes in order of names;
 //! - the last says how many items there are and the SHA-256 of all lines before it.
 //!
-//! Not in it: what belongs to running processes (leases, workers), tasks of the search index (the other side fills its own) and what has expired.
+//! Not in it: what belongs to running processes (leases, workers) and to browsers (sessions), tasks of the search index (the other side fills its own) and what has expired.
 //!
 //! | file | holds |
 //! |---|---|

@@ -13,6 +13,7 @@
 mod adopt;
 mod archive;
 mod attendance;
+mod audit;
 mod campaign_life;
 mod campaigns;
 mod cascade;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use emcrm_app::{App, AppParts, AppSettings, Call, Worker};
+use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, Worker};
 use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
 use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
@@ -32,15 +32,19 @@ impl TestApp {
     }
 
     pub fn with(engine: Arc<dyn Engine>, index: Arc<dyn Index>) -> Self {
-        Self::build(engine, index, None)
+        Self::build(engine, index, None, AccessSettings::default())
+    }
+
+    pub fn with_access(access: AccessSettings) -> Self {
+        Self::build(Arc::new(SqliteEngine::memory()), Arc::new(TantivyIndex::memory().unwrap()), None, access)
     }
 
     /// Reached at this address, so that mails have links.
     pub fn public(url: &str) -> Self {
-        Self::build(Arc::new(SqliteEngine::memory()), Arc::new(TantivyIndex::memory().unwrap()), Some(url.to_owned()))
+        Self::build(Arc::new(SqliteEngine::memory()), Arc::new(TantivyIndex::memory().unwrap()), Some(url.to_owned()), AccessSettings::default())
     }
 
-    fn build(engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>) -> Self {
+    fn build(engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>, access: AccessSettings) -> Self {
         let clock = Arc::new(FixedClock::new("2026-11-22T09:00:00Z".parse().unwrap()));
         let mail = Arc::new(ScriptedTransport::default());
         let settings = AppSettings {
@@ -53,7 +57,7 @@ impl TestApp {
             lease_seconds: 30,
             mail_retry_seconds: 60,
             domain_limits: emcrm_app::DomainLimits::default(),
-            access: emcrm_app::AccessSettings::default(),
+            access,
         };
         let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(1)), settings };
         Self { app: App::new(parts), clock, mail }

@@ -297,6 +297,13 @@ pub async fn refresh(auth: Auth<SeeEvent>, State(state): State<ApiState>, header
     session_out(&state, &headers).await
 }
 
+/// To the page that asks whether to sign out: a link must not do it.
+#[utoipa::path(get, path = "/auth/logout", tag = "Auth", operation_id = "auth_logout_page", responses((status = 303, description = "To the page that asks")))]
+pub async fn logout_page(_: Open, State(state): State<ApiState>) -> Answer {
+    sign_in(&state.access)?;
+    redirect("/app/signout", [])
+}
+
 /// How much is ended.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::error::{ApiError, Problem};
 use crate::auth::{Auth, Sender};
+use crate::http::call::Fingerprint;
 use crate::http::request::Open;
 use crate::http::{Answer, json};
 use crate::router::ApiState;
@@ -72,7 +73,21 @@ pub async fn bounce(auth: Auth<Sender>, body: Body) -> Answer {
     if mail.is_empty() {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "The body is the mail that came back.").into());
     }
+    auth.write(&Whole(&mail))?;
     record(auth.app(), &report::read(&mail)).await
+}
+
+/// A body that is taken as it came.
+struct Whole<'a>(&'a [u8]);
+
+impl Fingerprint for Whole<'_> {
+    fn body(&self) -> &[u8] {
+        self.0
+    }
+    /// Any body is one, so any page could send one.
+    fn is_form(&self) -> bool {
+        true
+    }
 }
 
 /// What Amazon SES tells by SNS. Open, because every message is signed; only the configured topic is believed.

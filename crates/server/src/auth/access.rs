@@ -153,7 +153,8 @@ impl Access {
     /// Asks the issuer whether it still vouches for somebody. Where it says no the session is over; where it does not answer the session goes on, until it is old.
     pub(crate) async fn refresh(&self, app: &App, open: &OpenSession) -> Result<bool, emcrm_app::AppError> {
         let Some(sign_in) = &self.sign_in else { return Ok(false) };
-        let Some(IssuerTokens { refresh: Some(refresh), .. }) = app.session_tokens(open) else { return Ok(false) };
+        // Without a refresh token there is nothing to ask with: the session goes on until it is old.
+        let Some(IssuerTokens { refresh: Some(refresh), .. }) = app.session_tokens(open) else { return Ok(true) };
         if !app.session_refresh_begin(open).await? {
             return Ok(true);
         }

@@ -12,6 +12,8 @@ pub mod openapi;
 pub mod progress;
 pub mod reindex;
 pub mod serve;
+pub mod token;
+pub mod user;
 pub mod verify;
 
 use std::path::PathBuf;
@@ -58,6 +60,10 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Read such a file into an empty storage
     Import(import::ImportArgs),
+    /// Make, list and revoke tokens of programs
+    Token(token::TokenArgs),
+    /// Everything about a person as a file, or erase the person
+    User(user::UserArgs),
     /// Build the search index anew
     Reindex(reindex::ReindexArgs),
     /// Say what is wrong with configuration and data
@@ -78,6 +84,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args, load()?).await,
         Command::Export(args) => export::run(args, load()?).await,
         Command::Import(args) => import::run(args, load()?).await,
+        Command::Token(args) => token::run(args, load()?).await,
+        Command::User(args) => user::run(args, load()?).await,
         Command::Reindex(args) => reindex::run(args, load()?).await,
         Command::Doctor(args) => doctor::run(args, load()?).await,
         Command::Openapi(args) => openapi::run(&args, &load()?),

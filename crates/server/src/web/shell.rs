@@ -171,7 +171,8 @@ fn set_cookie(headers: &mut HeaderMap, cookie: &str) {
 }
 
 /// Chooses light, dark, or what the system says, for this browser.
-async fn theme(_: Auth<Viewer>, headers: HeaderMap, form: Form) -> Result<Response, ApiError> {
+async fn theme(auth: Auth<Viewer>, headers: HeaderMap, form: Form) -> Result<Response, ApiError> {
+    auth.write(&form)?;
     let mut response = see_other(&came_from(&headers))?;
     let cookie = match form.value("theme").and_then(known_theme) {
         Some(theme) => format!("{THEME}={theme}; Path=/; Max-Age=31536000; HttpOnly; SameSite=Lax"),

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde::Serialize;
 
 use super::pages::page as render;
@@ -19,7 +19,7 @@ use crate::web_form::Form;
 pub static TEMPLATES: &[Template] = templates!["public/signin.html", "public/signout.html"];
 
 pub fn routes() -> Router<ApiState> {
-    Router::new().route("/app/signin", get(page)).route("/app/signout", post(sign_out_form))
+    Router::new().route("/app/signin", get(page)).route("/app/signout", get(leave).post(sign_out_form))
 }
 
 #[derive(Serialize)]

@@ -50,7 +50,7 @@ async fn a_campaign_is_frozen_sent_and_can_be_read_by_both_names() {
     let sent = reaches(&app, id, "sent").await;
     assert_json_snapshot!(sent, @r#"
     {
-      "email_id": "018bcfe5-6803-7325-a437-1735f32c5474",
+      "email_id": "018bcfe5-6805-7ccf-84ca-a8cd7b63c7cb",
       "filter": {
         "city": "york"
       },
@@ -88,7 +88,7 @@ async fn a_campaign_is_frozen_sent_and_can_be_read_by_both_names() {
     assert_json_snapshot!(of_ann["items"], @r#"
     [
       {
-        "email_id": "018bcfe5-6803-7325-a437-1735f32c5474",
+        "email_id": "018bcfe5-6805-7ccf-84ca-a8cd7b63c7cb",
         "user_id": "ann",
         "status": "sent",
         "createdAt": "2026-01-02T03:04:05.678901Z",

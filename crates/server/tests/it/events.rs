@@ -27,7 +27,7 @@ async fn a_created_event_comes_back_as_stored_with_its_times_as_sent() {
     let made = app.post("/events/", sent).await;
     assert_json_snapshot!(made.ok(), @r#"
     {
-      "id": "018bcfe5-6803-7325-a437-1735f32c5474",
+      "id": "018bcfe5-6805-7ccf-84ca-a8cd7b63c7cb",
       "slug": "rust-meetup",
       "title": "Rust Meetup",
       "description": "Talks",

@@ -8,8 +8,10 @@
     reason = "a test that cannot go on should end"
 )]
 
+mod access;
 mod adopting;
 mod attendance;
+mod authz;
 mod bodies;
 mod commands;
 mod conditional;
@@ -21,6 +23,7 @@ mod edge;
 mod email;
 mod email_life;
 mod events;
+mod hardening;
 mod health;
 mod helpers;
 mod idempotency;
@@ -29,6 +32,7 @@ mod pages;
 mod process;
 mod reader;
 mod search;
+mod sign_in;
 mod users;
 mod web_campaigns;
 mod web_events;

@@ -17,7 +17,7 @@ fn ask(server: &Process, request: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+const HEALTH: &str = "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 #[test]
 fn an_empty_folder_is_enough_to_start_and_a_signal_to_stop() {
@@ -45,7 +45,7 @@ fn a_request_in_hand_ends_before_the_server_does() {
     let mut server = start(emcrm(folder.path()));
     let body = r#"{"firstName":"A","lastName":"","email":"a@example.org"}"#;
     let mut stream = connect(&server);
-    write!(stream, "POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
+    write!(stream, "POST /users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
     let (first, rest) = body.split_at(10);
     stream.write_all(first.as_bytes()).unwrap();
     // The server has the request in hand when it answers another one that came later.
@@ -69,7 +69,7 @@ fn a_second_signal_ends_the_process_at_once() {
     command.env("APP_SHUTDOWN_TIMEOUT", "3600");
     let mut server = start(command);
     let mut stream = connect(&server);
-    stream.write_all(b"POST /users HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{").unwrap();
+    stream.write_all(b"POST /users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{").unwrap();
     ask(&server, HEALTH);
     server.signal("TERM");
     while TcpStream::connect(server.address.trim_start_matches("http://")).is_ok() {
@@ -86,7 +86,7 @@ fn a_request_that_is_not_http_or_too_large_is_refused_without_harm() {
     let server = start(emcrm(folder.path()));
     assert!(ask(&server, "nonsense\r\n\r\n").starts_with("HTTP/1.1 400"));
     let many = "X-Y: 1\r\n".repeat(200);
-    assert!(ask(&server, &format!("GET /health HTTP/1.1\r\nHost: x\r\n{many}\r\n")).starts_with("HTTP/1.1 431"));
+    assert!(ask(&server, &format!("GET /health HTTP/1.1\r\nHost: localhost\r\n{many}\r\n")).starts_with("HTTP/1.1 431"));
     assert!(ask(&server, HEALTH).starts_with("HTTP/1.1 200"));
 }
 

@@ -1,0 +1,74 @@
+//! The issuer's keys: renewed when one is unknown, never too often, and kept while the issuer does not answer.
+
+use std::sync::atomic::Ordering;
+
+use emcrm_oidc::{OidcError, TokenError, TokenKind};
+use serde_json::json;
+
+use crate::issuer::{Issuer, Pen};
+
+#[tokio::test]
+async fn made_up_keys_do_not_make_us_a_nuisance_to_the_issuer() {
+    let issuer = Issuer::start().await;
+    let oidc = issuer.oidc();
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    for n in 0..50 {
+        let token = Pen::new("x").sign(&json!({ "alg": "ES256", "kid": format!("made-up-{n}") }), &issuer.claims());
+        assert!(matches!(oidc.verify(&token, TokenKind::Bearer).await, Err(OidcError::Token(TokenError::UnknownKey))));
+    }
+    assert_eq!(issuer.world.asked_for_keys.load(Ordering::Relaxed), 1, "within a few seconds it is asked once");
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_new_key_is_asked_for_and_a_withdrawn_one_means_nothing() {
+    let issuer = Issuer::start().await;
+    let new = Pen::new("k2");
+    let token = new.sign(&json!({ "alg": "ES256", "kid": "k2" }), &issuer.claims());
+    *issuer.world.keys.lock() = vec![new.jwk()];
+    let oidc = issuer.oidc();
+    oidc.verify(&token, TokenKind::Bearer).await.unwrap();
+    assert!(matches!(oidc.verify(&issuer.good(), TokenKind::Bearer).await, Err(OidcError::Token(TokenError::UnknownKey))));
+}
+
+#[tokio::test]
+async fn what_is_known_holds_while_the_issuer_is_down() {
+    let issuer = Issuer::start().await;
+    let oidc = issuer.oidc();
+    issuer.world.down.store(true, Ordering::Relaxed);
+    assert!(
+        matches!(oidc.verify(&issuer.good(), TokenKind::Bearer).await, Err(OidcError::Unavailable(_))),
+        "nothing is known yet: refused, and not as a wrong token"
+    );
+    issuer.world.down.store(false, Ordering::Relaxed);
+    let oidc = issuer.oidc();
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    issuer.world.down.store(true, Ordering::Relaxed);
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_document_of_another_issuer_is_refused() {
+    let issuer = Issuer::start().await;
+    issuer.pretend("https://evil.example");
+    assert!(matches!(issuer.oidc().begin("http://127.0.0.1:1/auth/callback").await, Err(OidcError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn going_to_the_issuer_carries_what_ties_the_answer_to_it() {
+    let issuer = Issuer::start().await;
+    let (url, begun) = issuer.oidc().begin("http://127.0.0.1:1/auth/callback").await.unwrap();
+    for part in [
+        "response_type=code",
+        "client_id=crm",
+        "code_challenge_method=S256",
+        &format!("state={}", begun.state),
+        &format!("nonce={}", begun.nonce),
+        "scope=openid",
+    ] {
+        assert!(url.contains(part), "{part} in {url}");
+    }
+    assert!(!url.contains(&begun.verifier), "the verifier stays here");
+    let (other, _) = issuer.oidc().begin("http://127.0.0.1:1/auth/callback").await.unwrap();
+    assert_ne!(url, other);
+}

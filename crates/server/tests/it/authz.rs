@@ -1,0 +1,252 @@
+//! Who may call what: every route of the product, by everybody who could call it. A route that is not in the table fails the test.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::http::Method;
+use emcrm_app::Call;
+use emcrm_app::sessions::{IssuerTokens, SignedIn};
+use emcrm_server::router::router;
+use serde_json::{Value, json};
+
+use crate::access::{closed, token};
+use crate::helpers::TestApp;
+
+/// What a route needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Needs {
+    /// Nothing: it is for everybody.
+    Nothing,
+    /// Somebody, with or without a role.
+    Somebody,
+    Viewer,
+    /// A viewer, or whoever works at the door of the event in the path.
+    SeeEvent,
+    /// An editor, or whoever works at the door of the event in the path.
+    CheckIn,
+    Editor,
+    Sender,
+    Admin,
+}
+use Needs::{Admin, CheckIn, Editor, Nothing, SeeEvent, Sender, Somebody, Viewer};
+
+/// Every route: what it needs, method, path.
+const TABLE: &[(Needs, &str, &str)] = &include!("authz_table.in");
+
+/// POSTs that change nothing: they are asked like this because their question does not fit into an address. They need no proof that a page of ours asks.
+const READING_POSTS: &[&str] = &include!("authz_reading.in");
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Caller {
+    Anonymous,
+    /// A token that was revoked, one that has expired, a session that nobody has.
+    Revoked,
+    Expired,
+    Stranger,
+    Door,
+    NoRole,
+    Viewer,
+    Editor,
+    Sender,
+    Admin,
+}
+
+const CALLERS: [Caller; 10] = [
+    Caller::Anonymous,
+    Caller::Revoked,
+    Caller::Expired,
+    Caller::Stranger,
+    Caller::Door,
+    Caller::NoRole,
+    Caller::Viewer,
+    Caller::Editor,
+    Caller::Sender,
+    Caller::Admin,
+];
+
+/// What the caller is told: 401, 403, or neither.
+fn expected(needs: Needs, caller: Caller) -> u16 {
+    let unknown = matches!(caller, Caller::Anonymous | Caller::Revoked | Caller::Expired | Caller::Stranger);
+    let rank = match caller {
+        Caller::Viewer => 1,
+        Caller::Editor => 2,
+        Caller::Sender => 3,
+        Caller::Admin => 4,
+        _ => 0,
+    };
+    let least = match needs {
+        Nothing => return 0,
+        _ if unknown => return 401,
+        Somebody => return 0,
+        Viewer | SeeEvent => 1,
+        CheckIn | Editor => 2,
+        Sender => 3,
+        Admin => 4,
+    };
+    let door = caller == Caller::Door && matches!(needs, SeeEvent | CheckIn);
+    if rank >= least || door { 0 } else { 403 }
+}
+
+/// Routes of the API as the document has them, and routes of pages as the sources have them.
+fn routes() -> BTreeSet<(String, String)> {
+    let mut routes = BTreeSet::new();
+    let document: Value = serde_json::from_str(include_str!("../../../../docs/openapi.json")).unwrap();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for method in operations.as_object().unwrap().keys().filter(|key| ["get", "post", "put", "patch", "delete"].contains(&key.as_str())) {
+            routes.insert((method.to_uppercase(), path.clone()));
+        }
+    }
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                routes_of(&std::fs::read_to_string(path).unwrap(), &mut routes);
+            }
+        }
+    }
+    routes
+}
+
+/// `.route("/path", get(a).post(b))`
+fn routes_of(source: &str, routes: &mut BTreeSet<(String, String)>) {
+    for part in source.split(".route(").skip(1) {
+        let Some((path, rest)) = part.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')) else { continue };
+        let (mut depth, mut end) = (1, rest.len());
+        for (at, c) in rest.char_indices() {
+            depth += match c {
+                '(' => 1,
+                ')' => -1,
+                _ => 0,
+            };
+            if depth == 0 {
+                end = at;
+                break;
+            }
+        }
+        for method in ["get", "post", "put", "patch", "delete"] {
+            let called = format!("{method}(");
+            if rest[..end].match_indices(&called).any(|(at, _)| !rest[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
+                routes.insert((method.to_uppercase(), path.to_owned()));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_route_is_in_the_table() {
+    let table: BTreeSet<(String, String)> = TABLE.iter().map(|(_, method, path)| ((*method).to_owned(), (*path).to_owned())).collect();
+    let routes = routes();
+    let (missing, gone): (Vec<_>, Vec<_>) = (routes.difference(&table).collect(), table.difference(&routes).collect());
+    let mut lines = String::new();
+    for (method, path) in &missing {
+        let _ = writeln!(lines, "    (?, \"{method}\", \"{path}\"),");
+    }
+    assert!(missing.is_empty(), "say what these routes need:\n{lines}");
+    assert!(gone.is_empty(), "these routes are no more: {gone:?}");
+    assert_eq!(table.len(), TABLE.len(), "a route is there twice");
+    assert!(READING_POSTS.iter().all(|path| table.contains(&("POST".to_owned(), (*path).to_owned()))));
+}
+
+fn concrete(path: &str) -> String {
+    path.split('/').map(|part| if part.starts_with('{') { "tea" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+async fn session(app: &TestApp, groups: &[&str]) -> String {
+    let who = SignedIn {
+        subject: format!("s-{}", groups.join("-")),
+        label: "somebody".to_owned(),
+        groups: groups.iter().map(|group| (*group).to_owned()).collect(),
+        tokens: IssuerTokens::default(),
+        refresh_in: None,
+    };
+    format!("emcrm={}", app.app.session_start(&Call::system(), who).await.unwrap())
+}
+
+/// What came back, reduced to what this test is about.
+async fn asked(app: &TestApp, method: &str, path: &str, header: Option<(&str, &str)>) -> (u16, String) {
+    let headers: Vec<(&str, &str)> = [("content-type", "application/json")].into_iter().chain(header).collect();
+    let path = concrete(path);
+    let call = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &path, &headers, Body::from("{}"));
+    // A stream that goes on is an answer too.
+    let Ok(answer) = tokio::time::timeout(std::time::Duration::from_secs(20), call).await else { return (200, String::new()) };
+    let to_sign_in = answer.status == 303 && answer.header("location").starts_with("/app/signin");
+    let status = if to_sign_in { 401 } else { answer.status.as_u16() };
+    (status, String::from_utf8_lossy(&answer.body).into_owned())
+}
+
+#[tokio::test]
+async fn everybody_may_do_what_the_table_says_and_nothing_else() {
+    let app = TestApp::with(closed(), router).await;
+    let call = Call::system();
+    let draft = |days: Option<i64>| emcrm_model::ApiTokenDraft::parse(&json!({ "name": "x", "grant": "admin", "days": days })).unwrap();
+    let (_, expired) = app.app.token_create(&call, draft(Some(1))).await.unwrap();
+    app.clock.advance(jiff::SignedDuration::from_hours(25));
+    let (revoked_kept, revoked) = app.app.token_create(&call, draft(None)).await.unwrap();
+    app.app.token_revoke(&call, &revoked_kept.id).await.unwrap();
+    let mut bearers = Vec::new();
+    for grant in ["checkin:tea", "viewer", "editor", "sender", "admin"] {
+        bearers.push(format!("Bearer {}", token(&app, grant).await));
+    }
+    let (expired, revoked) = (format!("Bearer {expired}"), format!("Bearer {revoked}"));
+    let (no_role, stranger) = (session(&app, &[]).await, format!("emcrm={}", "A".repeat(43)));
+    let mut wrong = String::new();
+    for (needs, method, path) in TABLE {
+        for caller in CALLERS {
+            let header = match caller {
+                Caller::Anonymous => None,
+                Caller::Revoked => Some(("authorization", revoked.as_str())),
+                Caller::Expired => Some(("authorization", expired.as_str())),
+                Caller::Stranger => Some(("cookie", stranger.as_str())),
+                Caller::NoRole => Some(("cookie", no_role.as_str())),
+                Caller::Door => Some(("authorization", bearers[0].as_str())),
+                Caller::Viewer => Some(("authorization", bearers[1].as_str())),
+                Caller::Editor => Some(("authorization", bearers[2].as_str())),
+                Caller::Sender => Some(("authorization", bearers[3].as_str())),
+                Caller::Admin => Some(("authorization", bearers[4].as_str())),
+            };
+            let (status, body) = asked(&app, method, path, header).await;
+            let got = if [401, 403].contains(&status) && *needs != Nothing { status } else { 0 };
+            let want = expected(*needs, caller);
+            if got != want || (status >= 500 && *path != "/auth/login") {
+                let _ = writeln!(wrong, "{method} {path} by {caller:?}: {status}, expected {want}: {}", body.chars().take(120).collect::<String>());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+#[tokio::test]
+async fn a_browser_changes_nothing_without_showing_that_a_page_of_ours_asks() {
+    let app = TestApp::with(closed(), router).await;
+    let admin = session(&app, &["admin"]).await;
+    let mark = app.app.mark("csrf", &app.app.session_open(admin.trim_start_matches("emcrm=")).await.unwrap().unwrap().digest);
+    let mut wrong = String::new();
+    for (needs, method, path) in TABLE.iter().filter(|(needs, method, _)| *method != "GET" && !matches!(needs, Nothing | Somebody)) {
+        let headers = [("content-type", "application/json"), ("cookie", admin.as_str())];
+        let ask = async |more: Option<(&str, &str)>| {
+            let headers: Vec<(&str, &str)> = headers.into_iter().chain(more).collect();
+            let answer = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &concrete(path), &headers, Body::from("{}")).await;
+            (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned())
+        };
+        // A body that is wrong may be told first; but nothing may be done.
+        let (status, _) = ask(None).await;
+        let reading = READING_POSTS.contains(path);
+        if !reading && !(status == 403 || status == 422 || status == 400 || status == 404 || status == 413 || status == 415) {
+            let _ = writeln!(wrong, "{method} {path} ({needs:?}) without a mark: {status}");
+        }
+        let (status, body) = ask(Some(("origin", "https://evil.example"))).await;
+        if status != 403 {
+            let _ = writeln!(wrong, "{method} {path} from another site: {status} {body}");
+        }
+        let (status, body) = ask(Some(("x-csrf-token", &mark))).await;
+        if status == 403 || status == 401 {
+            let _ = writeln!(wrong, "{method} {path} with its mark: {status} {body}");
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

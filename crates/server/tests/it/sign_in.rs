@@ -1,0 +1,382 @@
+//! Signing in with a real OpenID provider, end to end, without a browser: the test follows the redirects itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::Method;
+use emcrm_model::{Clock as _, SystemClock};
+use emcrm_server::auth::AccessSettings;
+use emcrm_server::auth::roles::Roles;
+use emcrm_server::http::gate::{GateLimits, GateSettings};
+use emcrm_server::router::router;
+use jiff::SignedDuration;
+use serde_json::{Value, json};
+
+use crate::helpers::{Answer, Options, TestApp, part};
+
+const HOST: &str = "127.0.0.1:8231";
+
+/// Tests that change the provider for all keep others out.
+static PROVIDER: tokio::sync::RwLock<()> = tokio::sync::RwLock::const_new(());
+
+fn options() -> Options {
+    let issuer = emcrm_oidc::IssuerSettings {
+        scopes: ["openid", "email", "profile", "groups", "offline_access"].map(str::to_owned).to_vec(),
+        ..emcrm_oidc::IssuerSettings::of(&part("EMCRM_OIDC"), "crm", Some("crm-secret".to_owned()))
+    };
+    let grant = |name: &str, grant: &str| (name.to_owned(), emcrm_model::Grant::parse(grant).unwrap());
+    let groups = vec![grant("admins", "admin"), grant("senders", "sender"), grant("editors", "editor"), grant("viewers", "viewer")];
+    Options {
+        access: AccessSettings { issuer: Some(issuer), roles: Roles { groups, default: None }, public_url: None },
+        now: Some(SystemClock.now()),
+        ..Options::default()
+    }
+}
+
+async fn app() -> TestApp {
+    TestApp::with(options(), router).await
+}
+
+/// A browser: its cookies for us, and its cookies for the provider.
+struct Browser<'a> {
+    app: &'a TestApp,
+    ours: BTreeMap<String, String>,
+    theirs: BTreeMap<String, String>,
+    http: reqwest::Client,
+}
+
+fn take(cookies: &mut BTreeMap<String, String>, line: &str) {
+    let (name, value) = line.split(';').next().unwrap().split_once('=').unwrap();
+    if value.is_empty() || line.contains("Max-Age=0") || line.contains("expires=Thu, 01 Jan 1970") {
+        cookies.remove(name);
+    } else {
+        cookies.insert(name.to_owned(), value.to_owned());
+    }
+}
+
+fn line(cookies: &BTreeMap<String, String>) -> String {
+    cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
+}
+
+impl<'a> Browser<'a> {
+    fn new(app: &'a TestApp) -> Self {
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        Self { app, ours: BTreeMap::new(), theirs: BTreeMap::new(), http }
+    }
+
+    async fn call(&mut self, method: Method, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let cookie = line(&self.ours);
+        let headers: Vec<(&str, &str)> = [("host", HOST), ("cookie", cookie.as_str())].into_iter().chain(headers.iter().copied()).collect();
+        let answer = self.app.call(method, path, &headers, Body::from(body.to_owned())).await;
+        for value in answer.headers.get_all("set-cookie") {
+            take(&mut self.ours, value.to_str().unwrap());
+        }
+        answer
+    }
+
+    async fn get(&mut self, path: &str) -> Answer {
+        self.call(Method::GET, path, &[], "").await
+    }
+
+    async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: Value) -> Answer {
+        let headers: Vec<(&str, &str)> = [("content-type", "application/json")].into_iter().chain(headers.iter().copied()).collect();
+        self.call(Method::POST, path, &headers, &body.to_string()).await
+    }
+
+    /// One request to the provider; where it sends us next.
+    async fn theirs(&mut self, method: reqwest::Method, url: &str, form: Option<&[(&str, &str)]>) -> Option<String> {
+        let mut request = self.http.request(method, url).header("cookie", line(&self.theirs));
+        if let Some(form) = form {
+            let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+            request = request.header("content-type", "application/x-www-form-urlencoded").body(body);
+        }
+        let answer = request.send().await.unwrap();
+        for value in answer.headers().get_all("set-cookie") {
+            take(&mut self.theirs, value.to_str().unwrap());
+        }
+        let next = answer.headers().get("location")?.to_str().unwrap();
+        Some(url::Url::parse(url).unwrap().join(next).unwrap().to_string())
+    }
+
+    /// Goes to the provider and signs in there; the address that it sends the browser back to.
+    async fn answer_of_provider(&mut self, login: &str, name: &str) -> String {
+        let answer = self.get(login).await;
+        assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
+        let mut url = answer.header("location").to_owned();
+        for _ in 0..10 {
+            let back = url::Url::parse(&url).unwrap();
+            if back.path() == "/auth/callback" {
+                return format!("{}?{}", back.path(), back.query().unwrap_or_default());
+            }
+            let form = [("login", name), ("password", &format!("pw-{name}"))];
+            let asks = back.path().starts_with("/interaction/");
+            let next = if asks { self.theirs(reqwest::Method::POST, &url, Some(&form)).await } else { self.theirs(reqwest::Method::GET, &url, None).await };
+            url = next.expect("the provider sends us on");
+        }
+        panic!("the provider never sent us back");
+    }
+
+    async fn sign_in(&mut self, name: &str) {
+        let back = self.answer_of_provider("/auth/login?return=%2Fapp%2Fpeople", name).await;
+        let answer = self.get(&back).await;
+        assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/app/people"), "{}", String::from_utf8_lossy(&answer.body));
+    }
+
+    async fn csrf(&mut self) -> String {
+        self.get("/auth/session").await.ok()["csrf_token"].as_str().unwrap().to_owned()
+    }
+}
+
+async fn provider(path: &str, body: Value) {
+    let url = format!("{}/test/{path}", part("EMCRM_OIDC"));
+    let client = reqwest::Client::builder().build().unwrap();
+    let answer = client.post(url).header("content-type", "application/json").body(body.to_string()).send().await.unwrap();
+    assert!(answer.status().is_success());
+}
+
+#[tokio::test]
+async fn somebody_signs_in_works_and_signs_out() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut eve = Browser::new(&app);
+    assert_eq!(eve.get("/app?city=York").await.header("location"), "/app/signin?return=%2Fapp%3Fcity%3DYork");
+    eve.sign_in("eve").await;
+    let me = eve.get("/auth/me").await.ok();
+    assert_eq!((me["label"].as_str().unwrap(), me["grant"].as_str().unwrap(), &me["groups"]), ("eve@example.org", "editor", &json!(["editors"])));
+    for same in ["/auth/user", "/auth/userinfo"] {
+        assert_eq!(eve.get(same).await.ok(), me);
+    }
+    let session = eve.get("/auth/session").await.ok();
+    assert_eq!((session["authenticated"].as_bool(), session["idle_seconds"].as_i64()), (Some(true), Some(7_200)));
+    let csrf = eve.csrf().await;
+    let user = json!({ "id": "ann", "firstName": "Ann", "lastName": "B", "email": "ann@example.org" });
+    assert_eq!(eve.post("/users", &[], user.clone()).await.problem(403), "csrf");
+    assert_eq!(eve.post("/users", &[("x-csrf-token", "x")], user.clone()).await.problem(403), "csrf");
+    assert_eq!(eve.post("/users", &[("x-csrf-token", &csrf), ("origin", "https://evil.example")], user.clone()).await.problem(403), "cross_site");
+    eve.post("/users", &[("x-csrf-token", &csrf)], user).await.ok();
+    assert_eq!(eve.get("/tokens").await.problem(403), "forbidden");
+    let token = eve.get("/auth/token").await.ok();
+    assert!(token["access_token"].as_str().is_some_and(|token| !token.is_empty()));
+    // A link alone signs nobody out.
+    assert_eq!(eve.get("/auth/logout").await.header("location"), "/app/signout");
+    assert_eq!(eve.get("/app/signout").await.status, 200);
+    eve.get("/auth/me").await.ok();
+    assert_eq!(eve.post("/auth/logout", &[], json!({})).await.problem(403), "csrf");
+    let kept = eve.ours.clone();
+    let out = eve.post("/auth/logout", &[("x-csrf-token", &csrf)], json!({})).await.ok();
+    assert!(out["logout_url"].as_str().unwrap().starts_with(&part("EMCRM_OIDC")));
+    assert_eq!(eve.get("/auth/me").await.problem(401), "unauthorized");
+    eve.ours = kept;
+    assert_eq!(eve.get("/auth/me").await.problem(401), "unauthorized", "what the browser held is worth nothing any more");
+}
+
+#[tokio::test]
+async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut bob = Browser::new(&app);
+    bob.sign_in("bob").await;
+    app.clock.advance(SignedDuration::from_mins(119));
+    bob.get("/users").await.ok();
+    app.clock.advance(SignedDuration::from_mins(121));
+    assert_eq!(bob.get("/users").await.problem(401), "unauthorized", "idle");
+    let app = self::app().await;
+    let mut bob = Browser::new(&app);
+    bob.sign_in("bob").await;
+    for _ in 0..23 {
+        app.clock.advance(SignedDuration::from_hours(1));
+        bob.get("/users").await.ok();
+    }
+    app.clock.advance(SignedDuration::from_hours(1));
+    assert_eq!(bob.get("/users").await.problem(401), "unauthorized", "old");
+}
+
+#[tokio::test]
+async fn an_answer_that_was_not_asked_for_here_signs_nobody_in() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let (mut eve, mut mallory) = (Browser::new(&app), Browser::new(&app));
+    let back = eve.answer_of_provider("/auth/login", "eve").await;
+    let changed = |name: &str, value: &str| {
+        let url = url::Url::parse(&format!("http://x{back}")).unwrap();
+        let pairs = url.query_pairs().map(|(n, v)| (n.to_string(), if n == name { value.to_owned() } else { v.to_string() }));
+        format!("/auth/callback?{}", url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+    };
+    // In a browser that asked for nothing, and in one that asked for something else.
+    assert_eq!(mallory.get(&back).await.problem(400), "sign_in_stale");
+    mallory.answer_of_provider("/auth/login", "bob").await;
+    assert_eq!(mallory.get(&back).await.problem(400), "sign_in_stale");
+    // With a state, an issuer or a code of one's own.
+    for (name, value) in [("state", "x"), ("iss", "https://evil.example"), ("code", "x")] {
+        assert_eq!(eve.get(&changed(name, value)).await.problem(400), "sign_in_stale", "{name}");
+    }
+    assert_eq!(eve.get("/auth/callback").await.problem(400), "sign_in_stale");
+    assert_eq!(eve.get(&format!("{back}&error=access_denied")).await.problem(403), "sign_in_refused");
+    // Too late.
+    let mut late = Browser::new(&app);
+    let back = late.answer_of_provider("/auth/login", "eve").await;
+    app.clock.advance(SignedDuration::from_mins(11));
+    assert_eq!(late.get(&back).await.problem(400), "sign_in_stale");
+    assert!(!late.ours.contains_key("emcrm"));
+}
+
+#[tokio::test]
+async fn a_code_is_good_once() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut eve = Browser::new(&app);
+    let back = eve.answer_of_provider("/auth/login", "eve").await;
+    let before = eve.ours.clone();
+    assert_eq!(eve.get(&back).await.status, 303);
+    let mut again = Browser::new(&app);
+    again.ours = before;
+    assert_eq!(again.get(&back).await.problem(400), "sign_in_stale");
+}
+
+#[tokio::test]
+async fn nobody_can_plant_a_session_and_everybody_is_sent_home() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let (mut mallory, mut eve) = (Browser::new(&app), Browser::new(&app));
+    mallory.sign_in("bob").await;
+    // The victim's browser holds the attacker's session and signs in.
+    eve.ours = mallory.ours.clone();
+    let planted = eve.ours["emcrm"].clone();
+    let back = eve.answer_of_provider("/auth/login?return=https%3A%2F%2Fevil.example%2F", "eve").await;
+    let answer = eve.get(&back).await;
+    assert_eq!(answer.header("location"), "/app", "and not to where the link said");
+    assert_ne!(eve.ours["emcrm"], planted);
+    assert_eq!(eve.get("/auth/me").await.ok()["label"], "eve@example.org");
+    assert_eq!(mallory.get("/auth/me").await.problem(401), "unauthorized", "what was planted is dead");
+    // An id of one's own choice is no session.
+    mallory.ours.insert("emcrm".to_owned(), "A".repeat(43));
+    assert_eq!(mallory.get("/auth/me").await.problem(401), "unauthorized");
+}
+
+#[tokio::test]
+async fn signing_out_everywhere_ends_every_session_of_that_person_and_of_nobody_else() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let (mut here, mut there, mut other) = (Browser::new(&app), Browser::new(&app), Browser::new(&app));
+    here.sign_in("sam").await;
+    there.sign_in("sam").await;
+    other.sign_in("eve").await;
+    let csrf = here.csrf().await;
+    here.post("/auth/logout?everywhere=true", &[("x-csrf-token", &csrf)], json!({})).await.ok();
+    assert_eq!(there.get("/auth/me").await.problem(401), "unauthorized");
+    other.get("/auth/me").await.ok();
+}
+
+#[tokio::test]
+async fn somebody_without_a_role_is_told_so_and_may_do_nothing() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut zoe = Browser::new(&app);
+    zoe.sign_in("zoe").await;
+    assert_eq!(zoe.get("/auth/me").await.ok()["grant"], Value::Null);
+    assert_eq!(zoe.get("/users").await.problem(403), "forbidden");
+    assert_eq!(zoe.get("/app").await.status, 403);
+}
+
+#[tokio::test]
+async fn tokens_of_the_issuer_are_accepted_from_programs() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut eve = Browser::new(&app);
+    eve.sign_in("eve").await;
+    let open = app.app.session_open(&eve.ours["emcrm"]).await.unwrap().unwrap();
+    let tokens = app.app.session_tokens(&open).unwrap();
+    let bearer = format!("Bearer {}", tokens.id);
+    let answer = app.call(Method::GET, "/auth/me", &[("authorization", &bearer)], Body::empty()).await.ok();
+    assert_eq!((answer["grant"].as_str(), answer["label"].as_str()), (Some("editor"), Some("eve@example.org")));
+    // A program needs no csrf token: no page of another site can send the header.
+    let user = json!({ "firstName": "Ann", "lastName": "B", "email": "ann@example.org" });
+    app.json(Method::POST, "/users", &[("authorization", &bearer)], user).await.ok();
+    let forged = format!("Bearer {}x", &tokens.id[..tokens.id.len() - 1]);
+    assert_eq!(app.call(Method::GET, "/auth/me", &[("authorization", &forged)], Body::empty()).await.problem(401), "unauthorized");
+    app.clock.advance(SignedDuration::from_hours(2));
+    assert_eq!(app.call(Method::GET, "/auth/me", &[("authorization", &bearer)], Body::empty()).await.problem(401), "unauthorized");
+    // What the issuer gave is kept, and cannot be read by whoever reads the storage.
+    let rows = app.app.store.engine.scan(emcrm_store::Table::Main, None, 100).await.unwrap().items;
+    let text: String = rows.iter().map(|row| serde_json::to_string(&row.attrs).unwrap()).collect();
+    for secret in [tokens.id.as_str(), tokens.access.as_str(), tokens.refresh.as_deref().unwrap(), eve.ours["emcrm"].as_str()] {
+        assert!(!text.contains(secret));
+    }
+}
+
+/// Changes the provider for everybody, so it runs alone.
+#[tokio::test]
+async fn the_issuer_is_asked_again_and_what_it_says_counts() {
+    let _alone = PROVIDER.write().await;
+    provider("reset", json!({})).await;
+    // Our clock runs ahead of the provider's in this test, so its id tokens must last.
+    provider("ttl", json!({ "AccessToken": 60, "IdToken": 86_400 })).await;
+    let app = app().await;
+    let mut sam = Browser::new(&app);
+    sam.sign_in("sam").await;
+    assert_eq!(sam.get("/auth/me").await.ok()["grant"], "sender");
+    // Another group: known as soon as the access token has run out, without anybody waiting.
+    provider("people", json!({ "name": "sam", "groups": ["viewers"] })).await;
+    assert_eq!(sam.get("/auth/me").await.ok()["grant"], "sender");
+    app.clock.advance(SignedDuration::from_secs(61));
+    let granted = async |sam: &mut Browser<'_>, wanted: &str| {
+        for _ in 0..200 {
+            let me = sam.get("/auth/me").await;
+            if me.status == 200 && me.value()["grant"] == wanted {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        false
+    };
+    assert!(granted(&mut sam, "viewer").await);
+    // By hand, twice at once: a refresh token can be used once, and both get an answer.
+    let csrf = sam.csrf().await;
+    sam.post("/auth/refresh", &[("x-csrf-token", &csrf)], json!({})).await.ok();
+    // New keys: whoever signs in now, and whoever is refreshed, is known by them.
+    provider("rotate", json!({})).await;
+    let mut eve = Browser::new(&app);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    eve.sign_in("eve").await;
+    // The provider is down: who is signed in goes on, who is not has to wait.
+    provider("down", json!({ "down": true })).await;
+    app.clock.advance(SignedDuration::from_secs(61));
+    sam.get("/users").await.ok();
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    sam.get("/users").await.ok();
+    let fresh = TestApp::with(options(), router).await;
+    assert_eq!(Browser::new(&fresh).get("/auth/login").await.problem(503), "sign_in_unavailable");
+    provider("down", json!({ "down": false })).await;
+    // The person is gone: so is the session.
+    provider("people", json!({ "name": "sam", "gone": true })).await;
+    app.clock.advance(SignedDuration::from_secs(61));
+    let mut gone = false;
+    for _ in 0..200 {
+        gone = sam.get("/auth/me").await.status == 401;
+        if gone {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(gone);
+    provider("reset", json!({})).await;
+}
+
+#[tokio::test]
+async fn attempts_to_sign_in_are_counted() {
+    let _shared = PROVIDER.read().await;
+    let limits = GateLimits { sign_ins: 3, ..GateLimits::default() };
+    let app = TestApp::with(Options { gate: GateSettings { limits, ..GateSettings::default() }, ..options() }, router).await;
+    let mut eve = Browser::new(&app);
+    for left in ["2", "1", "0"] {
+        let answer = eve.get("/auth/login").await;
+        assert_eq!((answer.status.as_u16(), answer.header("ratelimit-remaining")), (303, left));
+    }
+    let answer = eve.get("/auth/login").await;
+    assert_eq!(answer.problem(429), "too_many_requests");
+    assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
+    // Wrong tokens count with them.
+    assert_eq!(app.call(Method::GET, "/users", &[("authorization", "Bearer x")], Body::empty()).await.problem(429), "too_many_requests");
+}
