@@ -119,7 +119,7 @@ pub(crate) fn safe_return(wanted: &str) -> &str {
 }
 
 fn sign_in(access: &Access) -> Result<&SignIn, ApiError> {
-    access.sign_in.as_ref().ok_or_else(not_found)
+    access.sign_in.as_ref().ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_sign_in", "Nobody has to sign in here.").into())
 }
 
 /// Where the issuer sends people back to.

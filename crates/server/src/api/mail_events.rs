@@ -84,10 +84,6 @@ impl Fingerprint for Whole<'_> {
     fn body(&self) -> &[u8] {
         self.0
     }
-    /// Any body is one, so any page could send one.
-    fn is_form(&self) -> bool {
-        true
-    }
 }
 
 /// What Amazon SES tells by SNS. Open, because every message is signed; only the configured topic is believed.

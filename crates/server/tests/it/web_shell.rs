@@ -57,13 +57,14 @@ async fn errors_are_pages_for_people_and_json_for_programs() {
 #[tokio::test]
 async fn the_theme_is_chosen_by_a_form_and_leads_back() {
     let app = TestApp::new().await;
+    let mark = app.app.mark("csrf", "local");
     let form = [("content-type", "application/x-www-form-urlencoded"), ("referer", "http://crm.example/app/people?q=ann")];
-    let dark = app.call(Method::POST, "/app/theme", &form, "theme=dark").await;
+    let dark = app.call(Method::POST, "/app/theme", &form, format!("theme=dark&csrf={mark}")).await;
     assert_eq!((dark.status.as_u16(), dark.header("location")), (303, "/app/people?q=ann"));
     assert!(dark.header("set-cookie").starts_with("theme=dark; Path=/; "));
     let page = app.call(Method::GET, "/app", &[("cookie", "a=b; theme=dark")], Body::empty()).await;
     assert!(text(&page).contains(r#"<html lang="en" data-theme="dark">"#));
-    let auto = app.call(Method::POST, "/app/theme", &[form[0], ("referer", "https://evil.example/")], "theme=%22%3E").await;
+    let auto = app.call(Method::POST, "/app/theme", &[form[0], ("referer", "https://evil.example/")], format!("theme=%22%3E&csrf={mark}")).await;
     assert_eq!((auto.header("location"), auto.header("set-cookie").starts_with("theme=; ")), ("/app", true));
     let odd = app.call(Method::GET, "/app", &[("cookie", "theme=\"><script>; tz=No/Where; flash=%%%")], Body::empty()).await;
     assert!(odd.status == 200 && !text(&odd).contains("data-theme"));
