@@ -233,10 +233,7 @@ async fn run_audit(app: Arc<App>, hands: Arc<Hands>, stop: CancellationToken) {
     let shard = keys::shard_of("audit");
     loop {
         let held = hands.shards(Queue::Default, app.now_ms()).iter().any(|(held, _)| *held == shard);
-        let result = match held {
-            true => async { Ok::<_, AppError>(app.audit_chain().await? + app.audit_forget().await?) }.await,
-            false => Ok(0),
-        };
+        let result = if held { async { Ok::<_, AppError>(app.audit_chain().await? + app.audit_forget().await?) }.await } else { Ok(0) };
         match result {
             // There may be more.
             Ok(1..) if !stop.is_cancelled() => {

@@ -60,7 +60,7 @@ impl Audit {
 
     /// Moves entries to the end of the chain. Refused as a whole when somebody else did so meanwhile.
     pub fn chain(&self, tx: &mut Transaction, before: &ChainPoint, moved: &[(Key, ChainedEntry)], after: &ChainPoint) {
-        self.move_point(tx, keys::audit_head(), before, after);
+        move_point(tx, keys::audit_head(), before, after);
         for (old, chained) in moved {
             tx.delete(Table::Main, old.clone()).when(Guard::Present).or(Rule::Changed);
             tx.put(Table::Main, to_untyped(keys::audit_entry(chained.seq), chained)).when(Guard::Absent).or(Rule::Changed);
@@ -70,14 +70,9 @@ impl Audit {
         }
     }
 
-    fn move_point(&self, tx: &mut Transaction, key: Key, before: &ChainPoint, after: &ChainPoint) {
-        let unmoved = if before.seq == 0 { Guard::Absent } else { Guard::equals("seq", before.seq) };
-        tx.put(Table::Main, to_untyped(key, after)).when(unmoved).or(Rule::Changed);
-    }
-
     /// Forgets the oldest entries up to `after`.
     pub fn forget(&self, tx: &mut Transaction, before: &ChainPoint, entries: &[ChainedEntry], after: &ChainPoint) {
-        self.move_point(tx, keys::audit_anchor(), before, after);
+        move_point(tx, keys::audit_anchor(), before, after);
         for chained in entries {
             tx.delete(Table::Main, keys::audit_entry(chained.seq));
             for object in chained.entry.objects() {
@@ -98,4 +93,9 @@ impl Audit {
         let query = Query::table(Table::Main, keys::audit_of_part(object)).between("0", below).backward().limit(limit);
         Ok(self.engine.query(query).await?.items.into_iter().filter_map(|item| item.key.sk.parse().ok()).collect())
     }
+}
+
+fn move_point(tx: &mut Transaction, key: Key, before: &ChainPoint, after: &ChainPoint) {
+    let unmoved = if before.seq == 0 { Guard::Absent } else { Guard::equals("seq", before.seq) };
+    tx.put(Table::Main, to_untyped(key, after)).when(unmoved).or(Rule::Changed);
 }

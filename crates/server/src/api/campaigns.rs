@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use emcrm_app::tracking::Readers;
 use emcrm_app::{App, Call, LeftOut, Preflight, Sample};
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
-use emcrm_store::{Key, LogEntry};
+use emcrm_store::{Key, LogEntry, keys};
 use futures::stream;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -256,6 +256,7 @@ pub async fn preflight(auth: Auth<Viewer>, body: JsonBody) -> Answer {
     responses((status = 200, description = "One line for each person", body = String, content_type = "text/csv")))]
 pub async fn ledger_csv(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Answer {
     auth.app().campaign_get(auth.read(), &id).await?;
+    auth.app().audit_export(auth.read(), "ledger.exported", &keys::campaign_part(&id)).await?;
     let start = Rows { app: state.app.clone(), call: auth.read().clone(), id: id.clone(), after: None, begun: false, ended: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"deliveries-{}.csv\"", file_name(id.as_str())))

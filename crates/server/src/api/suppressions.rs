@@ -157,6 +157,7 @@ pub async fn import(auth: Auth<Sender>, body: JsonBody) -> Answer {
 #[utoipa::path(get, path = "/email/suppressions.csv", tag = "Email", operation_id = "suppressions_csv",
     responses((status = 200, description = "One line for each entry", body = String, content_type = "text/csv")))]
 pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>) -> Answer {
+    auth.app().audit_export(auth.read(), "suppressions.exported", "").await?;
     let start = Rows { app: state.app.clone(), call: auth.read().clone(), position: Position::Number(1), begun: false, ended: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     let headers = [

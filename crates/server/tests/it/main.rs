@@ -34,6 +34,7 @@ mod reader;
 mod search;
 mod sign_in;
 mod users;
+mod web_access;
 mod web_campaigns;
 mod web_events;
 mod web_import;

@@ -66,14 +66,14 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id):
 
 /// Takes somebody off the list. The toast puts them back.
 pub async fn remove(auth: Auth<Editor>, EventPerson(event, user): EventPerson, form: Form) -> Result<Response, ApiError> {
-    let (app, call) = (auth.app(), auth.read());
+    let (app, call, write) = (auth.app(), auth.read(), auth.write(&form)?);
     let back = event_path(&event, &[]);
     let row = match app.roster_row(call, &event, &user).await {
         Ok(row) => row,
         Err(AppError::AttendanceUnknown) => return Ok(flash(see_other(&back)?, "This person is not on the list any more", None)),
         Err(error) => return Err(error.into()),
     };
-    match app.attendance_cancel(&auth.write(&form)?, &user, &event).await {
+    match app.attendance_cancel(&write, &user, &event).await {
         Ok(()) | Err(AppError::AttendanceUnknown) => {}
         Err(error) => return Err(error.into()),
     }

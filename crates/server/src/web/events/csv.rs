@@ -25,6 +25,7 @@ use crate::web_form::Form;
 /// All attendees, one line each, made while it is read.
 pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
     let event = auth.app().event_get(auth.read(), id.as_str()).await?;
+    auth.app().audit_export(auth.read(), "attendees.exported", &emcrm_store::keys::event_part(&event.id)).await?;
     let start = Rows { app: state.app.clone(), call: auth.read().clone(), event: event.id, position: Some(Position::Number(1)), begun: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     // A slug is made of letters that a header takes.

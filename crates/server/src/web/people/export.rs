@@ -76,6 +76,7 @@ pub async fn all(auth: Auth<Viewer>, State(state): State<ApiState>, mut reader: 
     if let Some(fault) = faults.into_iter().next() {
         return Err(emcrm_model::FieldErrors::one("", "value_error", fault).into());
     }
+    auth.app().audit_export(auth.read(), "users.listed_as_csv", "").await?;
     let walk = Walk { app: state.app.clone(), call: auth.read().clone(), query, after: None, end: false };
     // The first part is read before the answer begins, so that a fault is still an answer of its own.
     let Some((first, walk)) = walk.part().await? else { return Ok(file(Body::from(head()))) };
@@ -84,6 +85,7 @@ pub async fn all(auth: Auth<Viewer>, State(state): State<ApiState>, mut reader: 
 }
 
 pub async fn chosen(auth: Auth<Viewer>, form: Form) -> Result<Response, ApiError> {
+    auth.app().audit_export(auth.read(), "users.listed_as_csv", "").await?;
     let mut out = head();
     for id in form.all("id").filter_map(|id| UserId::lookup(id).ok()).take(CHOSEN_MAX) {
         match auth.app().user_get(auth.read(), &id).await {

@@ -3,14 +3,17 @@
 //! | file | holds |
 //! |---|---|
 //! | `overview` | engines and health, mail, sign-in, waiting work |
+//! | `tokens`, `audit` | tokens of programs, and who did what |
 //! | `tasks` | tasks that were given up: retry and drop |
 //! | `suppressions` | addresses that must not be mailed |
 //! | `templates` | reusable content of mails |
 
+mod audit;
 mod overview;
 mod suppressions;
 mod tasks;
 mod templates;
+mod tokens;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -25,11 +28,16 @@ pub static TEMPLATES: &[Template] = templates![
     "settings/suppressions.html",
     "settings/templates.html",
     "settings/template.html",
+    "settings/tokens.html",
+    "settings/audit.html",
 ];
 
 pub fn routes() -> Router<ApiState> {
     Router::new()
         .route("/app/settings", get(overview::page))
+        .route("/app/settings/tokens", get(tokens::page).post(tokens::create))
+        .route("/app/settings/tokens/{id}/revoke", post(tokens::revoke))
+        .route("/app/settings/audit", get(audit::page))
         .route("/app/settings/tasks/retry", post(tasks::retry))
         .route("/app/settings/tasks/drop", get(tasks::ask_drop).post(tasks::drop))
         .route("/app/settings/suppressions", get(suppressions::page).post(suppressions::add))

@@ -1,0 +1,52 @@
+//! The pages of tokens and of the audit trail.
+
+use axum::body::Body;
+use axum::http::Method;
+
+use crate::helpers::{Answer, TestApp};
+
+fn text(answer: &Answer) -> String {
+    String::from_utf8(answer.body.clone()).unwrap()
+}
+
+async fn post(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
+    let mark = app.app.mark("csrf", "local");
+    let body: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).append_pair("csrf", &mark).finish();
+    app.call(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], Body::from(body)).await
+}
+
+#[tokio::test]
+async fn a_token_is_made_shown_once_and_revoked_by_forms() {
+    let app = TestApp::new().await;
+    assert!(text(&app.get("/app/settings/tokens").await).contains("No program has a token"));
+    let wrong = post(&app, "/app/settings/tokens", &[("name", "<b>\"x\""), ("grant", "checkin"), ("event", "a b"), ("days", "soon")]).await;
+    assert_eq!(wrong.status, 422);
+    let page = text(&wrong);
+    assert!(page.contains("value=\"&lt;b&gt;&#34;x&#34;\"") && !page.contains("<b>\"x\""), "what was typed stays, as text");
+    let made = post(&app, "/app/settings/tokens", &[("name", "<i>door</i>"), ("grant", "checkin"), ("event", "tea"), ("days", "2")]).await;
+    assert_eq!(made.status, 200);
+    let page = text(&made);
+    let token = &page[page.find("emcrm_").unwrap()..][..6 + 32 + 1 + 40];
+    let actor = app.app.token_caller(token).await.unwrap().unwrap();
+    assert!(actor.may_check_in(&"tea".to_owned().into()));
+    let listed = text(&app.get("/app/settings/tokens").await);
+    assert!(!listed.contains(token) && listed.contains("&lt;i&gt;door&lt;/i&gt;") && listed.contains("checkin:tea"));
+    let id = &token[6..38];
+    assert_eq!(post(&app, &format!("/app/settings/tokens/{id}/revoke"), &[]).await.header("location"), "/app/settings/tokens");
+    assert!(app.app.token_caller(token).await.unwrap().is_none());
+    assert!(text(&app.get("/app/settings/tokens").await).contains("revoked"));
+}
+
+#[tokio::test]
+async fn who_did_what_is_a_page_for_everything_and_for_one_thing() {
+    let app = TestApp::new().await;
+    assert!(text(&app.get("/app/settings/audit").await).contains("Nothing was done"));
+    app.user("ann").await;
+    app.event("tea").await;
+    while app.app.audit_chain().await.unwrap() > 0 {}
+    let all = text(&app.get("/app/settings/audit").await);
+    assert!(all.contains("user.created") && all.contains("event.created") && all.contains("/app/people/ann"));
+    let one = text(&app.get("/app/settings/audit?object=user%23ann").await);
+    assert!(one.contains("user.created") && !one.contains("event.created"));
+    assert!(text(&app.get("/app/settings/audit?object=%3Cscript%3E").await).contains("&lt;script&gt;"));
+}
