@@ -30,11 +30,28 @@ pub struct Problem {
     code: &'static str,
     detail: Detail,
     retry_after: Option<u32>,
-    allowance: Option<Allowance>,
-    /// What a 401 asks for.
-    challenge: Option<&'static str>,
+    allowance: Option<Box<Allowance>>,
+    challenge: Option<Challenge>,
     /// For the log, never for the client.
     cause: Option<String>,
+}
+
+/// What a 401 asks for (RFC 6750, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenge {
+    /// Nobody said who calls.
+    Who,
+    /// The token that was sent is not good.
+    WrongToken,
+}
+
+impl Challenge {
+    fn header(self) -> &'static str {
+        match self {
+            Self::Who => "Bearer realm=\"EMCRM\"",
+            Self::WrongToken => "Bearer realm=\"EMCRM\", error=\"invalid_token\"",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -115,9 +132,9 @@ impl Problem {
         Self { retry_after: Some(seconds), ..self }
     }
     pub(crate) fn allowance(self, allowance: Allowance) -> Self {
-        Self { allowance: Some(allowance), ..self }
+        Self { allowance: Some(Box::new(allowance)), ..self }
     }
-    pub(crate) fn challenge(self, challenge: &'static str) -> Self {
+    pub(crate) fn challenge(self, challenge: Challenge) -> Self {
         Self { challenge: Some(challenge), ..self }
     }
     fn cause(self, cause: String) -> Self {
@@ -273,7 +290,7 @@ impl IntoResponse for Problem {
             allowance.write(response.headers_mut());
         }
         if let Some(challenge) = self.challenge {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge.header()));
         }
         if let Some(cause) = self.cause {
             response.extensions_mut().insert(Cause(cause));

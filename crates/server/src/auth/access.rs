@@ -11,7 +11,7 @@ use emcrm_oidc::{Claims, Grant, IssuerSettings, Oidc, OidcError, TokenKind};
 
 use super::cookies::{CookieName, Cookies};
 use super::roles::Roles;
-use crate::api::error::{ApiError, Problem};
+use crate::api::error::{ApiError, Challenge, Problem};
 use crate::config::Config;
 use crate::http::gate::{Class, Gate};
 
@@ -65,10 +65,7 @@ pub(crate) struct Known {
     pub(crate) by: By,
 }
 
-const WHO: &str = "Bearer realm=\"EMCRM\"";
-const WRONG: &str = "Bearer realm=\"EMCRM\", error=\"invalid_token\"";
-
-fn unauthorized(challenge: &'static str, detail: &'static str) -> ApiError {
+fn unauthorized(challenge: Challenge, detail: &'static str) -> ApiError {
     Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", detail).challenge(challenge).into()
 }
 
@@ -98,13 +95,11 @@ impl Access {
                 Some(token) => self.issuer_caller(token).await?,
                 None => None,
             };
-            return match actor {
-                Some(actor) => Ok(Known { actor, by: By::Token }),
-                None => {
-                    self.gate.count_address(Class::SignIn, from)?;
-                    Err(unauthorized(WRONG, "The token is not valid."))
-                }
-            };
+            if let Some(actor) = actor {
+                return Ok(Known { actor, by: By::Token });
+            }
+            self.gate.count_address(Class::SignIn, from)?;
+            return Err(unauthorized(Challenge::WrongToken, "The token is not valid."));
         }
         if self.sign_in.is_none() {
             return Ok(Known { actor: Actor::Local, by: By::Nothing });
@@ -114,7 +109,7 @@ impl Access {
                 let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
                 Ok(Known { actor, by: By::Session(Box::new(open)) })
             }
-            None => Err(unauthorized(WHO, "Sign in, or send a token.")),
+            None => Err(unauthorized(Challenge::Who, "Sign in, or send a token.")),
         }
     }
 
