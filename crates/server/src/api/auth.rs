@@ -156,7 +156,10 @@ pub async fn login(_: Open, State(state): State<ApiState>, headers: HeaderMap, q
     let back = safe_return(query.raw("return").unwrap_or_default()).to_owned();
     query.check()?;
     let redirect_uri = format!("{}/auth/callback", base(&state, &headers));
-    let (url, begun) = sign_in.oidc.begin(&redirect_uri).await.map_err(|error| issuer_unavailable(&error))?;
+    let (url, begun) = match sign_in.oidc.begin(&redirect_uri).await {
+        Ok(begun) => begun,
+        Err(error) => return told(&headers, issuer_unavailable(&error)),
+    };
     let pending = Pending { begun, back, redirect: redirect_uri, until: state.app.now().as_second() + SIGN_IN_SECONDS };
     let sealed =
         serde_json::to_vec(&pending).ok().and_then(|plain| state.app.seal(PURPOSE, &plain)).ok_or_else(|| ApiError::internal("a sign-in cannot be sealed"))?;
@@ -171,9 +174,23 @@ pub async fn login(_: Open, State(state): State<ApiState>, headers: HeaderMap, q
     (status = 503, description = "The issuer does not answer", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn callback(Open(info): Open, State(state): State<ApiState>, headers: HeaderMap, query: QueryReader) -> Answer {
+    come_back(&info, &state, &headers, &query).await.or_else(|error| told(&headers, error))
+}
+
+/// A person sees a page, and where to begin again; a program sees the problem.
+fn told(headers: &HeaderMap, error: ApiError) -> Answer {
+    let person = headers.get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok()).is_some_and(|kinds| kinds.contains("text/html"));
+    let problem = Problem::from(error);
+    if !person || problem.is_bug() {
+        return Err(problem.into());
+    }
+    redirect(&format!("/app/signin?failed={}", problem.code()), [])
+}
+
+async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &HeaderMap, query: &QueryReader) -> Answer {
     let sign_in = sign_in(&state.access)?;
     let stale = || Problem::new(StatusCode::BAD_REQUEST, "sign_in_stale", "This sign-in was not begun here, or it took too long. Begin again.");
-    let cookie = state.access.cookies.read(&headers, CookieName::SignIn).ok_or_else(stale)?;
+    let cookie = state.access.cookies.read(headers, CookieName::SignIn).ok_or_else(stale)?;
     let pending: Pending = state.app.unseal(PURPOSE, &cookie).and_then(|plain| serde_json::from_slice(&plain).ok()).ok_or_else(stale)?;
     let (code, given, iss, error) = (query.raw("code"), query.raw("state").unwrap_or_default(), query.raw("iss"), query.raw("error"));
     let same: bool = subtle::ConstantTimeEq::ct_eq(given.as_bytes(), pending.begun.state.as_bytes()).into();
@@ -188,7 +205,7 @@ pub async fn callback(Open(info): Open, State(state): State<ApiState>, headers: 
     let caller = state.access.caller(&who.subject, &who.label, &who.groups);
     let call = Call { actor: Actor::Staff(caller), ..Call::public(info.client, info.id()) };
     // What the browser held before is no session any more: nobody can have planted this one.
-    if let Some(old) = state.access.session(&state.app, &headers).await? {
+    if let Some(old) = state.access.session(&state.app, headers).await? {
         state.app.session_end(&call, &old).await?;
     }
     let cookie = state.app.session_start(&call, who).await?;
@@ -333,11 +350,7 @@ pub async fn logout(Open(info): Open, State(state): State<ApiState>, headers: He
     query.check()?;
     let shown = headers.get(crate::auth::CSRF_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let url = sign_out(&state, &info, &headers, shown.as_deref(), everywhere).await?;
-    let mut response = json(&LogoutOut { message: "Signed out", logout_url: url })?;
-    if let Some(cookie) = state.access.cookies.clear(CookieName::Session) {
-        response.headers_mut().append(header::SET_COOKIE, cookie);
-    }
-    Ok(response)
+    Ok(signed_out(&state, json(&LogoutOut { message: "Signed out", logout_url: url })?))
 }
 
 /// Ends the session of this browser, or all of this person; where to sign out at the issuer.
@@ -368,9 +381,12 @@ pub(crate) async fn sign_out(
     })
 }
 
-/// A redirect that clears the session's cookie.
-pub(crate) fn signed_out(state: &ApiState, to: &str) -> Result<Response, ApiError> {
-    redirect(to, [state.access.cookies.clear(CookieName::Session)])
+/// An answer that clears the session's cookie.
+pub(crate) fn signed_out(state: &ApiState, mut response: Response) -> Response {
+    if let Some(cookie) = state.access.cookies.clear(CookieName::Session) {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    response
 }
 
 #[cfg(test)]

@@ -128,6 +128,13 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
         Self { status, code, detail: Detail::Text(detail.into()), retry_after: None, allowance: None, challenge: None, cause: None }
     }
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+    /// Something that must not be: told as it is, so that it is found.
+    pub(crate) fn is_bug(&self) -> bool {
+        self.status == StatusCode::INTERNAL_SERVER_ERROR
+    }
     pub(crate) fn retry_after(self, seconds: u32) -> Self {
         Self { retry_after: Some(seconds), ..self }
     }

@@ -16,7 +16,7 @@ use crate::http::request::Open;
 use crate::router::ApiState;
 use crate::web_form::Form;
 
-pub static TEMPLATES: &[Template] = templates!["public/signin.html", "public/signout.html"];
+pub static TEMPLATES: &[Template] = templates!["public/signin.html", "public/signout.html", "public/signedout.html"];
 
 pub fn routes() -> Router<ApiState> {
     Router::new().route("/app/signin", get(page)).route("/app/signout", get(leave).post(sign_out_form))
@@ -27,8 +27,8 @@ struct SignInPage<'a> {
     name: &'a str,
     /// Where to go after signing in, as it stands in the link.
     back: String,
-    /// Signed in, but without a role.
-    barred: bool,
+    /// Why it did not work before, as a code.
+    failed: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -36,6 +36,13 @@ struct SignOutPage<'a> {
     name: &'a str,
     label: &'a str,
     csrf: String,
+}
+
+#[derive(Serialize)]
+struct SignedOutPage<'a> {
+    name: &'a str,
+    /// Where to sign out at the issuer too.
+    url: &'a str,
 }
 
 fn see_other(to: &'static str) -> Response {
@@ -49,7 +56,7 @@ pub async fn page(_: Open, State(state): State<ApiState>, query: QueryReader) ->
     }
     let back = safe_return(query.raw("return").unwrap_or_default());
     let back = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
-    render(StatusCode::OK, "public/signin.html", SignInPage { name: &state.settings.name, back, barred: query.has("barred") })
+    render(StatusCode::OK, "public/signin.html", SignInPage { name: &state.settings.name, back, failed: query.raw("failed") })
 }
 
 /// Asks whether to sign out: a link must not do it.
@@ -63,5 +70,10 @@ pub async fn leave(_: Open, State(state): State<ApiState>, headers: HeaderMap) -
 pub async fn sign_out_form(Open(info): Open, State(state): State<ApiState>, headers: HeaderMap, form: Form) -> Result<Response, ApiError> {
     let everywhere = form.value("everywhere").is_some();
     let to = sign_out(&state, &info, &headers, form.value("csrf"), everywhere).await?;
-    signed_out(&state, to.as_deref().unwrap_or("/app/signin"))
+    // A page in between, because a form may not lead to another site here.
+    let response = match &to {
+        Some(url) => render(StatusCode::OK, "public/signedout.html", SignedOutPage { name: &state.settings.name, url })?,
+        None => see_other("/app/signin"),
+    };
+    Ok(signed_out(&state, response))
 }

@@ -239,7 +239,7 @@ async fn a_browser_changes_nothing_without_showing_that_a_page_of_ours_asks() {
         // A body that is wrong may be told first; but nothing may be done.
         let (status, _) = ask(None).await;
         let reading = READING_POSTS.contains(path);
-        if !reading && !(status == 403 || status == 422 || status == 400 || status == 404 || status == 413 || status == 415) {
+        if !reading && ![400, 403, 404, 413, 415, 422].contains(&status) {
             let _ = writeln!(wrong, "{method} {path} ({needs:?}) without a mark: {status}");
         }
         let (status, body) = ask(Some(("origin", "https://evil.example"))).await;

@@ -113,7 +113,7 @@ impl<'a> Browser<'a> {
             let form = [("login", name), ("password", &format!("pw-{name}"))];
             let asks = back.path().starts_with("/interaction/");
             let next = if asks { self.theirs(reqwest::Method::POST, &url, Some(&form)).await } else { self.theirs(reqwest::Method::GET, &url, None).await };
-            url = next.expect("the provider sends us on");
+            url = next.unwrap();
         }
         panic!("the provider never sent us back");
     }

@@ -50,7 +50,7 @@ async fn errors_are_pages_for_people_and_json_for_programs() {
     let wrong = app.call(Method::DELETE, "/app", &[], Body::empty()).await;
     assert_eq!((wrong.status.as_u16(), wrong.header("content-type"), wrong.header("allow")), (405, "text/html; charset=utf-8", "GET,HEAD"));
     for path in ["/nothing", "/apple", "/users/nobody"] {
-        assert_eq!(app.get(path).await.problem(404).is_empty(), false, "{path}");
+        assert!(!app.get(path).await.problem(404).is_empty(), "{path}");
     }
 }
 

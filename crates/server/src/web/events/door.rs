@@ -20,6 +20,7 @@ use crate::web::shell::{Place, Shell};
 /// People of a page: a thumb does not scroll further, it searches.
 const SIZE: u32 = 100;
 
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part of the page is there")]
 #[derive(Serialize)]
 struct DoorPage {
     shell: Shell,

@@ -1,0 +1,83 @@
+// Where people sign in: with a real provider, in a browser. Who may do what shows in what a page offers.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startServer } from './helpers/server.mjs';
+import { closeBrowser, visitor } from './helpers/visitor.mjs';
+
+const { EMCRM_OIDC } = process.env;
+
+describe('signing in', () => {
+  let server;
+  before(async () => {
+    await fetch(`${EMCRM_OIDC}/test/reset`, { method: 'POST' });
+    server = await startServer({
+      settings: {
+        AUTH_ENABLED: 'true', AUTH_ISSUER: EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret',
+        AUTH_ROLES: 'admins=admin,senders=sender,editors=editor,viewers=viewer',
+      },
+    });
+  });
+  after(async () => {
+    await closeBrowser();
+    await server?.stop();
+  });
+
+  // Goes to a page, is sent to the provider, and comes back to it.
+  async function arrive(name, path, { script = true } = {}) {
+    const person = await visitor(server, { script });
+    const { page } = person;
+    // Without a session a page answers by the way to sign in.
+    person.allow(/^answer: 401 GET/);
+    await page.goto(path);
+    await page.waitForURL(/\/app\/signin/);
+    await person.check();
+    await page.getByRole('main').getByRole('link').or(page.getByRole('main').getByRole('button')).first().click();
+    await page.waitForURL(/\/interaction\//);
+    await page.getByLabel('Name').fill(name);
+    await page.getByLabel('Password').fill(`pw-${name}`);
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.waitForURL((url) => url.origin === server.address);
+    await page.waitForLoadState();
+    return person;
+  }
+
+  for (const script of [true, false]) {
+    test(`somebody signs in, comes back to the page that was asked for, and signs out, ${script ? 'with' : 'without'} scripts`, async () => {
+      const person = await arrive('ann', '/app?from=somewhere', { script });
+      const { page } = person;
+      assert.equal(page.url(), `${server.address}/app?from=somewhere`);
+      await person.check();
+      await page.getByRole('button', { name: /^Account/ }).click();
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      // At the provider, too.
+      await page.waitForURL((url) => url.href.startsWith(EMCRM_OIDC) || url.pathname === '/app/signin');
+      if (page.url().startsWith(EMCRM_OIDC)) {
+        await page.getByRole('button', { name: 'Sign out' }).click();
+        await page.waitForURL((url) => url.origin === server.address);
+      }
+      await page.goto('/app');
+      await page.waitForURL(/\/app\/signin/);
+      await person.close();
+    });
+  }
+
+  test('a viewer is offered nothing that would be refused', async () => {
+    const person = await arrive('bob', '/app');
+    const { page } = person;
+    await person.check();
+    for (const path of ['/app', '/app/people', '/app/events', '/app/campaigns']) {
+      await person.open(path);
+      assert.equal(await page.getByRole('main').getByRole('link', { name: /^(new|add|import|mail these)/i }).count(), 0, path);
+    }
+    await person.open('/app/events/new', { status: 403 });
+    await person.close();
+  });
+
+  test('somebody without a role is told so', async () => {
+    const person = await arrive('zoe', '/app');
+    person.allow(/^answer: 403/);
+    await person.page.getByText(/no role|not allowed|may not|ask/i).first().waitFor();
+    await person.check();
+    await person.close();
+  });
+});
