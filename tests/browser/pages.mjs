@@ -26,6 +26,7 @@ export const PAGES = [
   { route: '/app/people/{id}', path: (s) => `/app/people/${s.people[0].id}`, name: 'person-ordinary' },
   { route: '/app/people/{id}', path: () => '/app/people/nobody', name: 'person-unknown', status: 404 },
   { route: '/app/people/{id}/edit', path: (s) => `/app/people/${s.person.id}/edit`, name: 'person-edit', shows: ['person'] },
+  { route: '/app/people/{id}/erase', path: (s) => `/app/people/${s.person.id}/erase`, name: 'person-erase', shows: ['person'] },
   { route: '/app/people/{id}/delete', path: (s) => `/app/people/${s.person.id}/delete`, name: 'person-delete', shows: ['person'] },
 
   { route: '/app/events', path: () => '/app/events', name: 'events', shows: ['event'] },
@@ -56,6 +57,8 @@ export const PAGES = [
 
   { route: '/app/settings', path: () => '/app/settings', name: 'settings' },
   { route: '/app/settings/suppressions', path: () => '/app/settings/suppressions', name: 'suppressions', shows: ['event'] },
+  { route: '/app/settings/tokens', path: () => '/app/settings/tokens', name: 'tokens' },
+  { route: '/app/settings/audit', path: () => '/app/settings/audit', name: 'audit' },
   { route: '/app/settings/tasks/drop', path: () => '/app/settings/tasks/drop?at=nothing', name: 'task-unknown', status: 404 },
   { route: '/app/settings/templates', path: () => '/app/settings/templates', name: 'templates', shows: ['template'] },
   { route: '/app/settings/templates/new', path: () => '/app/settings/templates/new', name: 'template-new' },
@@ -63,6 +66,7 @@ export const PAGES = [
 
   // Only where people sign in.
   { route: '/app/signin', path: null, name: 'signin' },
+  { route: '/app/signout', path: null, name: 'signout' },
 
   { route: '/e/{slug}', path: () => '/e/hostile-event', name: 'public', shows: ['event'] },
   { route: '/e/{slug}', path: () => '/e/full-event', name: 'public-full' },

@@ -2,6 +2,9 @@
 
 use axum::http::{HeaderValue, header};
 
+use emcrm_app::{App, Call};
+use emcrm_model::UserId;
+
 use crate::auth::{Admin, Auth};
 use crate::http::answer::MessageOut;
 use crate::http::path::UserAt;
@@ -11,8 +14,12 @@ use crate::http::{Answer, NoBody, json};
 #[utoipa::path(post, path = "/users/{id}/export", tag = "Users", operation_id = "user_export", params(("id" = String, Path, description = "Id of the person")),
     responses((status = 200, description = "The archive", body = serde_json::Value)))]
 pub async fn export(auth: Auth<Admin>, UserAt(id): UserAt) -> Answer {
-    let archive = auth.app().user_export(&auth.write(&NoBody)?, &id).await?;
-    let mut response = json(&archive)?;
+    archive(auth.app(), &auth.write(&NoBody)?, &id).await
+}
+
+/// The archive as an answer.
+pub(crate) async fn archive(app: &App, call: &Call, id: &UserId) -> Answer {
+    let mut response = json(&app.user_export(call, id).await?)?;
     response.headers_mut().insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"person.json\""));
     Ok(response)
 }

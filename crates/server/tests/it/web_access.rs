@@ -38,6 +38,20 @@ async fn a_token_is_made_shown_once_and_revoked_by_forms() {
 }
 
 #[tokio::test]
+async fn a_person_is_erased_only_by_whoever_types_the_address() {
+    let app = TestApp::new().await;
+    app.user("ann").await;
+    let archive = post(&app, "/app/people/ann/archive", &[]).await;
+    assert!(archive.header("content-disposition").contains("person.json") && text(&archive).contains("ann@example.org"));
+    assert!(text(&app.get("/app/people/ann/erase").await).contains("ann@example.org"));
+    let wrong = post(&app, "/app/people/ann/erase", &[("address", "<b>ben@example.org")]).await;
+    assert!(wrong.status == 422 && text(&wrong).contains("&lt;b&gt;ben@example.org"));
+    assert_eq!(app.get("/users/ann").await.status, 200);
+    assert_eq!(post(&app, "/app/people/ann/erase", &[("address", " Ann@example.org ")]).await.header("location"), "/app/people");
+    assert_eq!(app.get("/users/ann").await.problem(404), "user_not_found");
+}
+
+#[tokio::test]
 async fn who_did_what_is_a_page_for_everything_and_for_one_thing() {
     let app = TestApp::new().await;
     assert!(text(&app.get("/app/settings/audit").await).contains("Nothing was done"));

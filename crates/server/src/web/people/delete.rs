@@ -56,18 +56,20 @@ pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, UserAt(id): 
 }
 
 pub async fn one(auth: Auth<Editor>, UserAt(id): UserAt, form: Form) -> Result<Response, ApiError> {
+    let call = auth.write(&form)?;
     let name = match auth.app().user_get(auth.read(), &id).await {
         Ok(user) => name_of(&user),
         // The back button, and the same form again: done is done.
         Err(AppError::UserUnknown) => return Ok(flash(see_other("/app/people")?, "This person is deleted already", None)),
         Err(other) => return Err(other.into()),
     };
-    auth.app().user_delete(&auth.write(&form)?, &id).await?;
+    auth.app().user_delete(&call, &id).await?;
     Ok(flash(see_other("/app/people")?, &format!("Deleted {name}"), None))
 }
 
 /// Asks first; with `sure` it deletes.
 pub async fn many(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) -> Result<Response, ApiError> {
+    let write = auth.write(&form)?;
     let query = PeopleQuery::of_form(&form);
     let back = query.address("/app/people", &[]);
     let ids: Vec<UserId> = form.all("id").filter_map(|id| UserId::lookup(id).ok()).take(MOST).collect();
@@ -78,7 +80,7 @@ pub async fn many(auth: Auth<Editor>, State(state): State<ApiState>, form: Form)
         let mut deleted = 0_u32;
         for id in &ids {
             // One key stands for one change; the whole form has none.
-            let call = Call { idempotency: None, ..auth.write(&form)? };
+            let call = Call { idempotency: None, ..write.clone() };
             match auth.app().user_delete(&call, id).await {
                 Ok(()) => deleted += 1,
                 Err(AppError::UserUnknown) => {}

@@ -9,6 +9,7 @@
 //! | `person` | one person: facts, timeline, mails |
 //! | `timeline` | what a person did and got |
 //! | `delete` | deleting one or several, with a question first |
+//! | `privacy` | everything about a person as a file, and erasing a person |
 //! | `import` | people from a file |
 //! | `export` | people as CSV |
 
@@ -18,6 +19,7 @@ mod fields;
 mod import;
 pub mod list;
 mod person;
+mod privacy;
 pub mod query;
 pub mod start;
 mod timeline;
@@ -38,6 +40,7 @@ pub static TEMPLATES: &[Template] = templates![
     "people/person.html",
     "people/fact.html",
     "people/delete.html",
+    "people/erase.html",
     "people/import.html",
     "people/import-one.html",
 ];
@@ -51,5 +54,7 @@ pub fn routes() -> Router<ApiState> {
         .merge(import::routes())
         .route("/app/people/{id}", get(person::show).post(person::change))
         .route("/app/people/{id}/edit", get(fields::edit).post(fields::replace))
+        .route("/app/people/{id}/erase", get(privacy::ask).post(privacy::erase))
+        .route("/app/people/{id}/archive", axum::routing::post(privacy::export))
         .route("/app/people/{id}/delete", get(delete::ask).post(delete::one))
 }
