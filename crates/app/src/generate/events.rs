@@ -157,6 +157,7 @@ mod tests {
                 "slug": draft.slug.as_ref().unwrap().as_str(), "title": draft.title, "description": draft.description, "startAt": draft.start_at.as_str(),
                 "endAt": draft.end_at.as_str(), "timezone": draft.timezone, "venue": draft.venue, "maxCapacity": draft.max_capacity,
                 "owner": draft.owner.as_ref().map(emcrm_model::UserId::as_str), "hosts": draft.hosts.iter().map(emcrm_model::UserId::as_str).collect::<Vec<_>>(),
+                "public": draft.public,
             });
             let parsed = EventDraft::parse(&body, &TimeZone::UTC).unwrap_or_else(|error| panic!("{body}: {error}"));
             assert_eq!(parsed, draft);

@@ -13,6 +13,7 @@ mod adopting;
 mod attendance;
 mod authz;
 mod bodies;
+mod cognito;
 mod commands;
 mod conditional;
 mod config;
