@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis)
+STEPS=(parts fmt clippy build docs deny unused tests schemathesis)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh

@@ -28,6 +28,8 @@ describe('signing in', () => {
     const { page } = person;
     // Without a session a page answers by the way to sign in.
     person.allow(/^answer: 401 GET/);
+    // Somebody without a role is told so, by the status too.
+    if (name === 'zoe') person.allow(/^answer: 403 GET/);
     await page.goto(path);
     await page.waitForURL(/\/app\/signin/);
     await person.check();

@@ -38,7 +38,8 @@ impl Pool {
     async fn new() -> Self {
         let pool = cognito("CreateUserPool", json!({ "PoolName": "crm" })).await;
         let id = pool["UserPool"]["Id"].as_str().unwrap().to_owned();
-        let client = cognito("CreateUserPoolClient", json!({ "UserPoolId": id, "ClientName": "crm", "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH"] })).await;
+        let client =
+            cognito("CreateUserPoolClient", json!({ "UserPoolId": id, "ClientName": "crm", "ExplicitAuthFlows": ["ALLOW_ADMIN_USER_PASSWORD_AUTH"] })).await;
         Self { client: client["UserPoolClient"]["ClientId"].as_str().unwrap().to_owned(), id }
     }
 

@@ -37,25 +37,15 @@ struct Row {
     from: Option<String>,
 }
 
-/// A thing, and where its own history and its page are.
+/// A thing, and where its own history is.
 #[derive(Serialize)]
 struct Object {
     name: String,
     history: String,
-    page: Option<String>,
 }
 
 fn object(name: &str) -> Object {
-    let page = name.split_once('#').and_then(|(kind, id)| {
-        let place = match kind {
-            "user" => "people",
-            "event" => "events",
-            "email" => "campaigns",
-            _ => return None,
-        };
-        Some(format!("/app/{place}/{}", crate::web::href::segment(id)))
-    });
-    Object { name: name.to_owned(), history: with_query(PATH, [("object", name)]), page }
+    Object { name: name.to_owned(), history: with_query(PATH, [("object", name)]) }
 }
 
 fn row(ChainedEntry { seq, entry, .. }: ChainedEntry) -> Row {
