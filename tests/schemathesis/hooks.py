@@ -50,7 +50,7 @@ def before_call(ctx, case, kwargs):
 @schemathesis.hook
 def after_call(ctx, case, response):
     """What was deleted, or has come to its end, is provided anew."""
-    deleted = case.method == "DELETE" and response.status_code == 200
+    deleted = (case.method == "DELETE" or case.path.endswith("/erase")) and response.status_code == 200
     ended = case.path.startswith("/email/requests/") and response.status_code == 409 and next(campaigns, None) is not None
     if deleted or ended:
         gone = set(case.path_parameters.values())
