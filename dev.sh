@@ -522,6 +522,7 @@ Usage: ./dev.sh COMMAND
   parts [WORD]       the real servers that tests need: start (default), stop, status, env
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
+  test browser       the pages in Chromium, on both pairs of engines; a step of its own
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
