@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused tests schemathesis)
+STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -522,7 +522,6 @@ Usage: ./dev.sh COMMAND
   parts [WORD]       the real servers that tests need: start (default), stop, status, env
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
-  test browser       the pages in Chromium, on both pairs of engines; a step of its own
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
