@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis)
+STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis newman)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -350,6 +350,7 @@ step_parts() {
   mkdir -p "$PARTS"
   install_parts "${TEST_PARTS[@]}"
   need_browser
+  install_parts newman
   need_schemathesis
   need_cargo_deny
   say "$(find_command smtp-sink)"
@@ -438,6 +439,21 @@ step_schemathesis() {
   need_schemathesis
   step_build
   BIN="$BIN" VENV="$VENV" OUT="$DEV/schemathesis" scripts/schemathesis.sh
+}
+
+# The Postman collection: is it what its tables make, does it ask for every operation, and is it true, on both pairs of engines.
+step_newman() {
+  need_node
+  node tests/postman/make.mjs --check
+  node --test --test-reporter=dot tests/postman/coverage.test.mjs
+  install_parts newman
+  step_build
+  trap stop_test_parts EXIT
+  start_test_parts
+  eval "$(parts_env)"
+  export EMCRM_BIN="$BIN" EMCRM_POSTMAN_PACKAGES="$PARTS/newman"
+  node tests/postman/run.mjs
+  EMCRM_TEST_PAIR=aws node tests/postman/run.mjs
 }
 
 # Runs the steps in order, stops at the first that fails, and says how long each took.

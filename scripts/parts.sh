@@ -95,6 +95,16 @@ install_maildev() { install_npm maildev "$ROOT/tests/parts/maildev/package.json"
 install_browser() { install_npm browser "$ROOT/tests/browser/package.json"; }
 install_oidc() { install_npm oidc "$ROOT/tests/parts/oidc/package.json"; }
 
+# What the lock file says, and nothing newer.
+install_newman() {
+  local pins="$ROOT/tests/postman" folder="$PARTS/newman"
+  if cmp -s "$pins/package-lock.json" "$folder/installed.json"; then return; fi
+  mkdir -p "$folder"
+  cp "$pins/package.json" "$pins/package-lock.json" "$folder/"
+  (cd "$folder" && try npm ci --omit=dev --no-audit --no-fund --loglevel=error) || fail "newman cannot be fetched with npm"
+  cp "$pins/package-lock.json" "$folder/installed.json"
+}
+
 # Installs several parts at once: they come from different registries.
 install_parts() {
   local part failed="" pids=()

@@ -53,14 +53,17 @@ async function engines(aws, own) {
 }
 
 async function run(args, options) {
-  const child = spawn(EMCRM_BIN, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawn(EMCRM_BIN, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let answer = '';
   let said = '';
+  child.stdout.on('data', (chunk) => (answer += chunk));
   child.stderr.on('data', (chunk) => (said += chunk));
-  const [status] = await once(child, 'exit');
+  const [status] = await once(child, 'close');
   if (status !== 0) throw new Error(`emcrm ${args.join(' ')} ended with ${status}: ${said}`);
+  return answer;
 }
 
-// Starts a server. `prepare` is a list of commands that run on the data before. Ends with `await server.stop()`.
+// Starts a server. `prepare` is a list of commands that run on the data before; `prepared` is what they answered. Ends with `await server.stop()`.
 export async function startServer({ aws = onAws, settings = {}, prepare = [] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'emcrm-browser-'));
   const own = `browser-${randomBytes(5).toString('hex')}`;
@@ -79,7 +82,8 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
   };
   const options = { cwd: folder, env };
   if (aws) await run(['init-db'], options);
-  for (const command of prepare) await run(command, options);
+  const prepared = [];
+  for (const command of prepare) prepared.push(await run(command, options));
 
   let child;
   let log;
@@ -103,6 +107,7 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
   return {
     address,
     folder,
+    prepared,
     search: beneath.search,
     api: api(address),
     log: () => log.join('\n'),
