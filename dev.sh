@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused tests browser schemathesis newman)
+STEPS=(parts fmt clippy build docs deny unused deploy terraform tests browser schemathesis newman)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -400,6 +400,49 @@ step_unused() {
   python3 scripts/unused_dependencies.py
 }
 
+# pip_tool NAME: a program from PyPI in a folder of its own, once for each state of its pins.
+pip_tool() {
+  local pins="tests/tools/$1.txt" venv="$DEV/venv-$1"
+  if cmp -s "$pins" "$venv/pins.txt"; then return; fi
+  rm -rf "$venv"
+  python3 -m venv "$venv"
+  try "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$pins" || fail "$1 cannot be fetched with pip"
+  cp "$pins" "$venv/pins.txt"
+}
+
+# Container, compose files, unit, scripts: what can be said without an engine.
+step_deploy() {
+  need_debian shellcheck shellcheck
+  docker compose version >/dev/null 2>&1 || need_debian docker-compose docker-compose
+  pip_tool hadolint
+  step_build
+  BIN="$BIN" HADOLINT="$DEV/venv-hadolint/bin/hadolint" scripts/deploy_checks.sh
+}
+
+# Both installations from nothing to nothing on an emulator of AWS. Terraform itself comes from no registry of packages.
+step_terraform() {
+  local fetching
+  if ! command -v terraform >/dev/null; then
+    note "terraform: NOT CHECKED, the program is not here"
+    return
+  fi
+  # Fetched while the emulator is waited for.
+  pip_tool checkov &
+  fetching=$!
+  install_parts moto
+  step_build
+  export BIN MOTO="$PARTS/moto/venv/bin/python"
+  scripts/terraform.sh prove
+  wait "$fetching"
+  CHECKOV="$DEV/venv-checkov/bin/checkov" scripts/terraform.sh check
+}
+
+# The search domain alone: the provider is silent for ten minutes before it looks.
+cmd_terraform_search() {
+  install_parts moto
+  MOTO="$PARTS/moto/venv/bin/python" scripts/terraform.sh search
+}
+
 # The parts run from here to the end of the step, however it ends.
 step_tests() {
   trap stop_test_parts EXIT
@@ -538,6 +581,7 @@ Usage: ./dev.sh COMMAND
   parts [WORD]       the real servers that tests need: start (default), stop, status, env
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
+  terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
@@ -561,6 +605,7 @@ main() {
     start | clean | soak | parts) "cmd_$command" "${@:1:1}" ;;
     logs) cmd_logs "$@" ;;
     init-db) cmd_init_db ;;
+    terraform-search) cmd_terraform_search ;;
     test | bench | screenshots) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;
     help | -h | --help) cmd_help ;;

@@ -16,6 +16,7 @@ module "vpc" {
   cidr         = var.cidr
   zones        = var.zones
   nat_gateways = var.nat_gateways
+  flow_logs    = var.flow_logs
   tags         = local.tags
 }
 
@@ -26,6 +27,16 @@ module "dynamodb" {
   point_in_time_recovery = var.point_in_time_recovery
   deletion_protection    = var.deletion_protection
   tags                   = local.tags
+}
+
+module "backup" {
+  count               = var.backup_keep_days == null ? 0 : 1
+  source              = "../modules/backup"
+  name                = local.name
+  table_arns          = module.dynamodb.table_arns
+  keep_days           = var.backup_keep_days
+  deletion_protection = var.deletion_protection
+  tags                = local.tags
 }
 
 module "ecr" {
@@ -137,7 +148,8 @@ module "ecs" {
   api                             = var.api
   worker                          = var.worker
   autoscaling                     = var.autoscaling
-  secret_arns                     = module.secrets.arns
+  backlog                         = var.backlog
+  secret_arns                     = merge(module.secrets.arns, { for module in module.cognito : "AUTH_COGNITO_CLIENT_SECRET" => module.client_secret_arn })
   task_role_arn                   = aws_iam_role.task.arn
   task_role_name                  = aws_iam_role.task.name
   table_arns                      = module.dynamodb.table_arns
@@ -147,13 +159,21 @@ module "ecs" {
 
   environment = merge(
     {
-      APP_PRODUCTION            = "true"
-      APP_PUBLIC_URL            = local.public_url
-      APP_ALLOW_UNAUTHENTICATED = "true"
-      DB_ENGINE                 = "dynamodb"
-      DB_AWS_REGION             = data.aws_region.current.name
-      DB_MAIN_TABLE_NAME        = module.dynamodb.table_names["main"]
-      DB_EMAIL_TABLE_NAME       = module.dynamodb.table_names["email"]
+      APP_PRODUCTION = "true"
+      APP_PUBLIC_URL = local.public_url
+      # The load balancer says for whom it asks.
+      APP_TRUSTED_PROXIES = module.vpc.cidr
+      DB_ENGINE           = "dynamodb"
+      DB_AWS_REGION       = data.aws_region.current.name
+      DB_MAIN_TABLE_NAME  = module.dynamodb.table_names["main"]
+      DB_EMAIL_TABLE_NAME = module.dynamodb.table_names["email"]
+    },
+    # Who may reach the load balancer is all that keeps others out where nobody signs in.
+    var.cognito_domain_prefix == null ? { APP_ALLOW_UNAUTHENTICATED = "true" } : {
+      AUTH_ENABLED                                                  = "true"
+      AUTH_COGNITO_USER_POOL_ID                                     = module.cognito[0].user_pool_id
+      AUTH_COGNITO_CLIENT_ID                                        = module.cognito[0].client_id
+      AUTH_COGNITO_REGION                                           = data.aws_region.current.name
     },
     var.search == null ? { SEARCH_ENGINE = "tantivy" } : {
       SEARCH_ENGINE                      = "opensearch"

@@ -23,6 +23,31 @@ output "cluster" {
   value       = module.ecs.cluster_name
 }
 
+output "services" {
+  description = "Names of the services in it."
+  value       = module.ecs.service_names
+}
+
+output "logs" {
+  description = "Log groups of the services."
+  value       = module.ecs.log_group_names
+}
+
+output "dashboard" {
+  description = "Name of the dashboard in CloudWatch."
+  value       = module.cloudwatch.dashboard
+}
+
+output "backup_bucket" {
+  description = "Where the daily copies of the tables lie. Null: none are made."
+  value       = try(module.backup[0].bucket, null)
+}
+
+output "sign_in" {
+  description = "User pool and first part of the sign-in page's address. Null: nobody signs in."
+  value       = try({ user_pool_id = module.cognito[0].user_pool_id, domain = module.cognito[0].sign_in_domain }, null)
+}
+
 output "secrets" {
   description = "Secrets that need a value before the first start."
   value       = module.secrets.arns

@@ -10,11 +10,19 @@ variable "name" {
 variable "host" {
   description = "Address of the product, such as crm.example.org."
   type        = string
+  validation {
+    condition     = can(regex("^[a-z0-9-]+(\\.[a-z0-9-]+)+$", var.host))
+    error_message = "A host name in lower case, without https://."
+  }
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the product. Nobody has to sign in yet, so only those of people who may do everything."
+  description = "Networks that may reach the product. Where nobody has to sign in, only those of people who may do everything."
   type        = list(string)
+  validation {
+    condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
+    error_message = "One or more blocks, such as 198.51.100.0/24."
+  }
 }
 
 variable "zone_id" {
@@ -32,6 +40,10 @@ variable "certificate_arn" {
 variable "image_tag" {
   description = "Tag of the image that runs."
   type        = string
+  validation {
+    condition     = can(regex("^[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}$", var.image_tag)) && var.image_tag != "latest"
+    error_message = "A tag that means one image for ever, such as a commit; not latest."
+  }
 }
 
 variable "cidr" {
@@ -44,6 +56,12 @@ variable "zones" {
   description = "Availability zones that are used."
   type        = number
   default     = 2
+}
+
+variable "flow_logs" {
+  description = "Whether refused connections in the network are logged."
+  type        = bool
+  default     = false
 }
 
 variable "nat_gateways" {
@@ -68,6 +86,12 @@ variable "autoscaling" {
   description = "Whether the number of tasks follows CPU and requests."
   type        = bool
   default     = true
+}
+
+variable "backlog" {
+  description = "Scaling of the worker by tasks that wait, with the CloudWatch agent's image. Null: by CPU only."
+  type        = object({ tasks_per_worker = number, agent_image = string })
+  default     = null
 }
 
 variable "search" {
@@ -141,6 +165,12 @@ variable "point_in_time_recovery" {
   description = "Whether the tables can be restored to any second of the last 35 days."
   type        = bool
   default     = true
+}
+
+variable "backup_keep_days" {
+  description = "Days that daily copies of the tables are kept in a bucket; needs point_in_time_recovery. Null: none are made."
+  type        = number
+  default     = null
 }
 
 variable "deletion_protection" {

@@ -30,6 +30,11 @@ resource "aws_vpc_security_group_egress_rule" "api" {
 }
 
 resource "aws_s3_bucket" "logs" {
+  #checkov:skip=CKV_AWS_18:A log of who reads the log would need a log
+  #checkov:skip=CKV_AWS_21:Logs are written once and expire
+  #checkov:skip=CKV_AWS_144:Logs are not worth a second region
+  #checkov:skip=CKV_AWS_145:Load balancers write with AES256 only
+  #checkov:skip=CKV2_AWS_62:Nothing waits for logs
   bucket        = "${var.name}-alb-logs-${data.aws_caller_identity.current.account_id}"
   force_destroy = !var.deletion_protection
   tags          = var.tags
@@ -85,6 +90,7 @@ resource "aws_s3_bucket_policy" "logs" {
 }
 
 resource "aws_lb" "this" {
+  #checkov:skip=CKV2_AWS_76:AWSManagedRulesKnownBadInputsRuleSet is among the rules of the firewall; the check does not follow the loop
   name                       = var.name
   load_balancer_type         = "application"
   subnets                    = var.subnet_ids
@@ -148,6 +154,7 @@ resource "aws_lb_listener" "https" {
 }
 
 resource "aws_wafv2_web_acl" "this" {
+  #checkov:skip=CKV_AWS_192:AWSManagedRulesKnownBadInputsRuleSet is among the rules below; the check does not follow the loop
   count = var.waf ? 1 : 0
   name  = var.name
   scope = "REGIONAL"
@@ -187,4 +194,40 @@ resource "aws_wafv2_web_acl_association" "this" {
   count        = var.waf ? 1 : 0
   resource_arn = aws_lb.this.arn
   web_acl_arn  = aws_wafv2_web_acl.this[0].arn
+}
+
+# What the firewall held up. The name must begin like this.
+resource "aws_cloudwatch_log_group" "waf" {
+  #checkov:skip=CKV_AWS_338:Kept as long as the access logs
+  count             = var.waf ? 1 : 0
+  name              = "aws-waf-logs-${var.name}"
+  retention_in_days = var.log_retention_days
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+resource "aws_wafv2_web_acl_logging_configuration" "this" {
+  count                   = var.waf ? 1 : 0
+  resource_arn            = aws_wafv2_web_acl.this[0].arn
+  log_destination_configs = [aws_cloudwatch_log_group.waf[0].arn]
+  dynamic "redacted_fields" {
+    for_each = ["authorization", "cookie"]
+    content {
+      single_header {
+        name = redacted_fields.value
+      }
+    }
+  }
+  logging_filter {
+    default_behavior = "DROP"
+    filter {
+      behavior    = "KEEP"
+      requirement = "MEETS_ANY"
+      condition {
+        action_condition {
+          action = "BLOCK"
+        }
+      }
+    }
+  }
 }

@@ -27,7 +27,7 @@ variable "subnet_ids" {
 }
 
 variable "allowed_cidrs" {
-  description = "Networks that may reach the product. As long as nobody has to sign in, only those of people who may do everything."
+  description = "Networks that may reach the product. Where nobody has to sign in, only those of people who may do everything."
   type        = list(string)
   validation {
     condition     = length(var.allowed_cidrs) > 0 && alltrue([for cidr in var.allowed_cidrs : can(cidrhost(cidr, 0))])
@@ -47,9 +47,19 @@ variable "waf" {
 }
 
 variable "log_retention_days" {
-  description = "Days that access logs are kept."
+  description = "Days that access logs are kept, as CloudWatch knows them."
   type        = number
   default     = 30
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.log_retention_days)
+    error_message = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545 or 731."
+  }
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts the firewall's log. Null: the one that AWS manages."
+  type        = string
+  default     = null
 }
 
 variable "deletion_protection" {

@@ -12,3 +12,8 @@ output "sign_in_domain" {
   description = "First part of the hosted page's address."
   value       = aws_cognito_user_pool_domain.this.domain
 }
+
+output "client_secret_arn" {
+  description = "Where the value of AUTH_COGNITO_CLIENT_SECRET lies."
+  value       = aws_secretsmanager_secret_version.client.arn
+}

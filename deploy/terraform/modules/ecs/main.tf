@@ -1,5 +1,6 @@
 # Two services of one image: `api` answers, `worker` runs tasks. Both are stateless; each task's disk is thrown away with it.
 
+data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 locals {
@@ -19,6 +20,7 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:Logs of requests are kept as long as they help, 30 days; the audit trail lies in the tables
   for_each          = local.services
   name              = "/ecs/${var.name}/${each.key}"
   retention_in_days = var.log_retention_days
@@ -32,6 +34,11 @@ data "aws_iam_policy_document" "assume" {
     principals {
       type        = "Service"
       identifiers = ["ecs-tasks.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
     }
   }
 }
@@ -109,6 +116,14 @@ data "aws_iam_policy_document" "task" {
       resources = ["*"]
     }
   }
+  dynamic "statement" {
+    for_each = aws_cloudwatch_log_group.metrics
+    content {
+      sid       = "Metrics"
+      actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      resources = ["${statement.value.arn}:*"]
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "task" {
@@ -159,7 +174,7 @@ resource "aws_ecs_task_definition" "this" {
     name = "data"
   }
 
-  container_definitions = jsonencode([{
+  container_definitions = jsonencode(concat([{
     name                   = "emcrm"
     image                  = var.image
     command                = ["serve", "--role", each.value.role]
@@ -181,7 +196,7 @@ resource "aws_ecs_task_definition" "this" {
         awslogs-stream-prefix = "emcrm"
       }
     }
-  }])
+  }], each.key == "worker" ? local.metrics_containers : []))
 
   tags = var.tags
 }

@@ -80,13 +80,23 @@ variable "autoscaling" {
   default     = true
 }
 
+variable "backlog" {
+  description = "Scaling of the worker by tasks that wait: how many each worker may have, and the image of the CloudWatch agent that tells. Null: by CPU only."
+  type        = object({ tasks_per_worker = number, agent_image = string })
+  default     = null
+  validation {
+    condition     = var.backlog == null || try(var.backlog.tasks_per_worker >= 1, false)
+    error_message = "At least 1 task for each worker."
+  }
+}
+
 variable "environment" {
   description = "Settings of the product."
   type        = map(string)
 }
 
 variable "secret_arns" {
-  description = "Settings that are secrets, with the ARNs of their values."
+  description = "Settings that are secrets, with the ARNs of their values; names are known before the ARNs."
   type        = map(string)
 }
 
@@ -118,9 +128,13 @@ variable "mail_identity_arn" {
 }
 
 variable "log_retention_days" {
-  description = "Days that logs are kept."
+  description = "Days that logs are kept, as CloudWatch knows them."
   type        = number
   default     = 30
+  validation {
+    condition     = contains([1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731], var.log_retention_days)
+    error_message = "1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545 or 731."
+  }
 }
 
 variable "kms_key_arn" {

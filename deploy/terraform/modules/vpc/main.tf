@@ -2,9 +2,11 @@
 # endpoint, which costs nothing.
 
 data "aws_availability_zones" "available" {
+  #checkov:skip=CKV_AWS_394:The first zones by name are taken; a zone that AWS adds comes after them
   state = "available"
 }
 
+data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
 
 locals {
@@ -12,6 +14,7 @@ locals {
 }
 
 resource "aws_vpc" "this" {
+  #checkov:skip=CKV2_AWS_11:An option, on in the example production
   cidr_block           = var.cidr
   enable_dns_support   = true
   enable_dns_hostnames = true
@@ -96,4 +99,59 @@ resource "aws_vpc_endpoint" "dynamodb" {
   vpc_endpoint_type = "Gateway"
   route_table_ids   = aws_route_table.private[*].id
   tags              = merge(var.tags, { Name = "${var.name}-dynamodb" })
+}
+
+# Connections that were refused: who looks around, and which rule is too narrow.
+resource "aws_cloudwatch_log_group" "flow" {
+  #checkov:skip=CKV_AWS_338:Refused connections are of interest for days
+  count             = var.flow_logs ? 1 : 0
+  name              = "/vpc/${var.name}"
+  retention_in_days = 14
+  kms_key_id        = var.kms_key_arn
+  tags              = var.tags
+}
+
+data "aws_iam_policy_document" "flow_assume" {
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = ["vpc-flow-logs.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "aws:SourceAccount"
+      values   = [data.aws_caller_identity.current.account_id]
+    }
+  }
+}
+
+resource "aws_iam_role" "flow" {
+  count              = var.flow_logs ? 1 : 0
+  name               = "${var.name}-flow-logs"
+  assume_role_policy = data.aws_iam_policy_document.flow_assume.json
+  tags               = var.tags
+}
+
+resource "aws_iam_role_policy" "flow" {
+  count = var.flow_logs ? 1 : 0
+  name  = "write"
+  role  = aws_iam_role.flow[0].id
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect   = "Allow"
+      Action   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+      Resource = ["${aws_cloudwatch_log_group.flow[0].arn}:*"]
+    }]
+  })
+}
+
+resource "aws_flow_log" "this" {
+  count           = var.flow_logs ? 1 : 0
+  vpc_id          = aws_vpc.this.id
+  traffic_type    = "REJECT"
+  iam_role_arn    = aws_iam_role.flow[0].arn
+  log_destination = aws_cloudwatch_log_group.flow[0].arn
+  tags            = merge(var.tags, { Name = var.name })
 }

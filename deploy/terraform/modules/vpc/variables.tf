@@ -33,6 +33,18 @@ variable "nat_gateways" {
   }
 }
 
+variable "flow_logs" {
+  description = "Whether refused connections are logged."
+  type        = bool
+  default     = false
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts that log. Null: the one that AWS manages."
+  type        = string
+  default     = null
+}
+
 variable "tags" {
   description = "Tags of everything in this module."
   type        = map(string)
