@@ -13,7 +13,7 @@ fail() {
 }
 
 shell_scripts() {
-  git ls-files '*.sh' .ci | while IFS= read -r file; do
+  git ls-files '*.sh' .ci tests/deploy/stubs | while IFS= read -r file; do
     case "$(head -c 64 "$file" | head -n 1)" in '#!'*sh) printf '%s\0' "$file" ;; esac
   done
 }
@@ -56,3 +56,4 @@ deploy/deploy.sh --help >/dev/null
 deploy/deploy.sh --dry-run --example production --tag 1 >"$DEV/deploy-dry-run.txt"
 grep -q 'terraform .* apply' "$DEV/deploy-dry-run.txt" || fail "the dry run of deploy.sh does not come to its apply"
 say "  deploy/deploy.sh: its dry run goes to the end"
+tests/deploy/run.sh
