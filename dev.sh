@@ -165,6 +165,7 @@ start_server() {
   printf '%s\n' "$pid" "$PORT" >"$PID_FILE"
   wait_until_healthy "$pid" "$PORT" "$LOG_FILE"
   say "EMCRM runs, process $pid."
+  say "  Pages      http://127.0.0.1:$PORT/app"
   say "  API docs   http://127.0.0.1:$PORT/docs"
   say "  Health     http://127.0.0.1:$PORT/health"
   if [[ -f "$ENV_FILE" ]]; then
