@@ -80,28 +80,31 @@ apply() {
   run terraform "-chdir=$FOLDER" apply -input=false "$plan"
 }
 
-# The tag that runs, or nothing before the first time.
+# running_tag CLUSTER SERVICE: the tag that runs, or nothing before the first time.
 running_tag() {
   local definition
-  definition="$(aws ecs describe-services --cluster "$1" --services api --query 'services[0].taskDefinition' --output text 2>/dev/null)" || return 0
+  definition="$(aws ecs describe-services --cluster "$1" --services "$2" --query 'services[0].taskDefinition' --output text 2>/dev/null)" || return 0
   [[ "$definition" == arn:* ]] || return 0
-  aws ecs describe-task-definition --task-definition "$definition" --query 'taskDefinition.containerDefinitions[0].image' --output text | sed 's/.*://'
+  aws ecs describe-task-definition --task-definition "$definition" --query "taskDefinition.containerDefinitions[?name=='emcrm'].image | [0]" --output text | sed 's/.*://'
 }
 
 # Both services run the new version, and none is being replaced any more. ECS itself goes back when tasks do not get healthy; so the version is asked for.
 wait_until_stable() {
-  local cluster="$1" tag="$2" deadline=$((SECONDS + WAIT_SECONDS)) waiting
+  local cluster="$1" tag="$2" deadline=$((SECONDS + WAIT_SECONDS)) waiting service
   if [[ "$DRY_RUN" == yes ]]; then
     run aws ecs describe-services --cluster "$cluster" --services api worker
     return
   fi
   while ((SECONDS < deadline)); do
     # shellcheck disable=SC2016 # the backquotes are the query's
-    waiting="$(aws ecs describe-services --cluster "$cluster" --services api worker --query 'services[?length(deployments) > `1` || runningCount < desiredCount].serviceName' --output text)"
+    waiting="$(aws ecs describe-services --cluster "$cluster" --services api worker --query 'services[?length(deployments) > `1` || runningCount < desiredCount].serviceName' --output text)" || waiting="an answer of AWS"
     if [[ -z "$waiting" ]]; then
-      [[ "$(running_tag "$cluster")" == "$tag" ]] && return
-      say "ECS went back by itself: tasks of $tag did not get healthy. Their log says why."
-      return 1
+      for service in api worker; do
+        [[ "$(running_tag "$cluster" "$service")" != "$tag" ]] || continue
+        say "ECS went back by itself: tasks of $tag in $service did not get healthy. Their log says why."
+        return 1
+      done
+      return 0
     fi
     say "waiting for: $waiting"
     sleep 15
@@ -187,7 +190,7 @@ run terraform "-chdir=$FOLDER" init -input=false
 repository="$(output repository_url)"
 cluster="$(output cluster)"
 url="$(output url)"
-before="$(if [[ "$DRY_RUN" == yes ]]; then printf BEFORE; else running_tag "$cluster"; fi)"
+before="$(if [[ "$DRY_RUN" == yes ]]; then printf BEFORE; else running_tag "$cluster" api; fi)"
 say "Version $TAG for $url; ${before:-nothing} runs."
 
 if [[ "$BUILD" == yes ]]; then build_and_push "$repository"; fi

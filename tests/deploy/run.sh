@@ -36,6 +36,7 @@ called '^curl .*https://crm.example.org/health/ready$'
 BROKEN=two check "a version that does not answer goes back" 1 one "two was not well; one runs again" one --tag two --yes
 called 'plan .*image_tag=one'
 UNHEALTHY=two check "a version that ECS takes back is no success" 1 one "ECS went back by itself" one --tag two --yes
+WORKER=one check "a worker that ECS takes back is no success" 1 one "two in worker did not get healthy" one --tag two --yes
 BROKEN=two check "without a former version nothing is gone back to" 1 two "nothing else ran before" "" --tag two --yes
 
 check "without a yes nothing is applied" 1 one "nothing was applied" one --tag two
@@ -50,4 +51,4 @@ check "going back needs a version" 2 one "needs the tag" one --rollback
 check "an unknown word is refused" 2 one "unknown option" one --tga two
 check "a dry run calls nothing" 0 one "+ docker push" one --tag two --dry-run
 [[ ! -s "$STAGE/calls" ]] || { cat "$STAGE/calls" >&2 && exit 1; }
-printf '  deploy/deploy.sh: 11 rules, with stubs\n'
+printf '  deploy/deploy.sh: 12 rules, with stubs\n'
