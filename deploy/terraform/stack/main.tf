@@ -200,5 +200,6 @@ module "cloudwatch" {
   target_group_suffix  = module.alb.target_group_arn_suffix
   table_names          = module.dynamodb.table_names
   search_domain        = try(local.search.name, null)
+  product_metrics      = module.ecs.product_metrics
   tags                 = local.tags
 }

@@ -17,6 +17,7 @@ resource "aws_sns_topic_subscription" "mail" {
 
 locals {
   balancer = { LoadBalancer = var.load_balancer_suffix }
+  queues   = var.product_metrics == null ? [] : ["index", "mail", "default"]
   alarms = merge({
     errors        = { namespace = "AWS/ApplicationELB", metric = "HTTPCode_Target_5XX_Count", statistic = "Sum", dimensions = local.balancer, threshold = 10, says = "Requests fail: look at the API's log for the cause" }
     unhealthy     = { namespace = "AWS/ApplicationELB", metric = "UnHealthyHostCount", statistic = "Maximum", dimensions = merge(local.balancer, { TargetGroup = var.target_group_suffix }), threshold = 0, says = "An API task does not get ready" }
@@ -25,6 +26,8 @@ locals {
     worker_memory = { namespace = "AWS/ECS", metric = "MemoryUtilization", statistic = "Maximum", dimensions = { ClusterName = var.cluster_name, ServiceName = "worker" }, threshold = 85, says = "A worker is short of memory" }
     },
     { for id, table in var.table_names : "throttled_${id}" => { namespace = "AWS/DynamoDB", metric = "ThrottledRequests", statistic = "Sum", dimensions = { TableName = table }, threshold = 0, says = "DynamoDB throttles: one event or campaign is hotter than a partition" } },
+    { for queue in local.queues : "waits_${queue}" => { namespace = var.product_metrics, metric = "emcrm_tasks_oldest_seconds", statistic = "Maximum", dimensions = { queue = queue }, threshold = 600, says = "Tasks of the queue ${queue} wait for more than ten minutes: emcrm doctor says what for" } },
+    { for queue in local.queues : "dead_${queue}" => { namespace = var.product_metrics, metric = "emcrm_tasks_dead", statistic = "Maximum", dimensions = { queue = queue }, threshold = 0, says = "A task of the queue ${queue} was given up: emcrm doctor names it" } },
     var.search_domain == null ? {} : {
       search_red  = { namespace = "AWS/ES", metric = "ClusterStatus.red", statistic = "Maximum", dimensions = { DomainName = var.search_domain, ClientId = var.account_id }, threshold = 0, says = "The search has lost a shard: emcrm reindex, once it is well" }
       search_disk = { namespace = "AWS/ES", metric = "ClusterIndexWritesBlocked", statistic = "Maximum", dimensions = { DomainName = var.search_domain, ClientId = var.account_id }, threshold = 0, says = "The search takes no writes: its disk is full" }
@@ -55,14 +58,18 @@ resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name
   dashboard_body = jsonencode({
     widgets = [
-      for place, widget in [
+      for place, widget in concat([
         { title = "Requests a minute", metrics = [["AWS/ApplicationELB", "RequestCount", "LoadBalancer", var.load_balancer_suffix, { stat = "Sum" }]] },
         { title = "Failed requests a minute", metrics = [["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "LoadBalancer", var.load_balancer_suffix, { stat = "Sum" }]] },
         { title = "Seconds to an answer", metrics = [for stat in ["p50", "p99"] : ["AWS/ApplicationELB", "TargetResponseTime", "LoadBalancer", var.load_balancer_suffix, { stat = stat }]] },
         { title = "CPU", metrics = [for service in ["api", "worker"] : ["AWS/ECS", "CPUUtilization", "ClusterName", var.cluster_name, "ServiceName", service]] },
         { title = "Capacity of the tables", metrics = [for pair in setproduct(values(var.table_names), ["ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits"]) : ["AWS/DynamoDB", pair[1], "TableName", pair[0], { stat = "Sum" }]] },
         { title = "Throttled requests", metrics = [for table in values(var.table_names) : ["AWS/DynamoDB", "ThrottledRequests", "TableName", table, { stat = "Sum" }]] },
-        ] : {
+        ],
+        var.product_metrics == null ? [] : [
+          { title = "Tasks that wait", metrics = [for queue in local.queues : [var.product_metrics, "emcrm_tasks_waiting", "queue", queue, { stat = "Maximum" }]] },
+          { title = "Age of the oldest task, seconds", metrics = [for queue in local.queues : [var.product_metrics, "emcrm_tasks_oldest_seconds", "queue", queue, { stat = "Maximum" }]] },
+        ]) : {
         type   = "metric"
         width  = 12
         height = 6

@@ -44,6 +44,12 @@ variable "search_domain" {
   default     = null
 }
 
+variable "product_metrics" {
+  description = "Where the product's own metrics lie in CloudWatch. Null: nowhere."
+  type        = string
+  default     = null
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the topic. Null: not encrypted; what is published are names of alarms."
   type        = string

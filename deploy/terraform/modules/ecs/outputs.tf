@@ -12,3 +12,8 @@ output "log_group_names" {
   description = "Log groups of the services."
   value       = { for key, group in aws_cloudwatch_log_group.this : key => group.name }
 }
+
+output "product_metrics" {
+  description = "Where the product's own metrics lie in CloudWatch. Null: nowhere."
+  value       = var.backlog == null ? null : local.metrics_space
+}
