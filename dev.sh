@@ -383,6 +383,7 @@ step_docs() {
     head -n 60 "$DEV/openapi.diff" >&2
     fail "docs/openapi.json is stale; make it anew: cargo run -q -- openapi > docs/openapi.json"
   fi
+  python3 scripts/guides.py "$BIN"
 }
 
 # Licences, bans and sources need nothing but the crates. Advisories need a database from the network: where it can be had,
