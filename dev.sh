@@ -343,6 +343,7 @@ need_cargo_deny() {
 step_parts() {
   need_debian cc build-essential
   need_debian python3 python3
+  need_debian curl curl
   need_debian ps procps
   need_debian setsid util-linux
   need_debian smtp-sink postfix
@@ -383,6 +384,7 @@ step_docs() {
     head -n 60 "$DEV/openapi.diff" >&2
     fail "docs/openapi.json is stale; make it anew: cargo run -q -- openapi > docs/openapi.json"
   fi
+  need_debian curl curl
   python3 scripts/guides.py "$BIN"
 }
 
