@@ -550,16 +550,49 @@ cmd_soak() {
 
 # The load program brings its own mail server and measures the release build beside it.
 cmd_bench() {
+  if [[ "${1:-}" == pages ]]; then
+    bench_pages "${@:2}"
+    return
+  fi
   cargo build --locked --release -p emcrm-server --bin emcrm
   cargo run --locked --release -p emcrm-bench -- "$@"
+}
+
+# Each page among a million people, from outside. EMCRM_SPEED_DATA is a data folder that was filled before.
+bench_pages() {
+  mkdir -p "$PARTS"
+  need_node
+  cargo build --locked --release -p emcrm-server --bin emcrm
+  EMCRM_BIN="${CARGO_TARGET_DIR:-$ROOT/target}/release/emcrm" node tests/browser/speed.mjs "$@"
+}
+
+# Lighthouse on the most used pages.
+cmd_lighthouse() {
+  mkdir -p "$PARTS"
+  need_browser
+  install_parts maildev
+  step_build
+  trap 'stop_part maildev' EXIT
+  start_part maildev
+  wait_part maildev
+  EMCRM_MAILDEV="127.0.0.1:$(part_port maildev)" EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser" node tests/browser/lighthouse.mjs
 }
 
 # Every page as a picture: 390, 900 and 1440 px wide, light and dark.
 cmd_screenshots() {
   local folder="${1:-}"
   [[ -n "$folder" ]] || fail "screenshots: say where to, such as ./dev.sh screenshots /tmp/pictures"
+  if [[ "$folder" == --readme ]]; then
+    screenshots_into "$ROOT/docs/pictures" --readme
+    return
+  fi
   folder="$(realpath -m "$folder")"
   [[ "$folder/" != "$ROOT"/* ]] || fail "screenshots: choose a folder outside the repository"
+  screenshots_into "$folder" "${@:2}"
+}
+
+screenshots_into() {
+  local folder="$1"
   mkdir -p "$PARTS"
   need_browser
   install_parts maildev
@@ -588,7 +621,10 @@ Usage: ./dev.sh COMMAND
   terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
+  bench pages [N]    how long the server takes for each page among N people (default a million)
+  lighthouse         accessibility and best practices of the most used pages
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
+  screenshots --readme  the pictures of the README anew, into docs/pictures/
   clean [--yes]      stop the server and delete .dev/
   help               this text
 
@@ -610,7 +646,7 @@ main() {
     logs) cmd_logs "$@" ;;
     init-db) cmd_init_db ;;
     terraform-search) cmd_terraform_search ;;
-    test | bench | screenshots) "cmd_$command" "$@" ;;
+    test | bench | lighthouse | screenshots) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;
     help | -h | --help) cmd_help ;;
     *) fail "unknown command $command; ./dev.sh help lists them" ;;

@@ -21,8 +21,8 @@ const inDays = (days, hour = 18) => {
   return `${day}T${String(hour).padStart(2, '0')}:00:00`;
 };
 
-// With `plain` the same community without hostile texts, for pictures.
-export async function seed(api, { plain = false } = {}) {
+// With `plain` the same community without hostile texts, for pictures. `audience` is whom its campaigns go to.
+export async function seed(api, { plain = false, audience = {} } = {}) {
   const hostile = (text, ordinary) => (plain ? ordinary : text);
   const person = await api.post('/users/', {
     firstName: hostile(SCRIPT, 'Adaeze'), lastName: hostile(IMAGE, 'Quist'), email: hostile('hostile+1@example.org', 'adaeze.quist@quillmoor.example'), phoneNumber: '+49 30 1234567', gender: 'other',
@@ -70,9 +70,9 @@ export async function seed(api, { plain = false } = {}) {
   const subject = hostile(`${SCRIPT} ${IMAGE}`, '{{ user.firstName }}, a place for you on Thursday');
   const template = await api.post('/email/templates', { name: hostile(`${SCRIPT}${IMAGE}`, 'Invitation'), subject, body: hostile(body, 'Hello {{ user.firstName }}'), bodyFormat: format });
   const draft = await api.post('/email/requests', { filter: { company: [person.company] }, subject, body, bodyFormat: 'markdown', eventId: event.id });
-  const campaign = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id });
+  const campaign = await api.post('/email/send', { filter: audience, subject, body, bodyFormat: format, eventId: event.id });
   await api.sent(campaign.email_id);
-  const scheduled = await api.post('/email/send', { filter: {}, subject, body, bodyFormat: format, eventId: event.id, scheduledAt: inDays(60), timezone: 'Europe/Berlin' });
+  const scheduled = await api.post('/email/send', { filter: audience, subject, body, bodyFormat: format, eventId: event.id, scheduledAt: inDays(60), timezone: 'Europe/Berlin' });
   await api.post('/email/suppressions', { email: 'nobody@example.org', reason: 'manual', note: hostile(`${SCRIPT} ${IMAGE}`, 'asked by telephone') });
   return { person, other, people, event, full, past, empty, template, draft: draft.email_id, campaign: campaign.email_id, scheduled: scheduled.email_id };
 }

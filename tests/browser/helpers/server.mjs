@@ -13,7 +13,7 @@ const { EMCRM_BIN, EMCRM_MAILDEV, EMCRM_DYNAMODB, EMCRM_OPENSEARCH, EMCRM_TOXIPR
 // As for the tests in Rust: `aws` is DynamoDB and OpenSearch, anything else what is built in.
 export const onAws = process.env.EMCRM_TEST_PAIR === 'aws';
 
-async function freePort() {
+export async function freePort() {
   const probe = createServer().listen(0, '127.0.0.1');
   await once(probe, 'listening');
   const { port } = probe.address();

@@ -1,0 +1,82 @@
+// What a browser has to fetch before it shows a page, and whether the page holds still afterwards.
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { startServer } from './helpers/server.mjs';
+import { closeBrowser, theBrowser, visitor } from './helpers/visitor.mjs';
+import { seed } from './seed.mjs';
+
+// Bytes over the wire of the first visit, with everything it needs.
+const FIRST_VISIT = 100_000;
+// A table that is painted while its last rows are still on their way may move a column by some pixels (0.0007); nothing else may move. 0.1 counts as good.
+const STILL = 0.002;
+
+describe('loading', () => {
+  let server;
+  let pages;
+  before(async () => {
+    server = await startServer();
+    const seeded = await seed(server.api, { plain: true });
+    pages = {
+      home: '/app', people: '/app/people?size=50', person: `/app/people/${seeded.person.id}`, events: '/app/events', event: `/app/events/${seeded.event.id}`,
+      campaigns: '/app/campaigns', composer: `/app/campaigns/${seeded.draft}/edit`, settings: '/app/settings', 'public event': '/e/hostile-event',
+    };
+  });
+  after(async () => {
+    await closeBrowser();
+    await server?.stop();
+  });
+
+  // Everything that a first visit fetches: address, bytes on the wire, what the browser knows of each.
+  async function firstVisit(path) {
+    const context = await (await theBrowser()).newContext({ baseURL: server.address, viewport: { width: 1280, height: 900 } });
+    const page = await context.newPage();
+    await page.addInitScript(() => {
+      window.moved = 0;
+      new PerformanceObserver((list) => list.getEntries().forEach((entry) => { if (!entry.hadRecentInput) window.moved += entry.value; })).observe({ type: 'layout-shift', buffered: true });
+    });
+    const answers = [];
+    page.on('response', (response) => answers.push(response));
+    await page.goto(path, { waitUntil: 'networkidle' });
+    const timing = await page.evaluate(() => [...performance.getEntriesByType('navigation'), ...performance.getEntriesByType('resource')].map(({ name, transferSize, renderBlockingStatus }) => ({ name, bytes: transferSize, blocking: renderBlockingStatus })));
+    const moved = await page.evaluate(() => window.moved);
+    const headers = new Map();
+    for (const answer of answers) headers.set(answer.url(), await answer.allHeaders());
+    await context.close();
+    return { timing, headers, moved };
+  }
+
+  test('a first visit is small, waits for one stylesheet, and holds still', async () => {
+    for (const [name, path] of Object.entries(pages)) {
+      const { timing, moved } = await firstVisit(path);
+      const bytes = timing.reduce((sum, one) => sum + one.bytes, 0);
+      assert.ok(bytes > 5_000 && bytes < FIRST_VISIT, `${name}: ${bytes} bytes`);
+      const blocking = timing.slice(1).filter((one) => one.blocking === 'blocking').map((one) => new URL(one.name).pathname);
+      assert.ok(blocking.length === 1 && /^\/assets\/app-[^/]*\.css$/.test(blocking[0]), `${name} waits for ${blocking}`);
+      assert.ok(moved <= STILL, `${name}: the layout shifts by ${moved}`);
+    }
+  });
+
+  test('what is fetched once is never asked for again, and texts travel compressed', async () => {
+    const { headers } = await firstVisit(pages.people);
+    const assets = [...headers].filter(([url]) => new URL(url).pathname.startsWith('/assets/'));
+    assert.ok(assets.length >= 3, `${assets.length}`);
+    for (const [url, header] of assets) {
+      assert.match(header['cache-control'], /max-age=31536000.*immutable/, url);
+      if (/\.(css|js)$/.test(url) && Number(header['content-length']) > 8192) assert.equal(header['content-encoding'], 'gzip', url);
+    }
+    const page = headers.get(`${server.address}${pages.people}`);
+    assert.equal(page['content-encoding'], 'gzip');
+    assert.equal(page['cache-control'], 'no-store', 'people are not kept by a browser');
+  });
+
+  test('a second page fetches itself alone', async () => {
+    const person = await visitor(server);
+    await person.open('/app', { check: false });
+    await person.page.waitForLoadState('networkidle');
+    await person.page.getByRole('link', { name: 'People', exact: true }).first().click();
+    await person.page.waitForLoadState('networkidle');
+    const fetched = await person.page.evaluate(() => performance.getEntriesByType('resource').filter(({ transferSize }) => transferSize > 0).map(({ name }) => name));
+    assert.deepEqual(fetched, []);
+    await person.close();
+  });
+});
