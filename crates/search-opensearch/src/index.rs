@@ -204,6 +204,19 @@ impl Index for OpenSearchIndex {
         Ok(buckets.into_iter().flatten().filter_map(bucket).collect())
     }
 
+    async fn one_of_each(&self, kind: Kind, conditions: Conditions, field: Field, values: Vec<String>) -> Result<Vec<Option<String>>, SearchError> {
+        check::facets(field)?;
+        check::conditions(&conditions)?;
+        if values.is_empty() {
+            return Ok(Vec::new());
+        }
+        let request = query::one_of_each(&query::query(kind, &conditions), field, &values);
+        let body = self.ask("_search?allow_partial_search_results=false&filter_path=aggregations,error,status", &request).await?;
+        let buckets = body.pointer("/aggregations/each/buckets").and_then(Value::as_array);
+        let one = |at: usize| Some(buckets?.get(at)?.pointer("/one/hits/hits/0/sort/0")?.as_str()?.to_owned());
+        Ok((0..values.len()).map(one).collect())
+    }
+
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, SearchError> {
         rebuild::begin(&self.shared).await
     }

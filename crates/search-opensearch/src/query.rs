@@ -117,6 +117,13 @@ pub fn facets(query: &Value, field: Field, prefix: &str, limit: u32, shards: u32
     json!({"query": query, "size": 0, "track_total_hits": false, "aggs": {"values": {"terms": terms}}})
 }
 
+/// One match for each value, all in one request.
+pub fn one_of_each(query: &Value, field: Field, values: &[String]) -> Value {
+    let filters: Vec<Value> = values.iter().map(|value| json!({"term": {field.as_str(): fold(value)}})).collect();
+    let one = json!({"top_hits": {"size": 1, "sort": [{"id": "asc"}], "_source": false}});
+    json!({"query": query, "size": 0, "track_total_hits": false, "aggs": {"each": {"filters": {"filters": filters}, "aggs": {"one": one}}}})
+}
+
 /// A text as a regular expression of Lucene that matches just it.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);

@@ -135,6 +135,8 @@ pub trait Index: Send + Sync + 'static {
     /// The most frequent values of an exact field among the matches, folded, with counts; most frequent first, then by value.
     /// `prefix` (folded by the index) limits them.
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError>;
+    /// Of each of these values of an exact field, the id of one match that has it; whichever the index comes upon first.
+    async fn one_of_each(&self, kind: Kind, conditions: Conditions, field: Field, values: Vec<String>) -> Result<Vec<Option<String>>, SearchError>;
     /// Begins a new version of the index beside the one in use. Until [`Rebuild::swap`], `apply` writes to both.
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, SearchError>;
     async fn health(&self) -> Result<(), SearchError>;

@@ -320,6 +320,9 @@ impl Index for LyingIndex {
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
         self.0.facets(kind, conditions, field, prefix, limit).await
     }
+    async fn one_of_each(&self, kind: Kind, conditions: Conditions, field: Field, values: Vec<String>) -> Result<Vec<Option<String>>, SearchError> {
+        self.0.one_of_each(kind, conditions, field, values).await
+    }
     async fn digests(&self, kind: Kind, after: Option<String>, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
         self.0.digests(kind, after, limit).await
     }

@@ -115,6 +115,22 @@ pub async fn facets_count_folded_values_among_the_matches(index: Dyn) {
     assert_eq!(facets(Conditions::default(), "", 10).await.unwrap(), pairs(&[("new york", 2), ("york", 1), ("yorkshire", 1)]), "ties are in order of value");
 }
 
+pub async fn one_match_of_each_value_is_found_among_the_living(index: Dyn) {
+    put(&index, ["York", "york", "Leeds"].iter().zip(["a", "b", "c"]).map(|(city, id)| user(id).with(Field::City, city).with(Field::Company, id))).await;
+    let ask = |conditions: Conditions, values: &[&str]| {
+        index.one_of_each(Kind::User, conditions, Field::City, values.iter().map(|value| (*value).to_owned()).collect())
+    };
+    let found = ask(Conditions::default(), &["leeds", "nowhere", "york"]).await.unwrap();
+    assert_eq!(found[..2], [Some("c".to_owned()), None]);
+    assert!(["a", "b"].contains(&found[2].as_deref().unwrap()), "{found:?}");
+    assert_eq!(ask(any_of(Field::Company, &["B"]), &["york", "leeds"]).await.unwrap(), [Some("b".to_owned()), None], "among the matches only");
+    super::delete(&index, Kind::User, &["a", "c"]).await;
+    assert_eq!(ask(Conditions::default(), &["york", "leeds"]).await.unwrap(), [Some("b".to_owned()), None]);
+    assert!(ask(Conditions::default(), &[]).await.unwrap().is_empty());
+    let wrong = index.one_of_each(Kind::User, Conditions::default(), Field::AttendedCount, vec!["1".to_owned()]).await;
+    assert!(matches!(wrong, Err(SearchError::Invalid(_))));
+}
+
 pub async fn facets_of_many_values_keep_the_most_frequent(index: Dyn) {
     // Value n occurs n % 7 + 1 times, written in several rounds.
     for round in 0..7 {

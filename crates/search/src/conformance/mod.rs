@@ -34,7 +34,8 @@ macro_rules! index_conformance {
         $crate::index_conformance! { @rules $make;
             exact: a_part_of_a_value_is_not_the_value, values_are_compared_folded, any_of_several_values_matches, no_value_matches_nothing,
                    an_empty_value_is_a_value, a_field_may_have_several_values, ranges_include_both_ends_and_may_be_open, conditions_all_hold,
-                   a_field_of_the_wrong_type_is_refused, facets_count_folded_values_among_the_matches, facets_of_many_values_keep_the_most_frequent;
+                   a_field_of_the_wrong_type_is_refused, facets_count_folded_values_among_the_matches, facets_of_many_values_keep_the_most_frequent,
+                   one_match_of_each_value_is_found_among_the_living;
             text: every_word_occurs_and_the_last_one_begins_a_word, accents_and_case_do_not_matter, an_address_is_found_by_its_parts,
                   scripts_without_spaces_are_found, text_without_words_finds_everything, hostile_text_is_only_text,
                   text_and_conditions_hold_together;

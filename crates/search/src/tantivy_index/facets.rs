@@ -6,9 +6,10 @@ use std::collections::BinaryHeap;
 use emcrm_model::fold;
 use tantivy::columnar::{ColumnIndex, Dictionary, StrColumn, Streamer, TermOrdHit};
 use tantivy::query::{EnableScoring, Query};
-use tantivy::{COLLECT_BLOCK_BUFFER_LEN, Searcher};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocSet, Searcher, TERMINATED};
 
 use super::fault;
+use super::fields::ID;
 use super::query::after_prefix;
 use super::top::for_each_match;
 use crate::{Field, SearchError};
@@ -51,6 +52,29 @@ pub fn facets(searcher: &Searcher, query: &dyn Query, field: Field, prefix: &str
         }
     }
     Ok(most_frequent(streams, limit))
+}
+
+/// The id of some match. Nothing is put into order, so it is found at once, however many there are.
+pub fn any(searcher: &Searcher, query: &dyn Query) -> Result<Option<String>, SearchError> {
+    let weight = query.weight(EnableScoring::disabled_from_searcher(searcher)).map_err(fault)?;
+    for reader in searcher.segment_readers() {
+        let mut matches = weight.scorer(reader, 1.0).map_err(fault)?;
+        let is_dead = |doc| reader.alive_bitset().is_some_and(|alive| !alive.is_alive(doc));
+        while matches.doc() != TERMINATED && is_dead(matches.doc()) {
+            matches.advance();
+        }
+        if matches.doc() == TERMINATED {
+            continue;
+        }
+        let Some(ids) = reader.fast_fields().str(ID).map_err(fault)? else { continue };
+        let mut id = String::new();
+        if let Some(ord) = ids.ords().values_for_doc(matches.doc()).next()
+            && ids.ord_to_str(ord, &mut id).map_err(|error| fault(error.into()))?
+        {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
 }
 
 /// The ordinals of the values that begin with the prefix.

@@ -45,7 +45,7 @@ use self::top::{Row, Wanted, top};
 use self::version::Version;
 use self::worker::{Command, Reply, Shared, Worker};
 use crate::index::check;
-use crate::{After, Conditions, Doc, DocChange, Field, Index, Kind, Rebuild, SearchError, SearchPage, SearchRequest, SortValue};
+use crate::{After, Condition, Conditions, Doc, DocChange, Field, Index, Kind, Rebuild, SearchError, SearchPage, SearchRequest, SortValue};
 
 /// The embedded index. Reading needs no lock; writing happens in one thread of its own.
 pub struct TantivyIndex {
@@ -204,6 +204,21 @@ impl Index for TantivyIndex {
         self.read(kind, move |columns, searcher| {
             let query = or_all(query_of(columns, searcher, &conditions)?);
             facets::facets(searcher, query.as_ref(), field, &prefix, limit as usize)
+        })
+        .await
+    }
+
+    async fn one_of_each(&self, kind: Kind, conditions: Conditions, field: Field, values: Vec<String>) -> Result<Vec<Option<String>>, SearchError> {
+        check::facets(field)?;
+        check::conditions(&conditions)?;
+        self.read(kind, move |columns, searcher| {
+            let one = |value: String| {
+                let mut all = conditions.all.clone();
+                all.push(Condition::AnyOf(field, vec![value]));
+                let query = or_all(query_of(columns, searcher, &Conditions { all, text: conditions.text.clone() })?);
+                facets::any(searcher, query.as_ref())
+            };
+            values.into_iter().map(one).collect()
         })
         .await
     }
