@@ -104,7 +104,15 @@ describe('keyboard', () => {
     await page.keyboard.type('Mara Okonjo');
     const found = page.locator('#found').getByRole('button').first();
     await found.waitFor();
-    await tabTo(page, found);
+    const focused = () => page.evaluate(() => document.activeElement.textContent || document.activeElement.name);
+    await page.keyboard.press('ArrowDown');
+    assert.match(await focused(), /Mara Okonjo/, 'the arrow leads to the first who was found');
+    await page.keyboard.press('ArrowDown');
+    assert.doesNotMatch(await focused(), /^who$/);
+    await page.keyboard.press('Escape');
+    assert.equal(await focused(), 'who', 'and Escape back to the field');
+    await page.keyboard.press('ArrowDown');
+    assert.ok(await found.evaluate((button) => button === document.activeElement));
     await enter(page);
     await page.getByRole('region', { name: 'Attendees, table' }).getByText('Mara Okonjo').first().waitFor();
     await person.close();

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::web::href;
+
 /// How much of an event is taken.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Meter {
@@ -56,20 +58,7 @@ impl From<&User> for Named {
 
 /// The address of an event's page, and of what lies under it. Ids that an earlier service made may hold anything.
 pub fn event_path(id: &EventId, under: &[&str]) -> String {
-    use std::fmt::Write as _;
-    let mut path = "/app/events".to_owned();
-    for part in std::iter::once(id.as_str()).chain(under.iter().copied()) {
-        path.push('/');
-        for byte in part.bytes() {
-            if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-                path.push(byte.into());
-            } else {
-                // Writing to a String cannot fail.
-                let _ = write!(path, "%{byte:02X}");
-            }
-        }
-    }
-    path
+    under.iter().fold(href::event(id.as_str()), |path, part| format!("{path}/{}", href::segment(part)))
 }
 
 /// The first letters of the first and the last word.

@@ -193,7 +193,7 @@ async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): P
     }
     let pairs: Vec<(String, String)> = (0..).zip(&mapping).map(|(n, field): (usize, _)| (format!("c{n}"), field.clone().unwrap_or_default())).collect();
     let path = format!("/app/people/import/{id}/faults.csv");
-    let faults_href = super::query::with_query(&path, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let faults_href = crate::web::href::with_query(&path, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let columns = import.header.iter().zip(&mapping).enumerate();
     let busy = matches!(import.state, ImportState::Running | ImportState::Undoing);
     let context = ImportPage {

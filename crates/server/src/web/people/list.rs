@@ -9,11 +9,12 @@ use emcrm_model::{PageRequest, Position, User};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::query::{FIELDS, PeopleQuery, RANGES, SIZES, values, values_mut, with_query};
+use super::query::{FIELDS, PeopleQuery, RANGES, SIZES, values, values_mut};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Viewer};
 use crate::http::QueryReader;
 use crate::router::ApiState;
+use crate::web::href::with_query;
 use crate::web::pages::{page, see_other, wants_part};
 use crate::web::shell::{Place, Shell};
 

@@ -2,10 +2,10 @@
 
 use emcrm_model::{FieldErrors, UserFilter};
 use serde_json::{Map, Value};
-use url::form_urlencoded::Serializer;
 
 use crate::api::users::{SORT_MAX, TEXT_MAX};
 use crate::http::QueryReader;
+use crate::web::href::with_query;
 use crate::web_form::Form;
 
 pub const SIZES: [u32; 3] = [20, 50, 100];
@@ -71,12 +71,6 @@ impl PeopleQuery {
     pub fn address(&self, path: &str, more: &[(&str, &str)]) -> String {
         with_query(path, self.pairs().iter().map(|(name, value)| (*name, value.as_str())).chain(more.iter().copied()))
     }
-}
-
-/// A path with a query string, or without where there is nothing to ask.
-pub fn with_query<'a>(path: &str, pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
-    let query = Serializer::new(String::new()).extend_pairs(pairs).finish();
-    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
 }
 
 pub fn values<'a>(filter: &'a UserFilter, name: &str) -> &'a [String] {
