@@ -16,6 +16,8 @@ pub struct Campaign {
     #[serde(default)]
     pub filter: UserFilter,
     pub subject: String,
+    /// Stored apart from the rest.
+    #[serde(default)]
     pub body: String,
     #[serde(default)]
     pub body_format: BodyFormat,

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use emcrm_model::{Campaign, CampaignId, CampaignState, Delivery, DeliveryState, UserId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::engine::{Engine, EngineError, Guard, IndexName, Item, Query, Table, Transaction};
+use crate::engine::{Attrs, Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Query, Table, Transaction};
 use crate::keys;
 use crate::repository::{from_item, to_item, to_untyped};
 use crate::rules::Rule;
@@ -36,21 +37,70 @@ impl Campaigns {
     }
 
     pub async fn get(&self, id: &CampaignId) -> Result<Option<Campaign>, EngineError> {
-        self.engine.get(Table::Email, &keys::campaign(id)).await?.map(from_item).transpose()
+        let key = keys::campaign(id);
+        let keys = [key.clone(), keys::campaign_body(&key)];
+        for _ in 0..READS {
+            let mut items = self.engine.get_many(Table::Email, &keys).await?.into_iter();
+            let (Some(Some(campaign)), body) = (items.next(), items.next().flatten()) else { return Ok(None) };
+            if let Some(campaign) = whole(campaign, body) {
+                return from_item(campaign).map(Some);
+            }
+        }
+        Err(EngineError::Corrupt(format!("{}: its body is missing, or another one", key.pk)))
     }
 
-    /// All campaigns, newest first.
+    /// Campaigns of a list, with their bodies.
+    pub async fn read_campaigns(&self, items: Vec<Item>) -> Result<Vec<Campaign>, EngineError> {
+        let mut campaigns = Vec::with_capacity(items.len());
+        for chunk in items.chunks(GET_MANY_MAX) {
+            let keys: Vec<_> = chunk.iter().map(|item| keys::campaign_body(&item.key)).collect();
+            for (item, body) in chunk.iter().zip(self.engine.get_many(Table::Email, &keys).await?) {
+                match whole(item.clone(), body) {
+                    Some(item) => campaigns.push(from_item(item)?),
+                    // The list is a moment behind somebody who edits: what stands by now.
+                    None => campaigns.extend(self.get(&from_item::<Campaign>(item.clone())?.id).await?),
+                }
+            }
+        }
+        Ok(campaigns)
+    }
+
+    /// All campaigns, newest first. Their bodies are apart: see [`Campaigns::read_campaigns`].
     pub fn list() -> Query {
         Query::index(Table::Email, IndexName::Type, keys::TYPE_CAMPAIGN).backward()
     }
 
+    /// Whether the body of this item is where it belongs.
+    pub async fn has_body(&self, item: &Item) -> Result<bool, EngineError> {
+        let body = self.engine.get(Table::Email, &keys::campaign_body(&item.key)).await?;
+        Ok(whole(item.clone(), body).is_some())
+    }
+
     pub fn put(&self, tx: &mut Transaction, campaign: &Campaign) {
-        tx.put(Table::Email, to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign)).when(Guard::Absent).or(Rule::IdTaken);
+        self.write(tx, campaign, Guard::Absent, Rule::IdTaken);
     }
 
     /// Writes the whole campaign anew where `guard` holds.
     pub fn replace(&self, tx: &mut Transaction, campaign: &Campaign, guard: Guard) {
-        tx.put(Table::Email, to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign)).when(guard).or(Rule::CampaignMoved);
+        self.write(tx, campaign, guard, Rule::CampaignMoved);
+    }
+
+    /// Removes a campaign that nobody was mailed by; its log is for the caller.
+    pub fn delete(&self, tx: &mut Transaction, id: &CampaignId, guard: Guard) {
+        let key = keys::campaign(id);
+        tx.delete(Table::Email, keys::campaign_body(&key));
+        tx.delete(Table::Email, key).when(guard).or(Rule::CampaignMoved);
+    }
+
+    /// The body, up to 100 KB, has an item of its own: each batch of a send writes the campaign's counts, and an engine charges for the whole item.
+    fn write(&self, tx: &mut Transaction, campaign: &Campaign, guard: Guard, rule: Rule) {
+        let mut item = to_item(keys::campaign(&campaign.id), keys::TYPE_CAMPAIGN, campaign);
+        item.attrs.remove(BODY);
+        item.attrs.insert(BODY_DIGEST.to_owned(), keys::sha256(&campaign.body).into());
+        let key = keys::campaign_body(&item.key);
+        tx.put(Table::Email, item).when(guard).or(rule);
+        let attrs = Attrs::from_iter([(BODY.to_owned(), Value::from(campaign.body.as_str()))]);
+        tx.put(Table::Email, Item { key, attrs });
     }
 
     /// An update of the campaign that holds only while it is in one of these states.
@@ -110,11 +160,23 @@ impl Campaigns {
         from_item(item)
     }
 
-    pub fn read_campaign(item: Item) -> Result<Campaign, EngineError> {
-        from_item(item)
-    }
-
     pub fn read_delivery(item: Item) -> Result<Delivery, EngineError> {
         from_item(item)
     }
+}
+
+/// Reads until the campaign and its body belong together: they are read one by one, and somebody may edit between.
+const READS: usize = 5;
+const BODY: &str = "body";
+const BODY_DIGEST: &str = "bodyDigest";
+
+/// The campaign's item with its body in it. None when the two do not belong together. Earlier versions kept the body where it is read here.
+fn whole(mut campaign: Item, body: Option<Item>) -> Option<Item> {
+    let Some(wanted) = campaign.attrs.remove(BODY_DIGEST) else { return Some(campaign) };
+    let body = body?.attrs.remove(BODY)?;
+    if Value::from(keys::sha256(body.as_str()?)) != wanted {
+        return None;
+    }
+    campaign.attrs.insert(BODY.to_owned(), body);
+    Some(campaign)
 }

@@ -137,6 +137,11 @@ pub fn campaign_part(id: &CampaignId) -> String {
     format!("email#{id}")
 }
 
+/// The body of the campaign with this key.
+pub fn campaign_body(campaign: &Key) -> Key {
+    Key::single(campaign.pk.replacen("email#", "email_body#", 1))
+}
+
 pub fn delivery(campaign: &CampaignId, user: &UserId) -> Key {
     Key::new(delivery_part(campaign), user_part(user))
 }
@@ -159,13 +164,17 @@ pub fn suppression(address: &EmailAddress) -> Key {
 
 /// The same for somebody who was erased: only a SHA-256 of the normalised address is kept.
 pub fn suppression_hash(address: &EmailAddress) -> Key {
+    Key::single(format!("{SUPPRESSION_HASH_PREFIX}{}", sha256(address.normalised())))
+}
+
+/// In hexadecimal.
+pub(crate) fn sha256(text: &str) -> String {
     use std::fmt::Write as _;
-    let digest = Sha256::digest(address.normalised().as_bytes());
-    Key::single(digest.iter().fold(SUPPRESSION_HASH_PREFIX.to_owned(), |mut key, byte| {
+    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a String cannot fail.
-        let _ = write!(key, "{byte:02x}");
-        key
-    }))
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Reusable content of mails.

@@ -1,7 +1,7 @@
 //! What can still be edited: drafts, and campaigns that wait for their moment.
 
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, FieldErrors, Rev, Role, Schedule};
-use emcrm_store::{Campaigns, CountKind, Guard, Queue, Rule, Table, Task, Transaction, from_item, keys};
+use emcrm_store::{Campaigns, CountKind, Guard, Queue, Rule, Table, Task, Transaction, keys};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
@@ -116,7 +116,7 @@ impl App {
             return Err(AppError::CampaignState { now: campaign.status, wanted: "deleted" });
         }
         let mut tx = Transaction::new();
-        tx.delete(Table::Email, keys::campaign(id)).when(editable()).or(Rule::CampaignMoved);
+        self.store.campaigns.delete(&mut tx, id, editable());
         self.store.counts.add(&mut tx, CountKind::Campaigns, id.as_str(), -1);
         match self.commit(call, Deed::new("campaign.deleted", keys::campaign_part(id)), tx, ()).await? {
             Ok(()) => self.campaign_log_delete(id).await,
@@ -176,8 +176,7 @@ impl App {
         }
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let item = self.store.engine.get(Table::Email, &keys::campaign(id)).await?.ok_or(AppError::CampaignUnknown)?;
-            let old: Campaign = from_item(item)?;
+            let old = self.store.campaigns.get(id).await?.ok_or(AppError::CampaignUnknown)?;
             if !old.status.is_editable() {
                 return Err(AppError::CampaignState { now: old.status, wanted: what });
             }

@@ -132,7 +132,8 @@ impl App {
         if total == 0 {
             return Err(AppError::NothingThere("No email requests found"));
         }
-        self.page("campaigns", Campaigns::list(), &page, total, Campaigns::read_campaign).await
+        let Page { items, total, page, size, next } = self.page("campaigns", Campaigns::list(), &page, total, Ok).await?;
+        Ok(Page { items: self.store.campaigns.read_campaigns(items).await?, total, page, size, next })
     }
 
     /// Who did what to it, oldest first; the first thousand lines.

@@ -71,6 +71,9 @@ impl Check<'_> {
 
     async fn campaign(&mut self, campaign: &Campaign, mut item: Item) -> Result<(), AppError> {
         let place = keys::campaign(&campaign.id).pk;
+        if !self.app.store.campaigns.has_body(&item).await? && self.app.store.campaigns.get(&campaign.id).await.is_err() {
+            self.found(FindingKind::Unreadable, place.clone(), "its body is missing, or another one", Repair::NotPossible);
+        }
         let tally = self.ledger(campaign).await?;
         self.report.counted.deliveries += tally.rows as u64;
         if tally.get(DeliveryState::Unknown) > 0 {

@@ -2,9 +2,10 @@
 
 use emcrm_app::AppError;
 use emcrm_app::feedback::Heard;
-use emcrm_app::verify::verify;
+use emcrm_app::verify::{FindingKind, verify};
 use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Schedule, SuppressionReason};
+use emcrm_store::{Table, Transaction, keys};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, call};
@@ -40,6 +41,50 @@ async fn clean(t: &TestApp) {
 fn header(mail: &str, name: &str) -> Option<String> {
     let unfolded = mail.replace("\r\n ", " ");
     unfolded.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
+}
+
+/// What a campaign's item costs at each batch must not grow with its text; campaigns of earlier versions hold the text themselves.
+#[tokio::test]
+async fn the_body_lies_beside_the_campaign_and_goes_with_it() {
+    let t = TestApp::new();
+    let item = async |key: &emcrm_store::Key| t.app.store.engine.get(Table::Email, key).await.unwrap();
+    let draft_of = |text: &str| draft(json!({ "body": text }));
+    let campaign = t.app.campaign_draft(&call(), draft_of("First."), None).await.unwrap();
+    let (key, body) = (keys::campaign(&campaign.id), keys::campaign_body(&keys::campaign(&campaign.id)));
+    assert!(!item(&key).await.unwrap().attrs.contains_key("body"));
+    assert_eq!(item(&body).await.unwrap().attrs.get("body"), Some(&json!("First.")));
+    t.app.campaign_edit(&call(), &campaign.id, draft_of("Second.")).await.unwrap();
+    assert_eq!(get(&t, &campaign).await.body, "Second.");
+    let listed = t.app.campaign_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|campaign| campaign.body.as_str()).collect::<Vec<_>>(), ["Second."]);
+    clean(&t).await;
+
+    let change = async |change: &(dyn Fn(&mut Transaction) + Sync)| {
+        let mut tx = Transaction::new();
+        change(&mut tx);
+        t.app.store.engine.transact(tx).await.unwrap();
+    };
+    change(&|tx| {
+        tx.update(Table::Email, body.clone()).set("body", "Forged.");
+    })
+    .await;
+    assert!(t.app.campaign_get(&call(), &campaign.id).await.is_err(), "nobody is mailed a text that nobody wrote");
+    let report = verify(&t.app, false, &|_, _| ()).await.unwrap();
+    assert_eq!(report.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::Unreadable]);
+
+    change(&|tx| {
+        tx.update(Table::Email, key.clone()).set("body", "As it was.").remove("bodyDigest");
+        tx.delete(Table::Email, body.clone());
+    })
+    .await;
+    assert_eq!(get(&t, &campaign).await.body, "As it was.");
+    let listed = t.app.campaign_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!(listed.items.iter().map(|campaign| campaign.body.as_str()).collect::<Vec<_>>(), ["As it was."]);
+    clean(&t).await;
+    let edited = t.app.campaign_edit(&call(), &campaign.id, draft_of("Third.")).await.unwrap();
+    assert!(item(&body).await.is_some());
+    t.app.campaign_delete(&call(), &edited.id).await.unwrap();
+    assert!(item(&key).await.is_none() && item(&body).await.is_none());
 }
 
 #[tokio::test]
