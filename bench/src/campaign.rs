@@ -5,7 +5,6 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use emcrm_mail::{Mailbox, Message};
 use serde_json::{Value, json};
 
 use crate::Bench;
@@ -13,6 +12,7 @@ use crate::children::{Memory, Running, tell};
 use crate::http::settled;
 use crate::http_client::{get_once, post_once};
 use crate::report::{Report, Row};
+use crate::smtp_sender::Commands;
 use crate::stats::{grouped, per_second};
 use crate::{people, smtp_sender, smtp_sink};
 
@@ -42,71 +42,146 @@ impl Sink<'_> {
     }
 }
 
+/// What is mailed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// The same text for everybody.
+    Text,
+    /// Two variables, and an unsubscribe link of its own in each mail.
+    Personal,
+    /// HTML with a variable, an unsubscribe link, a picture for opens and twenty tracked links.
+    Tracked,
+}
+
+impl Content {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Text => "3 KB of text",
+            Self::Personal => "3 KB of text with two variables and an unsubscribe link",
+            Self::Tracked => "HTML with a variable, unsubscribe link, opens and 20 clicks tracked",
+        }
+    }
+
+    /// Body of a campaign to everybody.
+    pub fn body(self) -> Value {
+        let text = people::text();
+        match self {
+            Self::Text => json!({ "filter": {}, "subject": people::SUBJECT, "body": text }),
+            Self::Personal => {
+                let body = format!("Dear {{{{ user.firstName }}}} {{{{ user.lastName }}}},\n\n{text}");
+                json!({ "filter": {}, "subject": people::SUBJECT, "body": body })
+            }
+            Self::Tracked => {
+                let links: String =
+                    (0..20).map(|n| format!("<p><a href=\"https://example.org/talks/{n}\">Talk number {n} of our programme</a></p>\n")).collect();
+                let body = format!("<html><body><p>Dear {{{{ user.firstName }}}},</p>\n{links}<p>See you soon</p></body></html>");
+                json!({ "filter": {}, "subject": people::SUBJECT, "body": body, "bodyFormat": "html", "trackOpens": true, "trackClicks": true })
+            }
+        }
+    }
+
+    /// The same text needs no address of the installation; the others make links to it.
+    fn settings(self) -> Option<(&'static str, String)> {
+        (self != Self::Text).then(|| ("APP_PUBLIC_URL", "https://crm.example.org".to_owned()))
+    }
+}
+
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let folder = bench.folder.join("campaign");
     let people: u64 = if bench.quick { 20_000 } else { 100_000 };
     crate::search::generate(bench, &folder, people)?;
-    let mut sinks = vec![Sink::Own];
-    if let Some(program) = &bench.smtp_sink {
-        sinks.insert(0, Sink::Postfix(program));
-    } else {
+    if bench.smtp_sink.is_none() {
         tell("  smtp-sink is not there (Debian: postfix), so only the own sink is used");
     }
-    for sink in sinks {
-        for connections in [20, 50] {
-            one(bench, report, &folder, sink, connections, people)?;
+    for (content, connections) in [(Content::Text, 20), (Content::Text, 50), (Content::Personal, 20), (Content::Tracked, 20)] {
+        let run = Compared { bench, folder: &folder, content, connections, people };
+        // The own sink first: it shows the bytes that the bare sender sends to both.
+        let mail = run.exact(report)?;
+        if let Some(program) = &bench.smtp_sink {
+            run.compared(report, Sink::Postfix(program), &mail)?;
         }
     }
     Ok(())
 }
 
-fn one(bench: &Bench, report: &mut Report, folder: &Path, sink: Sink<'_>, connections: usize, people: u64) -> Result<()> {
-    let before = bare_rate(sink, connections, people as usize / 2)?;
-    let target = sink.start()?;
-    let settings = mail_settings(&target, connections);
-    let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    let (server, _) = bench.emcrm.serve(folder, &settings)?;
-    settled(server.address, people)?;
-    let idle = server.cpu()?;
-    let ran = watch(&server)?;
-    let busy = server.cpu()? - idle;
-    let sent = ran.campaign.pointer("/counts/sent").and_then(Value::as_u64).unwrap_or_default();
-    let total = ran.campaign.get("totalRecipients").and_then(Value::as_u64).unwrap_or_default();
-    if sent != total || total != people {
-        bail!("{people} people, {total} recipients, {sent} sent: {}", ran.campaign);
-    }
-    let mut span = ran.sending;
-    let mut proof = String::new();
-    if sink == Sink::Own {
+/// One campaign, and the bare sender with the same mails.
+struct Compared<'a> {
+    bench: &'a Bench,
+    folder: &'a Path,
+    content: Content,
+    connections: usize,
+    people: u64,
+}
+
+impl Compared<'_> {
+    /// To the own sink, which must see the recipients of the ledger, each once. Returns a mail as it was sent.
+    fn exact(&self, report: &mut Report) -> Result<Vec<u8>> {
+        let target = Sink::Own.start()?;
+        let (server, ran, busy) = self.campaign(&target)?;
         let seen = smtp_sink::stats(target.address)?;
-        let ledger = ledger(&server, &ran.campaign)?;
-        if seen.mails as u64 != sent || smtp_sink::recipients(target.address)? != ledger {
+        if seen.mails as u64 != self.people || smtp_sink::recipients(target.address)? != ledger(&server, &ran.campaign)? {
             bail!("the sink's recipients are not those of the ledger, each once");
         }
-        span = seen.span;
-        "; the sink's recipients are those of the ledger, each once".clone_into(&mut proof);
+        server.stop()?;
+        let rate = per_second(seen.mails, seen.span);
+        let memory = ran.most.peak.max(ran.most.now);
+        let measured = format!("{} mails/s, {memory:.0} MB", grouped(rate));
+        let how = format!("{busy:.1} s of processor time; the sink's recipients are those of the ledger, each once");
+        report.add(Row::new(&self.name(Sink::Own), ">= 10,000 mails/s at < 150 MB", rate >= 10_000.0 && memory < 150.0, measured, &how));
+        smtp_sink::first_mail(target.address)
     }
-    server.stop()?;
-    let after = bare_rate(sink, connections, people as usize / 2)?;
-    let (rate, bare) = (per_second(sent as usize, span), f64::midpoint(before, after));
-    let memory = ran.most.peak.max(ran.most.now);
-    let met = rate >= 10_000.0 && memory < 150.0 && rate >= bare / 2.0;
-    let measured = format!("{} mails/s, {memory:.0} MB, {:.0} % of bare ({}/s)", grouped(rate), rate / bare * 100.0, grouped(bare));
-    let how = format!(
-        "{} mails of {} bytes, ledger on; freeze {:.1} s, sending {:.1} s, {busy:.1} s of processor time{proof}",
-        grouped(sent as f64),
-        message()?.len(),
-        ran.freezing.as_secs_f64(),
-        span.as_secs_f64(),
-    );
-    report.add(Row::new(
-        &format!("campaign, {}, {connections} connections", sink.name()),
-        ">= 10,000 mails/s at < 150 MB, >= 50 % of a bare sender",
-        met,
-        measured,
-        &how,
-    ));
-    Ok(())
+
+    /// In turns with the bare sender.
+    fn compared(&self, report: &mut Report, sink: Sink<'_>, mail: &[u8]) -> Result<()> {
+        let bare_rate = |commands| -> Result<f64> {
+            let target = sink.start()?;
+            let mails = self.people as usize / 2;
+            Ok(per_second(mails, bare(target.address, commands, self.connections, mails, mail.to_vec())?))
+        };
+        let before = bare_rate(Commands::InTurn)?;
+        let target = sink.start()?;
+        let (server, ran, busy) = self.campaign(&target)?;
+        server.stop()?;
+        drop(target);
+        let after = bare_rate(Commands::InTurn)?;
+        let together = bare_rate(Commands::Together)?;
+        let (rate, bare) = (per_second(self.people as usize, ran.sending), f64::midpoint(before, after));
+        let memory = ran.most.peak.max(ran.most.now);
+        let met = rate >= 10_000.0 && memory < 150.0 && rate >= bare / 2.0;
+        let measured = format!("{} mails/s, {memory:.0} MB, {:.0} % of bare ({}/s)", grouped(rate), rate / bare * 100.0, grouped(bare));
+        let how = format!(
+            "{} mails of {} bytes, ledger on; freeze {:.1} s, sending {:.1} s, {busy:.1} s of processor time; a bare sender that sends its commands together: {}/s ({:.0} %)",
+            grouped(self.people as f64),
+            mail.len(),
+            ran.freezing.as_secs_f64(),
+            ran.sending.as_secs_f64(),
+            grouped(together),
+            rate / together * 100.0,
+        );
+        report.add(Row::new(&self.name(sink), ">= 10,000 mails/s at < 150 MB, >= 50 % of a bare sender", met, measured, &how));
+        Ok(())
+    }
+
+    /// The whole campaign; the server still runs. Also the processor time that it took.
+    fn campaign(&self, target: &Running) -> Result<(Running, Ran, f64)> {
+        let settings: Vec<(&str, String)> = mail_settings(target, self.connections).into_iter().chain(self.content.settings()).collect();
+        let settings: Vec<(&str, &str)> = settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let (server, _) = self.bench.emcrm.serve(self.folder, &settings)?;
+        settled(server.address, self.people)?;
+        let idle = server.cpu()?;
+        let ran = watch(&server, self.content)?;
+        let busy = server.cpu()? - idle;
+        let sent = ran.campaign.pointer("/counts/sent").and_then(Value::as_u64).unwrap_or_default();
+        let total = ran.campaign.get("totalRecipients").and_then(Value::as_u64).unwrap_or_default();
+        if sent != total || total != self.people {
+            bail!("{} people, {total} recipients, {sent} sent: {}", self.people, ran.campaign);
+        }
+        Ok((server, ran, busy))
+    }
+
+    fn name(&self, sink: Sink<'_>) -> String {
+        format!("campaign, {}, {}, {} connections", self.content.name(), sink.name(), self.connections)
+    }
 }
 
 /// How a campaign went.
@@ -118,9 +193,9 @@ struct Ran {
 }
 
 /// Sends to everybody and looks on until it is over.
-fn watch(server: &Running) -> Result<Ran> {
+fn watch(server: &Running, content: Content) -> Result<Ran> {
     let began = Instant::now();
-    let (status, mut campaign) = post_once(server.address, "/email/send_emails", &body())?;
+    let (status, mut campaign) = post_once(server.address, "/email/send_emails", &content.body())?;
     let id = campaign.get("email_id").and_then(Value::as_str).with_context(|| format!("the campaign was answered {status} {campaign}"))?.to_owned();
     let (mut most, mut frozen) = (Memory::default(), None);
     loop {
@@ -165,11 +240,6 @@ fn ledger(server: &Running, campaign: &Value) -> Result<Vec<String>> {
     Ok(addresses)
 }
 
-/// Body of a campaign to everybody.
-pub fn body() -> Value {
-    json!({ "filter": {}, "subject": people::SUBJECT, "body": people::text() })
-}
-
 pub fn mail_settings(sink: &Running, connections: usize) -> [(&'static str, String); 4] {
     [
         ("MAIL_TRANSPORT", "smtp".to_owned()),
@@ -179,33 +249,8 @@ pub fn mail_settings(sink: &Running, connections: usize) -> [(&'static str, Stri
     ]
 }
 
-/// The bytes of a campaign's mail, made as the product makes them.
-fn message() -> Result<Vec<u8>> {
-    let mailbox = |name: &str, address: &str| Mailbox { name: Some(name.to_owned()), address: address.to_owned() };
-    let message = Message {
-        from: mailbox("Bench", SENDER),
-        to: mailbox("Ada Andersen", "bench.123456@example.org"),
-        reply_to: None,
-        subject: people::SUBJECT.to_owned(),
-        text: people::text(),
-        html: None,
-        message_id: "0123456789abcdef0123456789abcdef@example.org".to_owned(),
-        date: jiff::Timestamp::from_second(1_767_225_600)?,
-        calendar: None,
-        unsubscribe_url: None,
-        headers: Vec::new(),
-    };
-    Ok(message.to_bytes()?)
-}
-
-fn bare_rate(sink: Sink<'_>, connections: usize, mails: usize) -> Result<f64> {
-    let target = sink.start()?;
-    Ok(per_second(mails, bare(target.address, connections, mails)?))
-}
-
-/// Sends as many mails of the same bytes, bare.
-pub fn bare(sink: SocketAddr, connections: usize, mails: usize) -> Result<Duration> {
-    let message = message()?;
+/// Sends so many mails of these bytes, bare.
+pub fn bare(sink: SocketAddr, commands: Commands, connections: usize, mails: usize, mail: Vec<u8>) -> Result<Duration> {
     // A runtime inside a runtime is not allowed: a thread of its own.
-    std::thread::spawn(move || smtp_sender::send(sink, connections, mails, &message)).join().unwrap_or_else(|_| bail!("the sender stopped"))
+    std::thread::spawn(move || smtp_sender::send(sink, commands, connections, mails, &mail)).join().unwrap_or_else(|_| bail!("the sender stopped"))
 }

@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::children::{Running, cpu_of, tell};
+use crate::smtp_sender::Commands;
 use crate::stats::{grouped, per_second};
 use crate::{people, smtp_sink};
 
@@ -308,7 +309,7 @@ async fn campaign(app: &Arc<App>, sink: &Running, connections: usize) -> Result<
     }
     let watch = Watch::start();
     let bare = Running::own(&["sink"])?;
-    crate::campaign::bare(bare.address, connections, seen.mails)?;
+    crate::campaign::bare(bare.address, Commands::InTurn, connections, seen.mails, smtp_sink::first_mail(sink.address)?)?;
     let bare = smtp_sink::stats(bare.address)?;
     watch.line_of("bare sender, the same number of mails", bare.mails, bare.span);
     tell(&format!("  ratio {:.2}", per_second(seen.mails, seen.span) / per_second(bare.mails, bare.span)));

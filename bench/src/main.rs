@@ -31,6 +31,10 @@ use clap::{Parser, Subcommand};
 use children::{Emcrm, tell};
 use report::{Report, Row};
 
+/// As the product has it, so that `layers` measures the same.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Measures EMCRM and prints the table of budgets.")]
 struct Arguments {

@@ -1,4 +1,4 @@
-//! A sender that does nothing but send: kept connections, TCP_NODELAY, two writes a mail, no record of anything. What a campaign is compared with.
+//! A sender that does nothing but send: kept connections, TCP_NODELAY, no record of anything. What a campaign is compared with.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,6 +9,15 @@ use anyhow::{Result, bail};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+/// How it talks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commands {
+    /// Each command waits for the answer to the one before, as most senders do: four round trips a mail.
+    InTurn,
+    /// MAIL, RCPT and DATA in one write (PIPELINING): two round trips a mail.
+    Together,
+}
 
 struct Line {
     stream: TcpStream,
@@ -48,17 +57,24 @@ impl Line {
         }
     }
 
-    async fn send(&mut self, recipient: &str, data: &[u8]) -> Result<()> {
+    async fn send(&mut self, commands: Commands, recipient: &str, data: &[u8]) -> Result<()> {
         let envelope = format!("MAIL FROM:<bench@example.org>\r\nRCPT TO:<{recipient}>\r\nDATA\r\n");
-        self.stream.write_all(envelope.as_bytes()).await?;
-        self.replies(3).await?;
+        if commands == Commands::Together {
+            self.stream.write_all(envelope.as_bytes()).await?;
+            self.replies(3).await?;
+        } else {
+            for command in envelope.split_inclusive('\n') {
+                self.stream.write_all(command.as_bytes()).await?;
+                self.replies(1).await?;
+            }
+        }
         self.stream.write_all(data).await?;
         self.replies(1).await
     }
 }
 
-/// Sends `message` (CRLF line ends) `mails` times over `connections` connections; returns the time from the first to the last.
-pub fn send(address: SocketAddr, connections: usize, mails: usize, message: &[u8]) -> Result<Duration> {
+/// Sends `message` (CRLF line ends, leading dots doubled) `mails` times over `connections` connections; returns the time from the first to the last.
+pub fn send(address: SocketAddr, commands: Commands, connections: usize, mails: usize, message: &[u8]) -> Result<Duration> {
     let mut data = message.to_vec();
     data.extend_from_slice(if data.ends_with(b"\r\n") { b".\r\n" } else { b"\r\n.\r\n" });
     let data: Arc<[u8]> = data.into();
@@ -79,7 +95,7 @@ pub fn send(address: SocketAddr, connections: usize, mails: usize, message: &[u8
                     if n >= mails {
                         return anyhow::Ok(());
                     }
-                    line.send(&format!("bare{n}@example.org"), &data).await?;
+                    line.send(commands, &format!("bare{n}@example.org"), &data).await?;
                 }
             });
         }
@@ -99,10 +115,12 @@ mod tests {
     fn the_sink_counts_every_mail_and_names_every_recipient_once() {
         let sink = smtp_sink::in_background().unwrap();
         let message = b"Subject: x\r\n\r\nA line.\r\n..A line that begins with a dot.\r\n";
-        send(sink, 5, 203, message).unwrap();
+        send(sink, Commands::Together, 5, 203, message).unwrap();
+        send(sink, Commands::InTurn, 5, 203, message).unwrap();
         let stats = smtp_sink::stats(sink).unwrap();
-        assert_eq!((stats.mails, stats.bytes), (203, 203 * (message.len() + 3)));
-        let mut expected: Vec<String> = (0..203).map(|n| format!("bare{n}@example.org")).collect();
+        assert_eq!((stats.mails, stats.bytes), (406, 406 * (message.len() + 3)));
+        assert_eq!(smtp_sink::first_mail(sink).unwrap(), message);
+        let mut expected: Vec<String> = (0..203).flat_map(|n| vec![format!("bare{n}@example.org"); 2]).collect();
         expected.sort();
         assert_eq!(smtp_sink::recipients(sink).unwrap(), expected);
     }
@@ -110,8 +128,8 @@ mod tests {
     #[test]
     fn a_recipient_who_is_mailed_twice_stands_there_twice() {
         let sink = smtp_sink::in_background().unwrap();
-        send(sink, 1, 2, b"Subject: x\r\n\r\nx\r\n").unwrap();
-        send(sink, 1, 1, b"Subject: x\r\n\r\nx\r\n").unwrap();
+        send(sink, Commands::InTurn, 1, 2, b"Subject: x\r\n\r\nx\r\n").unwrap();
+        send(sink, Commands::InTurn, 1, 1, b"Subject: x\r\n\r\nx\r\n").unwrap();
         assert_eq!(smtp_sink::recipients(sink).unwrap(), ["bare0@example.org", "bare0@example.org", "bare1@example.org"]);
     }
 }

@@ -1,7 +1,7 @@
 //! An SMTP server that takes everything and remembers every recipient, on one thread: what mails are sent to.
 //!
-//! It offers PIPELINING, as every usual server does. Two commands of its own: `XSTATS` tells the number of mails and the time from the first to the last
-//! of them, `XRCPTS` lists every recipient in the order they came.
+//! It offers PIPELINING, as every usual server does. Three commands of its own: `XSTATS` tells the number of mails and the time from the first to the last
+//! of them, `XRCPTS` lists every recipient in the order they came, `XFIRST` shows the first mail as it came.
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -19,6 +19,8 @@ struct Seen {
     recipients: Vec<Box<str>>,
     mails: usize,
     bytes: usize,
+    /// The first mail, without the lone dot.
+    sample: Vec<u8>,
     first: Option<Instant>,
     last: Option<Instant>,
 }
@@ -123,6 +125,11 @@ impl Dialogue {
                 let _ = write!(out, "250-{recipient}\r\n");
             }
             out.push_str("250 .\r\n");
+        } else if line.eq_ignore_ascii_case("XFIRST") {
+            for line in String::from_utf8_lossy(&seen.borrow().sample).lines() {
+                let _ = write!(out, "250-{line}\r\n");
+            }
+            out.push_str("250 .\r\n");
         } else {
             out.push_str("250 Ok\r\n");
         }
@@ -138,8 +145,11 @@ impl Dialogue {
             let from = looked.min(unread.len());
             if let Some(at) = memchr::memmem::find(unread.get(from..).unwrap_or_default(), END) {
                 let bytes = from + at + END.len();
-                self.start += bytes;
                 let (now, mut seen) = (Instant::now(), seen.borrow_mut());
+                if seen.mails == 0 {
+                    seen.sample = unread.get(..from + at + 2).unwrap_or_default().to_vec();
+                }
+                self.start += bytes;
                 seen.first.get_or_insert(now);
                 seen.last = Some(now);
                 seen.mails += 1;
@@ -186,6 +196,13 @@ pub fn recipients(address: SocketAddr) -> Result<Vec<String>> {
     lines.pop().filter(|line| line == ".").context("the sink's list has no end")?;
     lines.sort_unstable();
     Ok(lines)
+}
+
+/// The first mail, with CRLF line ends, as it was sent: leading dots are doubled.
+pub fn first_mail(address: SocketAddr) -> Result<Vec<u8>> {
+    let mut lines = ask(address, "XFIRST")?;
+    lines.pop().filter(|line| line == ".").context("the sink's mail has no end")?;
+    Ok(lines.iter().flat_map(|line| [line.as_bytes(), b"\r\n"]).flatten().copied().collect())
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! A message as a person means it, made into the bytes that go over the wire.
 //!
-//! The body is encoded by `lettre` (quoted-printable or base64, as the text needs), the header values by `header`.
+//! The body is encoded by `lettre` (quoted-printable or base64) where SMTP cannot carry it as it is, the header values by `header`.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use lettre::message::header::{ContentDisposition, ContentType, HeaderName, HeaderValue, Headers};
-use lettre::message::{MultiPart, SinglePart};
+use lettre::message::header::{ContentDisposition, ContentTransferEncoding, ContentType, HeaderName, HeaderValue, Headers};
+use lettre::message::{Body, MultiPart, SinglePart};
 use sha2::{Digest, Sha256};
 
 use crate::header;
@@ -123,8 +123,8 @@ impl Message {
         }
         head.push_str("MIME-Version: 1.0\r\n");
 
-        let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(crlf(&self.text));
-        let html = self.html.as_ref().map(|html| SinglePart::builder().header(ContentType::TEXT_HTML).body(crlf(html)));
+        let text = SinglePart::builder().header(ContentType::TEXT_PLAIN).body(encoded(&self.text));
+        let html = self.html.as_ref().map(|html| SinglePart::builder().header(ContentType::TEXT_HTML).body(encoded(html)));
         let calendar = self.calendar.as_ref().map(|calendar| calendar_part(calendar)).transpose()?;
         let parts: Vec<&SinglePart> = [Some(&text), html.as_ref(), calendar.as_ref()].into_iter().flatten().collect();
         let [inner, outer] = ["inner", "outer"].map(|place| self.boundary(place, &parts));
@@ -164,7 +164,7 @@ impl Message {
 /// `METHOD` says what a mail program shall do with it; the file's name is for those who save it.
 fn calendar_part(calendar: &str) -> Result<SinglePart, BuildError> {
     let kind = ContentType::parse("text/calendar; charset=utf-8; method=PUBLISH").map_err(|_| BuildError::HeaderValue("Content-Type".to_owned()))?;
-    Ok(SinglePart::builder().header(kind).header(ContentDisposition::attachment("event.ics")).body(crlf(calendar)))
+    Ok(SinglePart::builder().header(kind).header(ContentDisposition::attachment("event.ics")).body(encoded(calendar)))
 }
 
 /// Most bytes in a line, without its CRLF.
@@ -195,6 +195,15 @@ fn rfc2822(date: Timestamp) -> Result<String, BuildError> {
 /// `value` is encoded and folded already.
 fn put(headers: &mut Headers, name: &'static str, value: String) {
     headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), value));
+}
+
+/// Text that SMTP carries as it is goes as it is; `lettre` would encode all lines over 76 characters. The rest is encoded as it needs.
+fn encoded(text: &str) -> Body {
+    let text = crlf(text);
+    if text.is_ascii() && !text.contains('\0') && text.split("\r\n").all(|line| line.len() <= LINE_MAX) {
+        return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
+    }
+    Body::new(text)
 }
 
 /// Every line break (CRLF, CR, LF) as CRLF: a bare CR or LF must not leave this program (RFC 5321 2.3.8).

@@ -194,3 +194,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_what_the_wire_cannot_carry_is_encoded() {
+    let long = "x".repeat(998);
+    for (text, encoding) in [
+        ("Plain words.", "7bit"),
+        (long.as_str(), "7bit"),
+        (&format!("{long}x"), "quoted-printable"),
+        ("Mostly ASCII, but for the ü of Grüße", "quoted-printable"),
+        ("Привет, это письмо", "base64"),
+    ] {
+        let mut message = message();
+        message.text = text.to_owned();
+        let bytes = bytes(&message);
+        assert_eq!(header(&bytes, "Content-Transfer-Encoding"), encoding, "{text}");
+        assert_eq!(body(&parse_mail(&bytes).unwrap()).trim_end_matches('\n'), text);
+    }
+}

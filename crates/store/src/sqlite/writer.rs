@@ -23,8 +23,8 @@ const BATCH_MAX: usize = 256;
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Pages of the log (4 KB each) after which it is copied into the database, and after which the writer waits for readers so that the
 /// log can start anew.
-const CHECKPOINT_PAGES: i32 = 2_000;
-const RESTART_PAGES: i32 = 16_000;
+const CHECKPOINT_PAGES: i32 = 8_000;
+const RESTART_PAGES: i32 = 32_000;
 /// Most expired items of a table that are deleted at once.
 const EXPIRED_MAX: u32 = 2_000;
 
