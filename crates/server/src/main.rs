@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
-use emcrm_server::cli::{Cli, open::StartError, run};
+use emcrm_server::cli::{Cli, open::StartError, run, told};
 
 /// Much of what is done here is making and dropping small texts: a tenth of the processor time went into the system's allocator.
 #[global_allocator]
@@ -22,6 +22,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(error: &anyhow::Error) -> ExitCode {
-    let _ = writeln!(std::io::stderr(), "emcrm: {error:#}");
+    let _ = writeln!(std::io::stderr(), "emcrm: {}", told(error));
     error.downcast_ref::<StartError>().map_or(ExitCode::FAILURE, StartError::exit_code)
 }

@@ -34,6 +34,7 @@ pub fn outbox(data_dir: &Path) -> PathBuf {
 /// What to open, for the person who started the demo.
 pub fn lines(address: &str, data_dir: &Path) -> Vec<String> {
     let pages = [
+        ("/app", "the application"),
         ("/docs", "every request, to try out"),
         ("/users", "300 people"),
         ("/events", "12 events of the past and the coming year"),

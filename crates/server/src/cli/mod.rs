@@ -91,3 +91,26 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Openapi(args) => openapi::run(&args, &load()?),
     }
 }
+
+/// An error and its causes as one text. Many sentences tell their cause already; such a cause is not told again.
+pub fn told(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |told, cause| match told.as_str() {
+        "" => cause,
+        before if before.ends_with(&cause) => told,
+        before => format!("{before}: {cause}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let twice = anyhow::Error::from(emcrm_app::AppError::from(emcrm_search::SearchError::Unavailable("no answer".to_owned())));
+        assert_eq!(told(&twice).matches("no answer").count(), 1, "{twice:#}");
+        let context = Err::<(), _>(std::io::Error::other("the disk is gone")).context("the file cannot be written").unwrap_err();
+        assert_eq!(told(&context), "the file cannot be written: the disk is gone");
+    }
+}
