@@ -66,6 +66,7 @@ export const PAGES = [
 
   // Only where people sign in.
   { route: '/app/signin', path: null, name: 'signin' },
+  { route: '/app/signedin', path: () => '/app/signedin', name: 'signedin' },
   { route: '/app/signout', path: null, name: 'signout' },
 
   { route: '/e/{slug}', path: () => '/e/hostile-event', name: 'public', shows: ['event'] },

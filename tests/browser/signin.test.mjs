@@ -63,6 +63,40 @@ describe('signing in', () => {
     });
   }
 
+  for (const script of [true, false]) {
+    test(`a session that ends while somebody writes loses nothing of what was written, ${script ? 'with' : 'without'} scripts`, async () => {
+      const person = await arrive('ann', '/app/campaigns/new', { script });
+      const { page } = person;
+      const [subject, body] = [`Written ${script}`, 'Hello {{ user.firstName }},\n\n<b>come</b> & "see".'];
+      await page.getByLabel('Subject', { exact: true }).fill(subject);
+      await page.getByLabel('Body', { exact: true }).fill(body);
+      await page.context().clearCookies();
+      person.allow(/^answer: 40[13] POST \/app\/campaigns/, /Response Status Error Code 401/);
+      const press = (name) => Promise.all([page.waitForEvent('load'), page.getByRole('button', { name }).first().click()]);
+      await press('Save draft');
+      await page.getByRole('heading', { name: 'You were signed out' }).waitFor();
+      await person.check();
+      const [tab] = await Promise.all([page.context().waitForEvent('page'), page.getByRole('link', { name: 'Sign in in a new tab' }).click()]);
+      await tab.getByRole('main').getByRole('link', { name: /login page/ }).click();
+      await tab.waitForURL(/\/interaction\/|\/app\/signedin/);
+      if (/interaction/.test(tab.url())) {
+        await tab.getByLabel('Name').fill('ann');
+        await tab.getByLabel('Password').fill('pw-ann');
+        await tab.getByRole('button', { name: 'Sign in' }).click();
+      }
+      await tab.getByRole('heading', { name: 'You are signed in' }).waitFor();
+      await tab.close();
+      await press(/go on/);
+      await page.getByRole('heading', { name: 'This was not saved yet' }).waitFor();
+      await person.check();
+      await press('Send it');
+      await page.waitForURL(/\/app\/campaigns\/[^/]+\/edit/);
+      assert.equal(await page.getByLabel('Subject', { exact: true }).inputValue(), subject);
+      assert.equal(await page.getByLabel('Body', { exact: true }).inputValue(), body);
+      await person.close();
+    });
+  }
+
   test('a viewer is offered nothing that would be refused', async () => {
     const person = await arrive('bob', '/app');
     const { page } = person;

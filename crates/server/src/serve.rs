@@ -91,7 +91,7 @@ impl Server {
         let gate = Arc::new(Gate::new(settings.gate));
         let access = Access::new(settings.access, gate.clone(), &app).map_err(io::Error::other)?;
         let state = ApiState::new(app.clone(), settings.api, Arc::new(access)).with_notifications(settings.notifications);
-        let edge = Edge::new(router(state.clone()), settings.limits, gate.clone(), settings.id_prefix);
+        let edge = Edge::new(router(state.clone()), state.settings.name.clone(), settings.limits, gate.clone(), settings.id_prefix);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         background.spawn(accept(listener, edge.clone(), settings.connections, stop.clone(), connections.clone()));

@@ -9,7 +9,7 @@ use crate::api::error::{ApiError, Problem};
 use crate::http::call::Fingerprint;
 
 /// Largest form, in bytes: a mail's body and what stands beside it.
-const FORM_MAX: usize = 512 * 1024;
+pub const FORM_MAX: usize = 512 * 1024;
 
 /// Fields in the order in which they were sent; a name may be there more than once.
 #[derive(Debug, Clone, Default)]

@@ -67,18 +67,19 @@ pub(crate) struct Cause(pub String);
 /// What the body of a problem says, for whoever makes a page of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Told {
+    pub code: &'static str,
     pub text: String,
     /// Faulty fields, each as a sentence.
     pub faults: Vec<String>,
 }
 
 impl Told {
-    fn of(detail: &Detail) -> Self {
+    fn of(code: &'static str, detail: &Detail) -> Self {
         match detail {
-            Detail::Text(text) => Self { text: text.clone(), faults: Vec::new() },
+            Detail::Text(text) => Self { code, text: text.clone(), faults: Vec::new() },
             Detail::Fields { faults, .. } => {
                 let sentence = |fault: &emcrm_model::FieldError| format!("{} {}", fault.path.join("."), fault.message).trim().to_owned();
-                Self { text: "Some fields cannot be taken as they are.".to_owned(), faults: faults.0.iter().map(sentence).collect() }
+                Self { code, text: "Some fields cannot be taken as they are.".to_owned(), faults: faults.0.iter().map(sentence).collect() }
             }
         }
     }
@@ -280,7 +281,7 @@ fn fields(at: &'static str, faults: FieldErrors) -> Value {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let told = Told::of(&self.detail);
+        let told = Told::of(self.code, &self.detail);
         let detail = match self.detail {
             Detail::Text(text) => Value::String(text),
             Detail::Fields { at, faults } => fields(at, faults),

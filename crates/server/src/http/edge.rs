@@ -20,6 +20,7 @@ use super::gzip;
 use super::metrics::HttpMetrics;
 use super::request::RequestInfo;
 use crate::api::error::{Cause, Problem};
+use crate::web::frame::{Asked, of_edge};
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -53,6 +54,8 @@ pub struct Edge {
 }
 
 struct Shared {
+    /// Of the installation, for pages.
+    name: String,
     limits: Limits,
     in_hand: AtomicUsize,
     stopping: AtomicBool,
@@ -74,8 +77,9 @@ impl Drop for InHand<'_> {
 
 impl Edge {
     /// `id_prefix` tells this process's request ids from those of others.
-    pub fn new(router: Router, limits: Limits, gate: Arc<Gate>, id_prefix: u32) -> Self {
+    pub fn new(router: Router, name: String, limits: Limits, gate: Arc<Gate>, id_prefix: u32) -> Self {
         let shared = Shared {
+            name,
             limits,
             in_hand: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
@@ -105,10 +109,12 @@ impl Edge {
         let method = request.method().clone();
         let gzip_accepted = gzip::is_accepted(request.headers());
 
+        let asked = Asked::by_people(&request, info.id());
         let mut response = match shared.enter(&request).and_then(|in_hand| self.admit(&request, &info).map(|()| in_hand)) {
             Ok(_in_hand) => self.route(request, &info).await,
             Err(problem) => problem.into_response(),
         };
+        response = of_edge(asked, &shared.name, response);
         if gzip::is_worth_it(&response) {
             response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
             if gzip_accepted && method != Method::HEAD {

@@ -7,6 +7,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::again::Kept;
 use super::pages::{page, see_other, wants_part};
 use super::shell::{FLASH, clear_flash};
 use crate::api::error::{Cause, Told};
@@ -25,6 +26,9 @@ struct ErrorPage<'a> {
     inside: bool,
 }
 
+/// Headers of an error that its page keeps.
+const KEPT: [header::HeaderName; 2] = [header::RETRY_AFTER, header::ALLOW];
+
 /// Paths whose errors people read.
 pub fn is_for_people(path: &str) -> bool {
     ["/app", "/e", "/r"].into_iter().any(|place| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
@@ -32,14 +36,19 @@ pub fn is_for_people(path: &str) -> bool {
 
 /// Goes around every route of `web` and around the answer for unknown addresses.
 pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if !is_for_people(path) {
+    if !is_for_people(request.uri().path()) {
         return next.run(request).await;
     }
     let asked = Asked::of(&request);
-    let mut response = next.run(request).await;
+    let (mut response, kept) = match Kept::of(request).await {
+        Ok((request, kept)) => (next.run(request).await, kept),
+        Err(error) => (error.into_response(), None),
+    };
     if let Some(told) = response.extensions_mut().remove::<Told>() {
-        response = asked.error(&state, &response, &told);
+        response = match kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
+            Some(kept) => kept.page(&state, response.status()).await,
+            None => asked.error(&state.settings.name, &response, &told),
+        };
     }
     if asked.shows_toast && response.status() != StatusCode::SEE_OTHER && is_html(&response) {
         clear_flash(response.headers_mut());
@@ -47,18 +56,40 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
     response
 }
 
+/// The sender of a form is not signed in any more, or was not yet when its page was made.
+fn is_unproved(response: &Response, told: &Told) -> bool {
+    response.status() == StatusCode::UNAUTHORIZED || told.code == "csrf"
+}
+
+/// What the edge answers by itself (it is too busy, something took too long or broke), as a page where people read it. `asked` is of the request.
+pub fn of_edge(asked: Option<Asked>, name: &str, mut response: Response) -> Response {
+    // Who calls us by a name that is not ours is shown nothing of us.
+    let Some(asked) = asked.filter(|_| response.status() != StatusCode::MISDIRECTED_REQUEST) else { return response };
+    match response.extensions_mut().remove::<Told>() {
+        Some(told) => asked.error(name, &response, &told),
+        None => response,
+    }
+}
+
 /// What of a request matters to its answer's frame.
-struct Asked {
+pub struct Asked {
     method: Method,
     path: String,
     query: Option<String>,
     request_id: String,
     part: bool,
+    /// On the page that a part is asked for, something may have been typed.
+    typed: bool,
     shows_toast: bool,
 }
 
 impl Asked {
-    fn of(request: &Request) -> Self {
+    /// Only for paths that people look at.
+    pub fn by_people<B>(request: &axum::http::Request<B>, request_id: &str) -> Option<Self> {
+        is_for_people(request.uri().path()).then(|| Self { request_id: request_id.to_owned(), ..Self::of(request) })
+    }
+
+    fn of<B>(request: &axum::http::Request<B>) -> Self {
         let uri = request.uri();
         let part = wants_part(request.headers());
         Self {
@@ -67,18 +98,19 @@ impl Asked {
             query: uri.query().map(str::to_owned),
             request_id: request.extensions().get::<std::sync::Arc<crate::http::RequestInfo>>().map(|info| info.id().to_owned()).unwrap_or_default(),
             part,
+            typed: part && is_typed_on(request.headers()),
             shows_toast: !part && cookie(request.headers(), FLASH).is_some(),
         }
     }
 
-    fn error(&self, state: &ApiState, response: &Response, told: &Told) -> Response {
+    fn error(&self, name: &str, response: &Response, told: &Told) -> Response {
         let status = response.status();
         let inside = self.path.starts_with("/app");
-        if status == StatusCode::UNAUTHORIZED && inside && self.method == Method::GET {
+        if status == StatusCode::UNAUTHORIZED && inside && self.method == Method::GET && !self.typed {
             return self.sign_in();
         }
         let context = ErrorPage {
-            name: &state.settings.name,
+            name,
             status: status.as_u16(),
             title: title(status),
             text: &told.text,
@@ -88,11 +120,10 @@ impl Asked {
         };
         let template = if self.part { "error-part.html" } else { "error.html" };
         let mut shown = page(status, template, context).unwrap_or_else(IntoResponse::into_response);
-        if let Some(seconds) = response.headers().get(header::RETRY_AFTER) {
-            shown.headers_mut().insert(header::RETRY_AFTER, seconds.clone());
-        }
-        if let Some(allow) = response.headers().get(header::ALLOW) {
-            shown.headers_mut().insert(header::ALLOW, allow.clone());
+        for (name, value) in response.headers() {
+            if KEPT.contains(name) || name.as_str().starts_with("ratelimit") {
+                shown.headers_mut().insert(name.clone(), value.clone());
+            }
         }
         if let Some(cause) = response.extensions().get::<Cause>() {
             shown.extensions_mut().insert(cause.clone());
@@ -113,6 +144,12 @@ impl Asked {
         }
         response
     }
+}
+
+/// Whether htmx asks from a page with a form that is filled in for a while: nobody is led away from it.
+fn is_typed_on(headers: &HeaderMap) -> bool {
+    let page = headers.get("hx-current-url").and_then(|url| url.to_str().ok()).and_then(|url| url::Url::parse(url).ok());
+    page.is_some_and(|page| page.path().ends_with("/new") || page.path().ends_with("/edit"))
 }
 
 fn is_html(response: &Response) -> bool {

@@ -6,6 +6,7 @@
 //! | `templates` | the template environment |
 //! | `format` | how numbers and moments are written |
 //! | `pages` | answers that are pages |
+//! | `again` | forms whose sender has to sign in first |
 //! | `frame` | what happens around every page: errors, sign-in, toasts |
 //! | `shell` | what every page of the application has around it |
 //! | `home` | the first page |
@@ -21,6 +22,7 @@
 //! | `unsubscribe` | what readers do by the links in their mails |
 //! | `tracking` | pixels and links of campaigns that track |
 
+pub mod again;
 pub mod assets;
 pub mod campaigns;
 pub mod events;

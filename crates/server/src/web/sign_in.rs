@@ -16,10 +16,11 @@ use crate::http::request::Open;
 use crate::router::ApiState;
 use crate::web_form::Form;
 
-pub static TEMPLATES: &[Template] = templates!["public/signin.html", "public/signout.html", "public/signedout.html"];
+pub static TEMPLATES: &[Template] =
+    templates!["public/again.html", "public/signin.html", "public/signedin.html", "public/signout.html", "public/signedout.html"];
 
 pub fn routes() -> Router<ApiState> {
-    Router::new().route("/app/signin", get(page)).route("/app/signout", get(leave).post(sign_out_form))
+    Router::new().route("/app/signin", get(page)).route("/app/signedin", get(arrived)).route("/app/signout", get(leave).post(sign_out_form))
 }
 
 #[derive(Serialize)]
@@ -57,6 +58,15 @@ pub async fn page(_: Open, State(state): State<ApiState>, query: QueryReader) ->
     let back = safe_return(query.raw("return").unwrap_or_default());
     let back = url::form_urlencoded::byte_serialize(back.as_bytes()).collect();
     render(StatusCode::OK, "public/signin.html", SignInPage { name: &state.settings.name, back, failed: query.raw("failed") })
+}
+
+/// Where a tab ends that was opened to sign in for the sake of another one.
+pub async fn arrived(_: Open, State(state): State<ApiState>) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct SignedIn<'a> {
+        name: &'a str,
+    }
+    render(StatusCode::OK, "public/signedin.html", SignedIn { name: &state.settings.name })
 }
 
 /// Asks whether to sign out: a link must not do it.

@@ -36,6 +36,7 @@ mod search;
 mod sign_in;
 mod users;
 mod web_access;
+mod web_again;
 mod web_campaigns;
 mod web_events;
 mod web_import;

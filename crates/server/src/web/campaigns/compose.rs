@@ -51,6 +51,8 @@ struct Composer {
     templates: Vec<Choice>,
     variables: Vec<Variable>,
     body_max: usize,
+    /// A new draft is made once, however often its form is sent.
+    once: String,
 }
 
 #[derive(Serialize)]
@@ -125,6 +127,7 @@ impl Sheet<'_> {
             look,
             variables: VARIABLES.iter().map(|variable| Variable { tag: format!("{{{{ {} }}}}", variable.name), meaning: variable.meaning }).collect(),
             body_max: MailContent::BODY_MAX,
+            once: app.ids.random().to_string(),
         };
         render(status, "campaigns/edit.html", context)
     }
@@ -245,6 +248,10 @@ pub async fn create(auth: Auth<Sender>, State(state): State<ApiState>, form: For
     match made {
         Ok(campaign) => saved(&campaign, wish),
         Err(AppError::Invalid(faults)) => sheet.show(values, Told::faults(faults)).await,
+        Err(AppError::KeyReused) => {
+            let note = Some("This form was sent before, and made a draft: it is in the list of campaigns. Save once more to make another one.");
+            sheet.show(values, Told { status: StatusCode::UNPROCESSABLE_ENTITY, note, ..Told::nothing() }).await
+        }
         Err(error) => Err(readable(error)),
     }
 }

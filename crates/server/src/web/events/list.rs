@@ -46,6 +46,8 @@ struct ListPage {
     query: String,
     /// There is no event at all.
     empty: bool,
+    /// The index does not answer: all events stand here, in the order of the storage.
+    down: bool,
 }
 
 /// Events of one month, or all of them where they do not come in the order of time.
@@ -73,10 +75,34 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
     let sort = query.choice("sort", &[("startAt", "startAt"), ("-startAt", "-startAt"), ("title", "title"), ("-createdAt", "-createdAt")]);
     let number = query.integer("page", 1..=u32::MAX).unwrap_or(1);
     query.check()?;
+    let asked = Wanted { past, q, host_text, host_id, sort: sort.unwrap_or(if past { "-startAt" } else { "startAt" }), number };
+    match found(&auth, &state, &asked).await {
+        // The events are in the storage, whatever the index does.
+        Err(ApiError::App(AppError::Search(error))) => {
+            tracing::warn!(%error, "events cannot be searched");
+            unsorted(&auth, &state, &asked).await
+        }
+        other => other,
+    }
+}
+
+/// What the query string asks for.
+struct Wanted {
+    past: bool,
+    q: Option<String>,
+    host_text: Option<String>,
+    host_id: Option<String>,
+    sort: &'static str,
+    number: u32,
+}
+
+async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result<Response, ApiError> {
+    let Wanted { past, q, host_text, host_id, sort, number } = wanted;
+    let (past, sort, number) = (*past, *sort, *number);
     let (app, call) = (auth.app(), auth.read());
     let now = app.now();
 
-    let (host, others) = match (&host_id, &host_text) {
+    let (host, others) = match (host_id, host_text) {
         (Some(id), _) => (app.user_get_many(call, &[UserId::from(id.clone())]).await?.into_iter().flatten().next(), Vec::new()),
         (None, Some(text)) => {
             let mut found: Vec<User> = app.user_candidates(call, text).await?.into_iter().filter(|user| user.hosted_count > 0).collect();
@@ -86,7 +112,6 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
         (None, None) => (None, Vec::new()),
     };
     let nobody = host.is_none() && (host_id.is_some() || host_text.is_some());
-    let sort = sort.unwrap_or(if past { "-startAt" } else { "startAt" });
     let list = |ends: Ends, number: u32, size: u32| EventList {
         page: PageRequest { position: Position::Number(number), size },
         from: None,
@@ -105,8 +130,8 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
     let pages = shown.pages();
     let (coming, past_count) = if past { (other, total) } else { (total, other) };
 
-    let shell = Shell::of(&auth, &state, Place::Events);
-    let groups = groups(&auth, &shown.items, sort.ends_with("startAt")).await?;
+    let shell = Shell::of(auth, state, Place::Events);
+    let groups = groups(auth, &shown.items, sort.ends_with("startAt")).await?;
     let filtered = q.is_some() || host_id.is_some() || host_text.is_some();
     let page = ListPage {
         shell,
@@ -114,8 +139,8 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
         coming,
         past: past_count,
         query: query_of(past, q.as_deref(), host.as_ref().map(|user| user.id.as_str()), sort),
-        q: q.unwrap_or_default(),
-        host_text: host_text.unwrap_or_default(),
+        q: q.clone().unwrap_or_default(),
+        host_text: host_text.clone().unwrap_or_default(),
         host: host.as_ref().map(Named::from),
         others: others.iter().map(Named::from).collect(),
         nobody,
@@ -125,6 +150,35 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
         page: number,
         pages,
         empty: coming == 0 && past_count == 0 && !filtered,
+        down: false,
+    };
+    render(StatusCode::OK, "events/list.html", page)
+}
+
+/// All events as the storage has them, while nothing can be searched or put into order.
+async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result<Response, ApiError> {
+    let page = PageRequest { position: Position::Number(wanted.number), size: SIZE };
+    let all = EventList { page, from: None, to: None, ends: Ends::Whenever, q: None, owner: None, host: None, sort: None };
+    let shown = auth.app().event_list(auth.read(), all).await.map_err(ApiError::of_query)?;
+    let (total, pages) = (shown.total, shown.pages());
+    let page = ListPage {
+        shell: Shell::of(auth, state, Place::Events),
+        tab: "",
+        coming: 0,
+        past: 0,
+        query: query_of(wanted.past, wanted.q.as_deref(), wanted.host_id.as_deref(), wanted.sort),
+        q: wanted.q.clone().unwrap_or_default(),
+        host_text: wanted.host_text.clone().unwrap_or_default(),
+        host: None,
+        others: Vec::new(),
+        nobody: false,
+        sort: wanted.sort.to_owned(),
+        groups: groups(auth, &shown.items, false).await?,
+        total,
+        page: wanted.number,
+        pages,
+        empty: total == 0,
+        down: true,
     };
     render(StatusCode::OK, "events/list.html", page)
 }

@@ -109,7 +109,7 @@ impl TestApp {
         let gate = Arc::new(Gate::new(options.gate));
         let access = Access::new(AccessSettings { public_url: options.public_url.map(str::to_owned), ..options.access }, gate.clone(), &app).unwrap();
         let state = ApiState::new(app.clone(), settings, Arc::new(access));
-        let edge = Edge::new(routes(state.clone()), options.limits, gate, 7);
+        let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7);
         Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
     }
 
