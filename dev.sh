@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused deploy terraform tests browser schemathesis newman)
+STEPS=(parts fmt clippy build docs deny unused deploy alerts terraform tests browser schemathesis newman)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -398,6 +398,14 @@ step_deny() {
   else
     note "deny: advisories were NOT CHECKED, the advisory database cannot be fetched from here"
   fi
+}
+
+# What wakes people at night: the rules say what they should, and speak of metrics that there are.
+step_alerts() {
+  need_debian promtool prometheus
+  promtool check rules deploy/observability/alerts.yaml
+  promtool test rules deploy/observability/alerts_test.yaml
+  python3 scripts/observability.py
 }
 
 step_unused() {

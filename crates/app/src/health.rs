@@ -1,6 +1,7 @@
 //! What is reachable, and what waits.
 
-use emcrm_store::{Queue, keys};
+use emcrm_model::CampaignState;
+use emcrm_store::{Campaigns, Queue, keys};
 
 use crate::{App, AppError};
 
@@ -33,6 +34,12 @@ impl App {
     pub async fn health(&self) -> Health {
         let (storage, search) = tokio::join!(self.store.engine.health(), self.index.health());
         Health { storage: storage.map_err(|error| error.to_string()), search: search.map_err(|error| error.to_string()) }
+    }
+
+    /// States of the newest campaigns.
+    pub async fn campaign_states(&self, limit: u32) -> Result<Vec<CampaignState>, AppError> {
+        let rows = self.store.engine.query(Campaigns::list().limit(limit)).await?;
+        Ok(rows.items.into_iter().map(|item| Campaigns::read_campaign(item).map(|campaign| campaign.status)).collect::<Result<_, _>>()?)
     }
 
     pub async fn backlog(&self) -> Result<Backlog, AppError> {

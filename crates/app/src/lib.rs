@@ -54,6 +54,7 @@ pub mod people_import;
 mod privacy;
 pub mod registrations;
 pub mod render;
+pub mod restored;
 pub mod roster;
 pub mod roster_import;
 mod sealing;

@@ -200,6 +200,9 @@ async fn free(app: &App, queue: Queue, shards: &[u32], now: i64) -> Vec<u32> {
 async fn run_queue(app: Arc<App>, queue: Queue, hands: Arc<Hands>, stop: CancellationToken) {
     let mut working = JoinSet::new();
     let look = if app.settings.shared && queue != Queue::Index { LOOK_SHARED } else { LOOK };
+    if queue != Queue::Index && !hold_restored(&app, &stop).await {
+        return;
+    }
     loop {
         let more = if queue == Queue::Index {
             // New, lost or damaged: at the start, or at any time.
@@ -226,6 +229,20 @@ async fn run_queue(app: Arc<App>, queue: Queue, hands: Arc<Hands>, stop: Cancell
         tokio::time::sleep(pause.min(Duration::from_millis(2))).await;
     }
     while working.join_next().await.is_some() {}
+}
+
+/// Nothing that may mail is begun before this is settled; false when the worker stops first.
+async fn hold_restored(app: &App, stop: &CancellationToken) -> bool {
+    loop {
+        match app.restored_settle().await {
+            Ok(_) => return true,
+            Err(error) => tracing::warn!(%error, "whether this storage was restored from a backup cannot be seen; trying again"),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK * 4) => {}
+            () = stop.cancelled() => return false,
+        }
+    }
 }
 
 /// Moves what was done into the chain of the audit trail, and forgets what is old. Whoever holds the shard does it; two at once would do no harm.

@@ -11,16 +11,20 @@
 //! | `openapi` | the document about the API |
 //! | `serve` | connections, and stopping in an orderly way |
 //! | `config` | every setting |
+//! | `measured` | storage, search and mail with how long they take |
 //! | `log` | log lines, written by a thread of their own |
+//! | `backup` | copies of the data folder, and back |
 //! | `cli` | the commands of the binary |
 
 pub mod api;
 pub mod auth;
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod csv_out;
 pub mod http;
 pub mod log;
+pub mod measured;
 pub mod openapi;
 pub mod router;
 pub mod serve;

@@ -131,6 +131,7 @@ async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
 
 async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: CancellationToken, connections: TaskTracker) {
     let places = Arc::new(Semaphore::new(most));
+    let open = ::metrics::gauge!("emcrm_http_connections_open");
     loop {
         let place = tokio::select! {
             place = places.clone().acquire_owned() => place,
@@ -145,8 +146,11 @@ async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: Cancellati
         match accepted {
             Ok((stream, peer)) => {
                 let (edge, stop) = (edge.clone(), stop.clone());
+                let open = open.clone();
+                open.increment(1.0);
                 connections.spawn(async move {
                     serve_connection(stream, peer, edge, stop).await;
+                    open.decrement(1.0);
                     drop(place);
                 });
             }

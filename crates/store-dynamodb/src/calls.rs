@@ -102,6 +102,17 @@ impl Calls {
                 Ok(value) => return Ok(value),
                 Err(failure) => failure,
             };
+            let reason = match &failure {
+                Failure::Final(_) => None,
+                Failure::Conflict(_) => Some("conflict"),
+                Failure::Throttled(_) => Some("throttled"),
+                Failure::NotSent(_) => Some("not_sent"),
+                Failure::Ambiguous(_) => Some("no_answer"),
+            };
+            if let Some(reason) = reason {
+                // Also the last one, after which nothing is repeated any more: it is the same trouble.
+                metrics::counter!("emcrm_storage_retries_total", "reason" => reason).increment(1);
+            }
             let (pause, again, why) = match failure {
                 Failure::Final(error) => return Err(error),
                 Failure::Conflict(why) => {

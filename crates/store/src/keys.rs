@@ -106,6 +106,11 @@ pub fn import_state() -> Key {
     Key::single("import#state")
 }
 
+/// Says that this storage came out of a backup and nobody has looked at its campaigns yet.
+pub fn restored() -> Key {
+    Key::single("restored#mark")
+}
+
 /// People from a file: how far it is.
 pub fn people_import(id: &str) -> Key {
     Key::single(people_import_part(id))

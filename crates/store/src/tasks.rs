@@ -133,6 +133,20 @@ impl Tasks {
         Ok(self.engine.query(query).await?.items.into_iter().next().map(|item| Task::of(queue, item)))
     }
 
+    /// All tasks of a shard, due or not.
+    pub async fn all(&self, queue: Queue, shard: u32) -> Result<Vec<Task>, EngineError> {
+        let mut query = Query::table(Table::Main, keys::task_part(queue.as_str(), shard)).limit(1_000);
+        let mut tasks = Vec::new();
+        loop {
+            let rows = self.engine.query(query.clone()).await?;
+            tasks.extend(rows.items.into_iter().map(|item| Task::of(queue, item)));
+            match rows.next {
+                Some(next) => query.after = Some(next),
+                None => return Ok(tasks),
+            }
+        }
+    }
+
     /// Number of tasks of a shard, counted up to `max`.
     pub async fn waiting(&self, queue: Queue, shard: u32, max: u32) -> Result<u64, EngineError> {
         let query = Query::table(Table::Main, keys::task_part(queue.as_str(), shard)).limit(max);

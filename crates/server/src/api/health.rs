@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::error::{ApiError, Problem};
 use crate::http::request::Open;
 use crate::http::{Answer, RequestInfo, json, metrics};
+use crate::measured::process as measured;
 use crate::router::ApiState;
 
 /// The two dependencies by names that older clients know: the storage and the search, whatever they are made of.
@@ -108,6 +109,8 @@ pub async fn ready(_: Open, State(state): State<ApiState>) -> Answer {
 pub async fn metrics(Open(info): Open, State(state): State<ApiState>, headers: HeaderMap) -> Answer {
     may_see_metrics(&info, &state, &headers)?;
     let mut text = metrics::recorder().render();
+    measured::process(&mut text);
+    measured::campaigns(&state.app, &mut text).await;
     if let Ok(backlog) = state.app.backlog().await {
         for (metric, help) in [("waiting", "Tasks that are waiting"), ("oldest_seconds", "Age of the oldest task"), ("dead", "Tasks that were given up")] {
             let _ = writeln!(text, "# HELP emcrm_tasks_{metric} {help}\n# TYPE emcrm_tasks_{metric} gauge");

@@ -1,6 +1,8 @@
 //! The commands of the binary: what they are called and what they take. One file each.
 
 pub mod adopt;
+pub mod backup;
+pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod export;
@@ -60,6 +62,12 @@ pub enum Command {
     Export(export::ExportArgs),
     /// Read such a file into an empty storage
     Import(import::ImportArgs),
+    /// Copy the embedded storage into a new folder, while it is in use
+    Backup(backup::BackupArgs),
+    /// Put such a copy into an empty data folder; nothing is mailed by itself afterwards
+    Restore(backup::RestoreArgs),
+    /// Hold what was under way, in tables that were restored to a point in time
+    Restored(backup::RestoredArgs),
     /// Make, list and revoke tokens of programs
     Token(token::TokenArgs),
     /// Everything about a person as a file, or erase the person
@@ -70,6 +78,8 @@ pub enum Command {
     Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document
     Openapi(openapi::OpenapiArgs),
+    /// Print what a shell needs to complete commands
+    Completions(completions::CompletionsArgs),
 }
 
 /// Runs a command. Errors are told on stderr by the caller.
@@ -84,11 +94,15 @@ pub async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Verify(args) => verify::run(args, load()?).await,
         Command::Export(args) => export::run(args, load()?).await,
         Command::Import(args) => import::run(args, load()?).await,
+        Command::Backup(args) => backup::run_backup(args, load()?).await,
+        Command::Restore(args) => backup::run_restore(args, load()?).await,
+        Command::Restored(args) => backup::run_restored(args, load()?).await,
         Command::Token(args) => token::run(args, load()?).await,
         Command::User(args) => user::run(args, load()?).await,
         Command::Reindex(args) => reindex::run(args, load()?).await,
         Command::Doctor(args) => doctor::run(args, load()?).await,
         Command::Openapi(args) => openapi::run(&args, &load()?),
+        Command::Completions(args) => completions::run(&args),
     }
 }
 

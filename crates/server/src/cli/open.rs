@@ -14,6 +14,7 @@ use emcrm_store::Engine;
 use emcrm_store::sqlite::{OpenError, SqliteEngine};
 
 use crate::config::{Config, ConfigError, DbEngine, MailTransport, SearchEngine, secret_key};
+use crate::measured;
 
 /// How long a lease lasts after its holder has died.
 const LEASE_SECONDS: u32 = 15;
@@ -125,6 +126,7 @@ pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
         let path = folder.join(secret_key::FILE);
         StartError::Data(format!("The key in {} cannot be used: {error}. APP_SECRET_KEY can give one instead.", path.display()))
     })?;
+    let (engine, index, transport) = (measured::engine(engine), measured::index(index), measured::transport(transport));
     Ok(App::new(AppParts { engine, index, transport, clock, ids: Arc::new(RandomIds), settings: app_settings(config, secret_key) }))
 }
 

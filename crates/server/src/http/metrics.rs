@@ -25,6 +25,17 @@ pub fn recorder() -> &'static PrometheusHandle {
         metrics::describe_counter!("emcrm_http_requests_total", "Requests by method, route pattern and status");
         metrics::describe_histogram!("emcrm_http_request_duration_seconds", "Time from the request's head to the answer's head");
         metrics::describe_gauge!("emcrm_http_requests_in_hand", "Requests that are being answered");
+        metrics::describe_gauge!("emcrm_http_connections_open", "Connections of clients that are open");
+        metrics::describe_histogram!("emcrm_storage_operation_duration_seconds", "Time that calls of the storage take");
+        metrics::describe_counter!("emcrm_storage_errors_total", "Calls of the storage that failed");
+        metrics::describe_counter!("emcrm_storage_refusals_total", "Transactions that a rule refused");
+        metrics::describe_counter!("emcrm_storage_retries_total", "Calls of DynamoDB that were repeated, because they were throttled or met another one");
+        metrics::describe_histogram!("emcrm_search_operation_duration_seconds", "Time that calls of the search index take");
+        metrics::describe_counter!("emcrm_search_errors_total", "Calls of the search index that failed");
+        metrics::describe_counter!("emcrm_mail_handovers_total", "Mails that were handed over, by what became of it");
+        metrics::describe_histogram!("emcrm_mail_handover_duration_seconds", "Time that handing over one mail takes");
+        metrics::describe_gauge!("emcrm_mail_connections_open", "Connections to the mail server that are open");
+        metrics::describe_gauge!("emcrm_mail_connections_max", "Connections to the mail server that may be open");
         handle
     })
 }

@@ -153,3 +153,15 @@ fn a_demo_is_full_of_people_and_leaves_nothing_behind() {
     assert!(told.contains("/search/users?city=Austin") && told.contains("outbox"), "{told}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "thrown away");
 }
+
+#[test]
+fn shells_learn_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for shell in ["bash", "zsh", "fish"] {
+        let (status, stdout, stderr) = command(folder.path(), &["completions", shell]);
+        assert_eq!(status, 0, "{stderr}");
+        for word in ["serve", "backup", "restore", "init-db", "completions"] {
+            assert!(stdout.contains(word), "{shell}: {word}");
+        }
+    }
+}

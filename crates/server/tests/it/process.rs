@@ -158,7 +158,7 @@ fn the_document_is_printed_without_starting_anything() {
 #[test]
 fn help_has_examples() {
     let folder = tempfile::tempdir().unwrap();
-    for command_name in ["serve", "generate", "verify", "reindex", "doctor", "openapi"] {
+    for command_name in ["serve", "generate", "verify", "backup", "restore", "reindex", "doctor", "openapi", "completions"] {
         let mut command = emcrm(folder.path());
         command.args([command_name, "--help"]);
         let (status, text, _) = run(command);

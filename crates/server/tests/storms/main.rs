@@ -12,6 +12,7 @@
     reason = "tests fail by panicking, say their figures, and are called with literals"
 )]
 
+mod backup;
 mod campaign_kills;
 mod data_folder;
 mod kills;

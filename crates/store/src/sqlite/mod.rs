@@ -6,6 +6,7 @@
 //! - A caller that goes away (a dropped future) does not take back a transaction that the writer already has.
 
 mod apply;
+mod backup;
 mod fault;
 mod open;
 mod read;
@@ -30,7 +31,10 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
-pub use self::open::OpenError;
+pub use self::{
+    backup::snapshot,
+    open::{DATABASE, OpenError},
+};
 use self::{
     fault::fault,
     writer::{Job, QUEUE_MAX, Writer},

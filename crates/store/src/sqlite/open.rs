@@ -11,7 +11,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension as _};
 
 use super::schema::{APPLICATION_ID, SCHEMA_VERSION, migrate};
 
-const DATABASE: &str = "emcrm.db";
+/// Name of the database in a data folder.
+pub const DATABASE: &str = "emcrm.db";
+/// How long a connection waits for another one's lock.
+pub const BUSY_PATIENCE: Duration = Duration::from_secs(5);
 const LOCK: &str = "emcrm.lock";
 
 /// Why the data folder could not be opened. Each reads as a sentence for the person who starts the program.
@@ -67,14 +70,14 @@ pub fn open(folder: &Path) -> Result<Opened, OpenError> {
 pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_PATIENCE)?;
     // 2 MB of pages. No memory map: mapped pages count as resident, and a fault of the disk would be a signal.
     connection.execute_batch("PRAGMA cache_size = -2000; PRAGMA mmap_size = 0;")?;
     Ok(connection)
 }
 
 fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY_PATIENCE)?;
     // FULL: each commit is synced. 8 MB of pages. The log is copied back by the writer itself and gives disk back beyond 64 MB.
     connection.execute_batch(
         "PRAGMA journal_mode = WAL;
@@ -87,7 +90,7 @@ fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     )
 }
 
-fn make_folder(folder: &Path) -> Result<(), OpenError> {
+pub fn make_folder(folder: &Path) -> Result<(), OpenError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

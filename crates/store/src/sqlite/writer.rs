@@ -1,8 +1,11 @@
 //! The one writer: takes all transactions that wait, writes them with one commit (one sync of the disk), and answers after it.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI32, Ordering},
+    },
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -12,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     apply,
     fault::{commit_fault, fault},
+    open::BUSY_PATIENCE,
     schema::SCHEMA_VERSION,
 };
 use crate::engine::{Change, EngineError, TransactError, Transaction, attrs_bytes};
@@ -25,6 +29,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// log can start anew.
 const CHECKPOINT_PAGES: i32 = 8_000;
 const RESTART_PAGES: i32 = 32_000;
+/// How long the writer waits for them, each time.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_millis(50);
 /// Most expired items of a table that are deleted at once.
 const EXPIRED_MAX: u32 = 2_000;
 
@@ -159,8 +165,11 @@ impl Writer {
 
     /// A fault here harms nothing: the log is still there.
     fn copy_log(&self, mode: &str) {
-        let copied = self.connection.lock().query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i32>(0));
-        if let Err(error) = copied {
+        let connection = self.connection.lock();
+        // A reader may hold the log for as long as a backup takes: writes must not wait for it at each attempt.
+        let patience = connection.busy_timeout(CHECKPOINT_PATIENCE);
+        let copied = connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get::<_, i32>(0));
+        if let Err(error) = patience.and(copied).and(connection.busy_timeout(BUSY_PATIENCE)) {
             tracing::warn!(%error, "the log could not be copied into the database");
         }
     }

@@ -15,6 +15,7 @@ use emcrm_model::{FixedClock, SeededIds};
 use emcrm_server::auth::{Access, AccessSettings};
 use emcrm_server::http::edge::{Edge, Limits};
 use emcrm_server::http::gate::{Gate, GateSettings};
+use emcrm_server::measured;
 use emcrm_server::router::{ApiSettings, ApiState, router};
 use emcrm_store::Engine;
 use http_body_util::BodyExt;
@@ -97,9 +98,9 @@ impl TestApp {
             access: emcrm_app::AccessSettings::default(),
         };
         let app = App::new(AppParts {
-            engine: options.engine.unwrap_or(pair.engine),
-            index: pair.index,
-            transport: options.transport.unwrap_or_else(|| Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone()))),
+            engine: measured::engine(options.engine.unwrap_or(pair.engine)),
+            index: measured::index(pair.index),
+            transport: measured::transport(options.transport.unwrap_or_else(|| Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone())))),
             clock,
             ids: Arc::new(SeededIds::new(1)),
             settings,

@@ -1,0 +1,61 @@
+//! The process itself, and the state of campaigns: read when somebody asks for the metrics.
+
+use std::fmt::Write as _;
+
+use emcrm_app::App;
+use emcrm_model::CampaignState;
+
+/// Campaigns whose state is looked at, newest first: those that matter are among them, and a look stays cheap.
+const CAMPAIGNS_LOOKED_AT: u32 = 200;
+/// Linux reports CPU time in hundredths of a second to programs, on every architecture (proc(5), `USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
+/// A metric of one value, in the text format of Prometheus.
+fn one(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
+    // Writing into a String cannot fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
+}
+
+/// What Linux says about this process. Nothing where it says nothing.
+pub fn process(text: &mut String) {
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(text, "# HELP emcrm_build_info The program\n# TYPE emcrm_build_info gauge\nemcrm_build_info{{version=\"{version}\"}} 1");
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name of the program stands in brackets and may hold anything; the fields behind it are numbers (proc(5)).
+    let fields: Vec<f64> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().map(|field| field.parse().unwrap_or(0.0)).collect()).unwrap_or_default();
+    let field = |n: usize| fields.get(n - 3).copied();
+    if let (Some(user), Some(system), Some(threads)) = (field(14), field(15), field(20)) {
+        one(text, "process_cpu_seconds_total", "counter", "Processor time", (user + system) / TICKS_PER_SECOND);
+        one(text, "process_threads", "gauge", "Threads", threads);
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next()?.parse::<f64>().ok());
+    if let Some(kilobytes) = resident {
+        one(text, "process_resident_memory_bytes", "gauge", "Resident memory", kilobytes * 1_024.0);
+    }
+    if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
+        one(text, "process_open_fds", "gauge", "Open file handles", open.count() as f64);
+    }
+}
+
+/// How many of the newest campaigns are in each state.
+pub async fn campaigns(app: &App, text: &mut String) {
+    const STATES: [CampaignState; 9] = [
+        CampaignState::Draft,
+        CampaignState::Scheduled,
+        CampaignState::Pending,
+        CampaignState::Freezing,
+        CampaignState::Sending,
+        CampaignState::Paused,
+        CampaignState::Sent,
+        CampaignState::Cancelled,
+        CampaignState::Error,
+    ];
+    let Ok(found) = app.campaign_states(CAMPAIGNS_LOOKED_AT).await else { return };
+    let _ = writeln!(text, "# HELP emcrm_campaigns Campaigns by state, among the newest {CAMPAIGNS_LOOKED_AT}\n# TYPE emcrm_campaigns gauge");
+    for state in STATES {
+        let n = found.iter().filter(|seen| **seen == state).count();
+        let _ = writeln!(text, "emcrm_campaigns{{state=\"{state}\"}} {n}");
+    }
+}

@@ -1,0 +1,91 @@
+//! Every metric there is stands in the table of docs/OPERATIONS.md, and every metric of the table is seen here.
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+
+use emcrm_store::Query;
+use emcrm_store::Table;
+use serde_json::json;
+
+use crate::helpers::TestApp;
+use crate::helpers::process::{emcrm, start};
+
+/// Not seen here: the first needs a disk that is slower than the log, the second DynamoDB under load (its own tests provoke what it counts).
+const NOT_HERE: [&str; 2] = ["emcrm_log_lines_dropped_total", "emcrm_storage_retries_total"];
+
+/// The names in the first column of the table.
+fn documented() -> BTreeSet<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATIONS.md")).unwrap();
+    let (_, table) = page.split_once("<!-- metrics: checked by a test -->").unwrap();
+    let rows = table.trim_start().lines().take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
+}
+
+fn names(text: &str) -> BTreeSet<String> {
+    text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+/// The value of one line.
+fn value(text: &str, series: &str) -> f64 {
+    text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok()).unwrap_or(0.0)
+}
+
+async fn scrape(app: &TestApp) -> String {
+    String::from_utf8(app.get("/metrics").await.body).unwrap()
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_moves() {
+    let mut app = TestApp::new().await;
+    let engine = app.app.store.engine.name();
+    let before = scrape(&app).await;
+    app.work();
+    for id in ["ann", "bea"] {
+        app.post("/users", json!({"id": id, "firstName": id, "lastName": "X", "email": format!("{id}@metrics.example"), "city": "Metricton"})).await.ok();
+    }
+    // A rule says no, and a call that no engine takes.
+    app.post("/users", json!({"id": "cat", "firstName": "C", "lastName": "X", "email": "ann@metrics.example"})).await.problem(409);
+    app.app.store.engine.query(Query::table(Table::Main, "x").limit(0)).await.unwrap_err();
+    app.app.index.walk(emcrm_search::Kind::User, emcrm_search::conditions_of(&emcrm_model::UserFilter::default()), None, 0).await.unwrap_err();
+    app.settled().await;
+    app.post("/search/query_users", json!({"city": "metricton"})).await.ok();
+    let campaign = app.post("/email/send_emails", json!({"filter": {"city": "metricton"}, "subject": "Hello", "body": "Come."})).await.ok();
+    let id = campaign["email_id"].as_str().unwrap().to_owned();
+    while app.get(&format!("/email/requests/{id}")).await.ok()["status"] != "sent" {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let after = scrape(&app).await;
+    for (series, least) in [
+        (format!("emcrm_storage_operation_duration_seconds_count{{engine=\"{engine}\",operation=\"transact\"}}"), 3.0),
+        (format!("emcrm_storage_refusals_total{{engine=\"{engine}\",rule=\"EmailTaken\"}}"), 1.0),
+        (format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"query\",kind=\"limit\"}}"), 1.0),
+        (format!("emcrm_search_operation_duration_seconds_count{{engine=\"{}\",operation=\"search\"}}", app.app.index.name()), 1.0),
+        (format!("emcrm_search_errors_total{{engine=\"{}\",operation=\"walk\",kind=\"invalid\"}}", app.app.index.name()), 1.0),
+        ("emcrm_mail_handovers_total{transport=\"outbox\",outcome=\"accepted\"}".to_owned(), 2.0),
+        ("emcrm_http_requests_total{method=\"POST\",route=\"/users\",status=\"409\"}".to_owned(), 1.0),
+        ("emcrm_campaigns{state=\"sent\"}".to_owned(), 1.0),
+    ] {
+        // Other tests of this process may add to it; none takes away.
+        let moved = value(&after, &series) - value(&before, &series);
+        assert!(moved >= least, "{series} moved by {moved}:\n{}", after.lines().filter(|line| line.contains("emcrm_storage_refus")).collect::<String>());
+    }
+    for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_cpu_seconds_total"] {
+        assert!(value(&after, &format!("{name} ")) > 0.0, "{name}");
+    }
+
+    // Connections are counted by a real process only.
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(emcrm(folder.path()));
+    let mut stream = std::net::TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut real = String::new();
+    stream.read_to_string(&mut real).unwrap();
+    assert!(value(&real, "emcrm_http_connections_open ") >= 1.0, "{real}");
+
+    let seen: BTreeSet<String> = names(&after).union(&names(&real)).cloned().collect();
+    let documented = documented();
+    let unsaid: Vec<_> = seen.difference(&documented).collect();
+    assert!(unsaid.is_empty(), "docs/OPERATIONS.md does not say what these are: {unsaid:?}");
+    let unseen: Vec<_> = documented.difference(&seen).filter(|name| !NOT_HERE.contains(&name.as_str())).collect();
+    assert!(unseen.is_empty(), "docs/OPERATIONS.md speaks of metrics that there are not: {unseen:?}");
+}
