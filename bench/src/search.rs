@@ -229,7 +229,7 @@ pub fn memory(bench: &Bench, report: &mut Report) -> Result<()> {
         "{}, two variables and an unsubscribe link in each mail; freeze {:.1} s, sending {:.1} s, {} mails/s over the whole run; {:.0} MB of it without mapped files; GET of a user, one client: p99 {idle:.2} ms idle, {freezing:.2} ms while freezing, {sending:.2} ms while sending ({:.0} times)",
         if bench.smtp_sink.is_some() { "smtp-sink, 20 connections" } else { "own sink, 20 connections" },
         frozen.as_secs_f64(),
-        (took - frozen).as_secs_f64(),
+        took.saturating_sub(frozen).as_secs_f64(),
         grouped(per_second(sent as usize, took)),
         most.own,
         sending / idle.max(1e-6),

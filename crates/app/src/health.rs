@@ -39,7 +39,7 @@ impl App {
     /// States of the newest campaigns.
     pub async fn campaign_states(&self, limit: u32) -> Result<Vec<CampaignState>, AppError> {
         let rows = self.store.engine.query(Campaigns::list().limit(limit)).await?;
-        Ok(rows.items.into_iter().map(|item| Campaigns::read_campaign(item).map(|campaign| campaign.status)).collect::<Result<_, _>>()?)
+        Ok(rows.items.into_iter().map(|item| Campaigns::read_without_body(item).map(|campaign| campaign.status)).collect::<Result<_, _>>()?)
     }
 
     pub async fn backlog(&self) -> Result<Backlog, AppError> {

@@ -50,7 +50,7 @@ impl App {
         loop {
             let rows = self.store.engine.query(query.clone()).await?;
             for item in rows.items {
-                held.campaigns += u64::from(self.restored_pause(&Campaigns::read_campaign(item)?, at).await?);
+                held.campaigns += u64::from(self.restored_pause(&Campaigns::read_without_body(item)?, at).await?);
             }
             match rows.next {
                 Some(next) => query.after = Some(next),

@@ -63,6 +63,10 @@ impl Index for Measured {
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
         self.seen("facets", timed(&self.facets, self.inner.facets(kind, conditions, field, prefix, limit)).await)
     }
+    /// What facets ask besides.
+    async fn one_of_each(&self, kind: Kind, conditions: Conditions, field: Field, values: Vec<String>) -> Result<Vec<Option<String>>, SearchError> {
+        self.seen("facets", timed(&self.facets, self.inner.one_of_each(kind, conditions, field, values)).await)
+    }
     async fn rebuild(&self) -> Result<Box<dyn Rebuild>, SearchError> {
         self.seen("rebuild", self.inner.rebuild().await)
     }
