@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused deploy alerts terraform tests browser schemathesis newman)
+STEPS=(parts fmt clippy build docs deny unused deploy alerts terraform tests browser schemathesis newman fuzz)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -511,6 +511,12 @@ step_newman() {
   EMCRM_TEST_PAIR=aws node tests/postman/run.mjs
 }
 
+# Each parser of outside bytes for some seconds. What is found stays in .dev/fuzz/found; a test and a seed come from it.
+step_fuzz() {
+  need_debian c++ build-essential
+  OUT="$DEV/fuzz" scripts/fuzz.sh 8
+}
+
 # Runs the steps in order, stops at the first that fails, and says how long each took.
 cmd_test() {
   local wanted=("$@") step began total=$SECONDS table="" failed=""
@@ -537,7 +543,7 @@ cmd_test() {
   if [[ -n "$failed" ]]; then fail "the step $failed failed; run it alone: ./dev.sh test $failed"; fi
 }
 
-# The storms, races and kills again, with more rounds, until the minutes are over.
+# The storms, races and kills again, with more rounds, until the minutes are over; then the fuzz targets, each for a quarter of that time, two at once.
 cmd_soak() {
   local minutes="${1:-10}" round=0
   [[ "$minutes" =~ ^[1-9][0-9]*$ ]] || fail "soak: minutes must be a whole number, such as ./dev.sh soak 30"
@@ -554,6 +560,7 @@ cmd_soak() {
     EMCRM_TEST_PAIR=aws EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills::
   done
   say "$round rounds in $SECONDS seconds, no failure."
+  OUT="$DEV/fuzz" scripts/fuzz.sh $((minutes * 15))
 }
 
 # The load program brings its own mail server and measures the release build beside it.
@@ -627,7 +634,7 @@ Usage: ./dev.sh COMMAND
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
   terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
-  soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10)
+  soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10), then the fuzz targets as long
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   bench pages [N]    how long the server takes for each page among N people (default a million)
   lighthouse         accessibility and best practices of the most used pages

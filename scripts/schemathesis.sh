@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Runs schemathesis over the whole OpenAPI document against a server of its own: an empty data folder, mail into files.
+# Runs schemathesis over the whole OpenAPI document against a server of its own: an empty data folder, mail into files. Three times: where nobody has to sign in
+# (the long run), as an administrator's program, and as one that may only look, to which most answers are 403.
 # Fails on anything schemathesis finds, on a 5xx in the server's log, and when the data does not verify afterwards.
 # Called by `./dev.sh test schemathesis`, which sets BIN (the emcrm binary), VENV (a Python with schemathesis) and OUT (a folder of ours).
 set -euo pipefail
@@ -10,38 +11,70 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 rm -rf "$OUT"
 mkdir -p "$OUT/data"
 port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+url="http://127.0.0.1:$port"
 log="$OUT/server.log"
+found=0
+server=""
+trap '[[ -z "$server" ]] || kill -KILL "$server" 2>/dev/null || true' EXIT
 
 # Everything that is configured, here: the commands run in the folder OUT, so that no .env or emcrm.toml of a developer counts.
 export APP_DATA_DIR="$OUT/data" APP_API_HOST=127.0.0.1 APP_API_PORT="$port" MAIL_TRANSPORT=outbox APP_LOG_FORMAT=json
-# Thousands of attempts to sign in a minute are what this is.
-export APP_LIMIT_SIGN_INS=0 APP_LIMIT_PUBLIC=0
-(cd "$OUT" && exec "$BIN" serve) >"$log" 2>&1 </dev/null &
-server=$!
-trap 'kill -KILL "$server" 2>/dev/null || true' EXIT
+# Thousands of requests a minute, and attempts to sign in among them, are what this is.
+export APP_LIMIT_SIGN_INS=0 APP_LIMIT_PUBLIC=0 APP_LIMIT_READS=0 APP_LIMIT_WRITES=0
 
-url="http://127.0.0.1:$port"
-"$VENV/bin/python" scripts/wait_for_health.py "$url/health" "$server" || { tail -n 20 "$log" >&2; exit 1; }
+emcrm() { (cd "$OUT" && exec "$BIN" "$@"); }
 
-found=0
-HYPOTHESIS_STORAGE_DIRECTORY="$OUT/hypothesis" \
-  "$VENV/bin/schemathesis" --config-file tests/schemathesis/schemathesis.toml run "$url/openapi.json" \
-  --no-color --report junit --report-dir "$OUT/report" || found=1
+start() {
+  (cd "$OUT" && exec "$BIN" serve) >>"$log" 2>&1 </dev/null &
+  server=$!
+  "$VENV/bin/python" scripts/wait_for_health.py "$url/health" "$server" || { tail -n 20 "$log" >&2; exit 1; }
+}
 
-kill -TERM "$server"
-if ! wait "$server"; then
-  tail -n 20 "$log" >&2
-  echo "schemathesis.sh: the server did not end cleanly" >&2
-  found=1
-fi
-trap - EXIT
+stop() {
+  kill -TERM "$server"
+  if ! wait "$server"; then
+    tail -n 20 "$log" >&2
+    echo "schemathesis.sh: the server did not end cleanly" >&2
+    found=1
+  fi
+  server=""
+}
+
+# run NAME CONFIGURATION [OPTION…]
+run() {
+  printf '\n--- %s\n' "$1"
+  HYPOTHESIS_STORAGE_DIRECTORY="$OUT/hypothesis" "$VENV/bin/schemathesis" --config-file "$2" run "$url/openapi.json" \
+    --no-color --report junit --report-dir "$OUT/report/$1" "${@:3}" || found=1
+}
+
+settings=tests/schemathesis/schemathesis.toml
+start
+run nobody "$settings"
+stop
+
+token() { emcrm token create "$1" --grant "$1" --json | grep -o 'emcrm_[0-9a-f]\{32\}_[A-Za-z0-9]\{40\}'; }
+admin="$(token admin)"
+viewer="$(token viewer)"
+# An issuer that does not answer: programs with tokens go on. Only the way to its page would be 503.
+export AUTH_ENABLED=true AUTH_ISSUER=http://127.0.0.1:9 AUTH_CLIENT_ID=crm
+export EMCRM_HOOKS_TOKEN="$admin"
+start
+# Where one has to sign in, the way to the page that asks is taken.
+with() { sed "s/^expected-statuses = \\[\"2xx\",/&$1/" "$settings" >"$OUT/$2.toml"; }
+with ' "303",' admin
+EMCRM_HOOKS_FIRST=100001 run admin "$OUT/admin.toml" --exclude-path /auth/login --header "Authorization: Bearer $admin" --max-examples 12
+# Whoever may only look is refused what the document calls right.
+with ' "303", "403",' viewer
+EMCRM_HOOKS_FIRST=200001 run viewer "$OUT/viewer.toml" --exclude-path /auth/login --header "Authorization: Bearer $viewer" --max-examples 6 --phases examples,coverage,fuzzing
+stop
 
 if grep -nE '"?status"?[=:] ?5[0-9][0-9]\b|panicked' "$log" | head -n 20; then
   echo "schemathesis.sh: the lines above of the server's log are 5xx answers; the log is $log" >&2
   found=1
 fi
+grep -qE '"?status"?[=:] ?403\b' "$log" || { echo "schemathesis.sh: nobody was answered 403; the token that may only look was not used" >&2; found=1; }
 
-if ! (cd "$OUT" && "$BIN" verify); then
+if ! emcrm verify; then
   echo "schemathesis.sh: after the run the data does not verify; it is in $OUT/data" >&2
   found=1
 fi

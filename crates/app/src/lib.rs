@@ -43,6 +43,8 @@ pub mod error;
 pub mod events;
 pub mod feedback;
 mod freeze;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 pub mod generate;
 pub mod health;
 pub mod indexing;

@@ -7,14 +7,20 @@
 //! | `sns` | bounces and complaints that SES tells by SNS |
 //! | `account` | what the account may send, and how fast |
 
+#[cfg(feature = "transport")]
 mod account;
+#[cfg(feature = "transport")]
 mod outcome;
 mod sns;
+#[cfg(feature = "transport")]
 mod transport;
 
 use std::time::Duration;
 
+#[cfg(fuzzing)]
+pub use sns::reports;
 pub use sns::{Fetch, SnsTopic};
+#[cfg(feature = "transport")]
 pub use transport::SesTransport;
 
 /// How SES is reached, and what is known of the account beforehand.

@@ -186,7 +186,7 @@ impl Notifications for SnsTopic {
 }
 
 /// What a message of SES says. Other events, such as deliveries, say nothing here.
-fn reports(message: &str) -> Vec<Report> {
+pub fn reports(message: &str) -> Vec<Report> {
     let Ok(event) = serde_json::from_str::<Value>(message) else { return Vec::new() };
     let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
     let headers = event.pointer("/mail/headers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();

@@ -26,7 +26,7 @@ use crate::router::{ApiSettings, ApiState, router};
 /// Most headers of a request, and most bytes of its head.
 const HEADERS_MAX: usize = 100;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
-/// How long the head of a request may take, which is also how long a kept connection may be idle.
+/// See [`ServeSettings::head`].
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How often collected measurements are summed up.
 const UPKEEP: Duration = Duration::from_secs(5);
@@ -40,6 +40,8 @@ pub struct ServeSettings {
     pub gate: GateSettings,
     pub access: AccessSettings,
     pub connections: usize,
+    /// How long the head of a request may take, which is also how long a kept connection may be idle.
+    pub head: Duration,
     /// Patience with requests in hand when stopping.
     pub shutdown: Duration,
     /// Tells this process's request ids from those of others.
@@ -57,6 +59,7 @@ impl ServeSettings {
             gate: GateSettings::of(config),
             access: AccessSettings::of(config),
             connections: config.app.max_connections as usize,
+            head: HEAD_PATIENCE,
             shutdown: config.app.shutdown_timeout.0,
             id_prefix: rand::random(),
             notifications: None,
@@ -94,7 +97,7 @@ impl Server {
         let edge = Edge::new(router(state.clone()), state.settings.name.clone(), settings.limits, gate.clone(), settings.id_prefix);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        background.spawn(accept(listener, edge.clone(), settings.connections, stop.clone(), connections.clone()));
+        background.spawn(accept(listener, edge.clone(), (settings.connections, settings.head), stop.clone(), connections.clone()));
         background.spawn(upkeep(gate, stop.clone()));
         background.close();
         Ok(Self { address, state, edge, stop, connections, background, worker, shutdown: settings.shutdown })
@@ -129,7 +132,7 @@ async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     }
 }
 
-async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: CancellationToken, connections: TaskTracker) {
+async fn accept(listener: TcpListener, edge: Edge, (most, head): (usize, Duration), stop: CancellationToken, connections: TaskTracker) {
     let places = Arc::new(Semaphore::new(most));
     let open = ::metrics::gauge!("emcrm_http_connections_open");
     loop {
@@ -149,7 +152,7 @@ async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: Cancellati
                 let open = open.clone();
                 open.increment(1.0);
                 connections.spawn(async move {
-                    serve_connection(stream, peer, edge, stop).await;
+                    serve_connection(stream, peer, edge, head, stop).await;
                     open.decrement(1.0);
                     drop(place);
                 });
@@ -165,7 +168,7 @@ async fn accept(listener: TcpListener, edge: Edge, most: usize, stop: Cancellati
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, stop: CancellationToken) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, head: Duration, stop: CancellationToken) {
     // Answers are written whole: nothing is gained by waiting for more.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
@@ -173,7 +176,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, stop:
         async move { Ok::<_, Infallible>(edge.answer(request, Some(peer)).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+    http.timer(TokioTimer::new()).header_read_timeout(head).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
     let connection = http.serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {

@@ -95,7 +95,7 @@ impl App {
 
     /// A line in the campaign's log, in the transaction that does it.
     pub(crate) fn campaign_note(&self, tx: &mut Transaction, call: &Call, id: &CampaignId, what: &str, detail: Option<String>) {
-        let entry = LogEntry { id: self.ids.ordered().to_string(), at: self.stamp(), who: call.actor.name().to_owned(), what: what.to_owned(), detail };
+        let entry = LogEntry { id: self.ids.ordered().to_string(), at: self.stamp(), who: call.actor.label().to_owned(), what: what.to_owned(), detail };
         self.store.campaigns.log(tx, id, &entry);
     }
 

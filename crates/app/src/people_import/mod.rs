@@ -15,6 +15,13 @@ mod plan;
 mod read;
 mod run;
 
+/// What turns a file's bytes into drafts, for the fuzz targets.
+#[cfg(fuzzing)]
+pub(crate) mod reading {
+    pub use super::columns::{draft_of, fields_of, guess};
+    pub use super::read::{Sheet, sheet};
+}
+
 use emcrm_model::{FieldErrors, Role};
 use emcrm_store::engine::EXPIRES;
 use emcrm_store::{Guard, IndexName, Item, Key, Query, Queue, Rule, Table, TransactError, Transaction, keys};

@@ -228,3 +228,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn data_that_looks_like_a_template_is_text_and_would_not_be_if_it_were_one() {
+    let hostile = "{{ 7 * 7 }}<script>";
+    let mail = render(&content("{{ user.city }}", "<p>{{ user.city }}</p>", BodyFormat::Html), &somebody(json!({"city": hostile}))).unwrap();
+    assert!(mail.subject.contains("{{ 7 * 7 }}") && mail.html.unwrap().contains("{{ 7 * 7 }}&lt;script&gt;"));
+    // The same data put together with the template before it is read, and written without escaping.
+    let careless = environment().render_str(&format!("<p>{hostile}</p>"), ()).unwrap();
+    assert_eq!(careless, "<p>49<script></p>");
+}

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::error::{ApiError, Problem, not_found};
-use crate::auth::access::{SignIn, issuer_unavailable};
+use crate::auth::access::{SignIn, Without, issuer_unavailable};
 use crate::auth::cookies::CookieName;
 use crate::auth::{Access, Auth, SeeEvent};
 use crate::http::request::Open;
@@ -153,7 +153,8 @@ pub async fn status(_: Open, State(state): State<ApiState>) -> Answer {
 ))]
 pub async fn login(_: Open, State(state): State<ApiState>, headers: HeaderMap, query: QueryReader) -> Answer {
     let sign_in = sign_in(&state.access)?;
-    let back = safe_return(query.raw("return").unwrap_or_default()).to_owned();
+    let wanted = query.raw("return").unwrap_or_default();
+    let back = if state.access.without == Without::SafeReturn { wanted } else { safe_return(wanted) }.to_owned();
     query.check()?;
     let redirect_uri = format!("{}/auth/callback", base(&state, &headers));
     let (url, begun) = match sign_in.oidc.begin(&redirect_uri).await {
@@ -205,7 +206,9 @@ async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &
     let caller = state.access.caller(&who.subject, &who.label, &who.groups);
     let call = Call { actor: Actor::Staff(caller), ..Call::public(info.client, info.id()) };
     // What the browser held before is no session any more: nobody can have planted this one.
-    if let Some(old) = state.access.session(&state.app, headers).await? {
+    if let Some(old) = state.access.session(&state.app, headers).await?
+        && state.access.without != Without::NewSession
+    {
         state.app.session_end(&call, &old).await?;
     }
     let cookie = state.app.session_start(&call, who).await?;

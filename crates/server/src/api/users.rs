@@ -228,13 +228,14 @@ pub async fn delete(auth: Auth<Editor>, UserAt(id): UserAt) -> Answer {
     (status = 200, description = "A page; with `limit` or `last_evaluated_key` a part by these", body = inline(UserListOut)),
 ))]
 pub async fn list(auth: Auth<Viewer>, mut query: QueryReader) -> Answer {
-    if query.has("limit") || query.has("last_evaluated_key") {
-        return list_after(&auth, query).await;
-    }
     let page = query.page();
     let email = query.text("email", EMAIL_MAX);
     let q = query.text("q", TEXT_MAX);
     let sort = query.text("sort", SORT_MAX);
+    if query.has("limit") || query.has("last_evaluated_key") {
+        // The other parameters say nothing here; what is wrong with them is told all the same.
+        return list_after(&auth, query).await;
+    }
     query.check_page(&page)?;
     let page = auth.app().user_list(auth.read(), UserList { page, email, q, sort }).await.map_err(ApiError::of_query)?;
     json(&PageOut::of(page, UserOut::from))

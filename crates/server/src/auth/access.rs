@@ -23,13 +23,29 @@ pub struct AccessSettings {
     pub roles: Roles,
     /// Where people reach this installation.
     pub public_url: Option<String>,
+    pub without: Without,
+}
+
+/// A defence that a test takes away, to show that it would see the attack succeed. No setting does that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Without {
+    #[default]
+    Nothing,
+    /// Pages of other sites may change something.
+    Origin,
+    /// Forms need not show that they are ours.
+    Mark,
+    /// People are sent wherever a link says.
+    SafeReturn,
+    /// What a browser held before somebody signed in goes on.
+    NewSession,
 }
 
 impl AccessSettings {
     pub fn of(config: &Config) -> Self {
         let auth = &config.auth;
         let roles = Roles { groups: auth.roles.as_ref().map(|groups| groups.0.clone()).unwrap_or_default(), default: auth.default_role.map(|role| role.0) };
-        Self { issuer: config.issuer(), roles, public_url: config.app.public_url.as_ref().map(|url| url.as_str().to_owned()) }
+        Self { issuer: config.issuer(), roles, public_url: config.app.public_url.as_ref().map(|url| url.as_str().to_owned()), without: Without::Nothing }
     }
 }
 
@@ -39,6 +55,7 @@ pub struct Access {
     pub(crate) cookies: Cookies,
     pub(crate) public_url: Option<String>,
     pub(crate) gate: Arc<Gate>,
+    pub(crate) without: Without,
 }
 
 /// Signing in.
@@ -75,13 +92,13 @@ pub(crate) fn issuer_unavailable(error: &OidcError) -> ApiError {
 
 impl Access {
     pub fn new(settings: AccessSettings, gate: Arc<Gate>, app: &App) -> Result<Self, OidcError> {
-        let AccessSettings { issuer, roles, public_url } = settings;
+        let AccessSettings { issuer, roles, public_url, without } = settings;
         let sign_in = match issuer {
             Some(issuer) => Some(SignIn { oidc: Oidc::new(issuer, app.clock.clone())?, roles }),
             None => None,
         };
         let secure = public_url.as_deref().is_some_and(|url| url.starts_with("https://"));
-        Ok(Self { sign_in, cookies: Cookies { secure }, public_url, gate })
+        Ok(Self { sign_in, cookies: Cookies { secure }, public_url, gate, without })
     }
 
     /// Whoever calls, or an answer that says what is missing. All refusals of a token look the same: why is for the log.

@@ -26,7 +26,7 @@ use emcrm_app::{App, AppError, Call};
 use emcrm_model::{Actor, Role};
 use subtle::ConstantTimeEq;
 
-pub use access::{Access, AccessSettings};
+pub use access::{Access, AccessSettings, Without};
 use access::{By, Known};
 
 use crate::api::error::{ApiError, Problem};
@@ -184,7 +184,7 @@ impl<R: NeededRole> FromRequestParts<ApiState> for Auth<R> {
             let allowance = access.gate.count(if safe { Class::Read } else { Class::Write }, actor.name())?;
             let _ = info.allowance.set(allowance);
         }
-        if !safe && !matches!(by, By::Token) && !origin::is_ours(&parts.headers, access.public_url.as_deref()) {
+        if !safe && !matches!(by, By::Token) && access.without != Without::Origin && !origin::is_ours(&parts.headers, access.public_url.as_deref()) {
             return Err(Problem::new(StatusCode::FORBIDDEN, "cross_site", "Pages of other sites may not change anything here.").into());
         }
         let may = actor.may(R::ROLE) || R::NARROW && actor.check_in().is_some();
@@ -195,7 +195,10 @@ impl<R: NeededRole> FromRequestParts<ApiState> for Auth<R> {
             By::Session(open) => state.app.mark("csrf", &open.digest),
             By::Nothing | By::Token => state.app.mark("csrf", "local"),
         };
-        let shown = parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let shown = match access.without {
+            Without::Mark => Some(csrf.clone()),
+            _ => parts.headers.get(CSRF_HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned),
+        };
         let call = Call { actor, request_id: info.id().to_owned(), idempotency: None, if_match: None, from: info.client };
         let write = (!safe).then(|| WriteHeaders::of(&parts.method, &parts.uri, &parts.headers));
         Ok(Self { app: state.app.clone(), call, write, known: by, headers: PageHeaders::of(&parts.headers), csrf, shown, role: PhantomData })

@@ -23,6 +23,11 @@ pub fn campaign(id: &str) -> String {
     format!("/app/campaigns/{}", segment(id))
 }
 
+/// What was done to one thing.
+pub fn history(object: &str) -> String {
+    with_query("/app/settings/audit", [("object", object)])
+}
+
 /// A path with a query string; without pairs the path alone.
 pub fn with_query<'a>(path: &str, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut query = Serializer::new(String::new());

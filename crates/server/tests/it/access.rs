@@ -11,7 +11,7 @@ use emcrm_server::router::router;
 /// With sign-in on, by an issuer that nobody asks.
 pub fn closed() -> Options {
     let issuer = emcrm_oidc::IssuerSettings::of("http://127.0.0.1:1", "crm", None);
-    Options { access: AccessSettings { issuer: Some(issuer), roles: Roles::default(), public_url: None }, ..Options::default() }
+    Options { access: AccessSettings { issuer: Some(issuer), roles: Roles::default(), ..AccessSettings::default() }, ..Options::default() }
 }
 
 /// A token with this grant, made by the product itself.

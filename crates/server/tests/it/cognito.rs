@@ -61,7 +61,7 @@ impl Pool {
     async fn app(&self, client: &str) -> TestApp {
         let jwks_url = Some(format!("{}/{}/.well-known/jwks.json", part("EMCRM_MOTO"), self.id));
         let issuer = IssuerSettings { jwks_url, ..IssuerSettings::cognito(REGION, &self.id, client, None) };
-        let access = AccessSettings { issuer: Some(issuer), roles: Roles::default(), public_url: None };
+        let access = AccessSettings { issuer: Some(issuer), roles: Roles::default(), ..AccessSettings::default() };
         TestApp::with(Options { access, now: Some(SystemClock.now()), ..Options::default() }, router).await
     }
 }

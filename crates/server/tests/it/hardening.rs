@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use emcrm_server::auth::{AccessSettings, Without};
 use emcrm_server::config::LogFormat;
 use emcrm_server::http::edge::Limits;
 use emcrm_server::http::gate::{GateLimits, GateSettings};
 use emcrm_server::router::router;
+use futures::StreamExt as _;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
@@ -55,6 +57,17 @@ async fn a_form_of_another_site_changes_nothing_even_where_nobody_signs_in() {
     }
     // The control: the same form, from a page of ours.
     assert_eq!(theme(&[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")], format!("theme=dark&csrf={mark}")).await, 303);
+    // Without one of the two defences the attack that it stops works.
+    for (without, headers, mark) in [
+        (Without::Mark, vec![], String::new()),
+        (Without::Origin, vec![("origin", "https://evil.example"), ("host", "127.0.0.1:8080")], format!("&csrf={mark}")),
+        (Without::Origin, vec![("sec-fetch-site", "cross-site")], format!("&csrf={mark}")),
+    ] {
+        let open = TestApp::with(Options { access: AccessSettings { without, ..AccessSettings::default() }, ..Options::default() }, router).await;
+        let headers: Vec<_> = [("content-type", "application/x-www-form-urlencoded")].into_iter().chain(headers).collect();
+        let answer = open.call(Method::POST, "/app/theme", &headers, Body::from(format!("theme=dark{mark}"))).await;
+        assert_eq!(answer.status, 303, "{without:?}");
+    }
     // A body that needs no question before it is sent is not taken for JSON.
     let answer = app.call(Method::POST, "/users", &[("content-type", "text/plain")], Body::from(person().to_string())).await;
     assert_eq!(answer.problem(415), "unsupported_media_type");
@@ -68,6 +81,7 @@ async fn fields_that_are_ours_cannot_be_set_from_outside() {
         "id": "ann", "attendedCount": 99, "hostedCount": 99, "rev": 99, "createdAt": "1999-01-01T00:00:00Z", "updatedAt": "1999-01-01T00:00:00Z",
         "type": "event", "PK": "event#x", "SK": "event#x", "expiresAt": 1, "role": "admin", "firstName": "Ann", "lastName": "B", "email": "ann@example.org"
     });
+    let sent = hostile.to_string();
     for answer in
         [app.post("/users", hostile.clone()).await.ok(), app.put("/users/ann", hostile.clone()).await.ok(), app.patch("/users/ann", hostile).await.ok()]
     {
@@ -78,6 +92,19 @@ async fn fields_that_are_ours_cannot_be_set_from_outside() {
     let stored = app.app.store.users.item(&"ann".to_owned().into()).await.unwrap().unwrap();
     assert_eq!((stored.key.pk.as_str(), &stored.attrs["type"], &stored.attrs["rev"]), ("user#ann", &json!("user"), &json!(3)));
     assert!(!stored.attrs.contains_key("role") && !stored.attrs.contains_key("expiresAt"));
+    // The control: a server that stores what it is sent, and the same look at what is stored.
+    let store = app.app.clone();
+    let naive = move |body: axum::Json<Value>| async move {
+        let mut attrs = body.0.as_object().unwrap().clone();
+        attrs.retain(|name, _| name != "PK" && name != "SK");
+        let mut tx = emcrm_store::Transaction::new();
+        tx.put(emcrm_store::Table::Main, emcrm_store::Item { key: emcrm_store::keys::user(&"naive".to_owned().into()), attrs });
+        store.store.engine.transact(tx).await.unwrap();
+    };
+    let route = axum::Router::new().route("/naive", axum::routing::post(naive));
+    tower::ServiceExt::oneshot(route, Request::post("/naive").header("content-type", "application/json").body(Body::from(sent)).unwrap()).await.unwrap();
+    let stored = app.app.store.users.item(&"naive".to_owned().into()).await.unwrap().unwrap();
+    assert_eq!((&stored.attrs["attendedCount"], &stored.attrs["role"]), (&json!(99), &json!("admin")));
     let event = json!({ "id": "tea", "title": "Tea", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00", "attendeeCount": 99, "rev": 99 });
     assert_eq!(app.post("/events", event).await.ok()["attendeeCount"], 0);
 }
@@ -138,6 +165,17 @@ fn no_secret_reaches_the_log_and_no_caller_writes_lines_of_it() {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
             assert!(text.lines().all(|line| !line.starts_with("2026-01-01 forged")), "{text}");
+            // A server that logs addresses and headers as they come would be found out.
+            for secret in secrets {
+                tracing::info!(address = secret, "GET");
+            }
+            for _ in 0..200 {
+                if secrets.iter().all(|secret| String::from_utf8_lossy(&lines.0.lock()).contains(secret)) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+            panic!("what was logged is not found");
         });
     });
     drop(writer);
@@ -159,6 +197,10 @@ async fn nobody_adds_headers_to_an_answer() {
         assert!(answer.headers.get("set-cookie").is_none(), "{path}");
         assert!(answer.headers.values().all(|value| !value.as_bytes().contains(&b'\r') && !value.as_bytes().contains(&b'\n')));
     }
+    // Without a type that refuses line breaks the same value is one more header.
+    let hostile = "x\r\nset-cookie: x=y";
+    assert!(axum::http::HeaderValue::from_str(hostile).is_err());
+    assert!(format!("HTTP/1.1 303 See Other\r\nlocation: {hostile}\r\n\r\n").lines().any(|line| line.starts_with("set-cookie: ")));
     // The control: a header that does come from outside comes back.
     assert_eq!(app.call(Method::GET, "/health", &[("x-request-id", "mine")], Body::empty()).await.header("x-request-id"), "mine");
     assert_ne!(app.call(Method::GET, "/health", &[("x-request-id", "a b\"c")], Body::empty()).await.header("x-request-id"), "a b\"c");
@@ -187,6 +229,10 @@ async fn no_path_leads_out_of_what_is_served() {
         );
         assert!(!String::from_utf8_lossy(&answer.body).contains("the key"));
     }
+    // A server that joins folder and path hands the file out.
+    let folder = app.folder.path().join("assets");
+    std::fs::create_dir(&folder).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("../secret.key")).unwrap(), "the key");
     // The control: what is there is found by its name.
     assert_eq!(app.get("/docs").await.status, 200);
 }
@@ -203,10 +249,17 @@ async fn exported_lists_hold_no_formulas() {
     let answer = app.get(&format!("/email/requests/{}/deliveries.csv", made["email_id"].as_str().unwrap())).await;
     let text = String::from_utf8(answer.body).unwrap();
     assert!(text.contains("+a@example.org"), "{text}");
-    let mut reader = csv::Reader::from_reader(text.as_bytes());
-    for record in reader.records() {
-        assert!(record.unwrap().iter().all(|field| !field.starts_with(['=', '+', '-', '@', '\t', '\r'])), "{text}");
-    }
+    let formulas = |text: &str| {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
+        reader
+            .records()
+            .flat_map(|record| record.unwrap().iter().map(str::to_owned).collect::<Vec<_>>())
+            .filter(|field| field.starts_with(['=', '+', '-', '@', '\t', '\r']))
+            .count()
+    };
+    assert_eq!(formulas(&text), 0, "{text}");
+    // The same file without the apostrophes.
+    assert!(formulas(&text.replace("'+", "+").replace("'=", "=")) > 0, "{text}");
     app.stop().await;
 }
 
@@ -248,6 +301,16 @@ async fn slow_and_oversized_requests_are_given_up() {
     let large = format!("{{\"firstName\": \"{}\"}}", "a".repeat(3 * 1024 * 1024));
     let answer = app.call(Method::POST, "/users", &[("content-type", "application/json")], Body::from(large)).await;
     assert_eq!(answer.problem(413), "body_too_large");
+    // With patience the slow request is held on to, and the largest body that is taken is looked at.
+    let app = TestApp::new().await;
+    let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(axum::body::Bytes::new())).then(|bytes| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bytes
+    });
+    let request = Request::builder().method("POST").uri("/users").header("content-type", "application/json").body(Body::from_stream(endless)).unwrap();
+    assert!(tokio::time::timeout(Duration::from_secs(1), app.send(request)).await.is_err());
+    let fits = format!("{{\"firstName\": \"{}\"}}", "a".repeat(1024 * 1024 - 17));
+    assert_eq!(app.call(Method::POST, "/users", &[("content-type", "application/json")], Body::from(fits)).await.problem(422), "validation_error");
     // The control: with patience the same request is read to its end, and refused for what it says.
     let app = TestApp::new().await;
     let finite = futures::stream::iter([Ok::<_, std::io::Error>(axum::body::Bytes::from_static(b"{}"))]);

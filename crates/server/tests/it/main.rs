@@ -35,6 +35,7 @@ mod process;
 mod reader;
 mod search;
 mod sign_in;
+mod slow;
 mod upgrade;
 mod users;
 mod web_access;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::Method;
 use emcrm_model::{Clock as _, SystemClock};
-use emcrm_server::auth::AccessSettings;
 use emcrm_server::auth::roles::Roles;
+use emcrm_server::auth::{AccessSettings, Without};
 use emcrm_server::http::gate::{GateLimits, GateSettings};
 use emcrm_server::router::router;
 use jiff::SignedDuration;
@@ -28,7 +28,7 @@ fn options() -> Options {
     let grant = |name: &str, grant: &str| (name.to_owned(), emcrm_model::Grant::parse(grant).unwrap());
     let groups = vec![grant("admins", "admin"), grant("senders", "sender"), grant("editors", "editor"), grant("viewers", "viewer")];
     Options {
-        access: AccessSettings { issuer: Some(issuer), roles: Roles { groups, default: None }, public_url: None },
+        access: AccessSettings { issuer: Some(issuer), roles: Roles { groups, default: None }, ..AccessSettings::default() },
         now: Some(SystemClock.now()),
         ..Options::default()
     }
@@ -102,9 +102,14 @@ impl<'a> Browser<'a> {
 
     /// Goes to the provider and signs in there; the address that it sends the browser back to.
     async fn answer_of_provider(&mut self, login: &str, name: &str) -> String {
+        self.answer_to(login, name, |asked| asked).await
+    }
+
+    /// The same when somebody changes what the provider is asked.
+    async fn answer_to(&mut self, login: &str, name: &str, change: impl FnOnce(String) -> String) -> String {
         let answer = self.get(login).await;
         assert_eq!(answer.status, 303, "{}", String::from_utf8_lossy(&answer.body));
-        let mut url = answer.header("location").to_owned();
+        let mut url = change(answer.header("location").to_owned());
         for _ in 0..10 {
             let back = url::Url::parse(&url).unwrap();
             if back.path() == "/auth/callback" {
@@ -232,6 +237,48 @@ async fn an_answer_that_was_not_asked_for_here_signs_nobody_in() {
     app.clock.advance(SignedDuration::from_mins(11));
     assert_eq!(late.get(&back).await.problem(400), "sign_in_stale");
     assert!(!late.ours.contains_key("emcrm"));
+}
+
+/// A token that was made for another sign-in: state, code and verifier are right, the nonce in the signed token is not ours.
+#[tokio::test]
+async fn a_token_with_a_nonce_of_somebody_elses_signs_nobody_in() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let with_nonce = |asked: String, nonce: Option<&str>| {
+        let mut url = url::Url::parse(&asked).unwrap();
+        let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+        assert!(pairs.iter().any(|(name, _)| name == "nonce"));
+        url.query_pairs_mut().clear().extend_pairs(pairs.iter().filter(|(name, _)| name != "nonce")).extend_pairs(nonce.map(|nonce| ("nonce", nonce)));
+        url.to_string()
+    };
+    for nonce in [Some("of-another-sign-in"), None] {
+        let mut eve = Browser::new(&app);
+        let back = eve.answer_to("/auth/login", "eve", |asked| with_nonce(asked, nonce)).await;
+        assert_eq!(eve.get(&back).await.problem(400), "sign_in_stale", "{nonce:?}");
+        assert!(!eve.ours.contains_key("emcrm"));
+    }
+    // The control: what is asked unchanged signs in.
+    Browser::new(&app).sign_in("eve").await;
+}
+
+/// The attacks of the tests above, each with its defence taken away: these tests would see them succeed.
+#[tokio::test]
+async fn without_their_defences_links_lead_anywhere_and_planted_sessions_live() {
+    let _shared = PROVIDER.read().await;
+    let lacking = |without| {
+        let options = options();
+        TestApp::with(Options { access: AccessSettings { without, ..options.access }, ..options }, router)
+    };
+    let app = lacking(Without::SafeReturn).await;
+    let mut eve = Browser::new(&app);
+    let back = eve.answer_of_provider("/auth/login?return=https%3A%2F%2Fevil.example%2F", "eve").await;
+    assert_eq!(eve.get(&back).await.header("location"), "https://evil.example/");
+    let app = lacking(Without::NewSession).await;
+    let (mut mallory, mut eve) = (Browser::new(&app), Browser::new(&app));
+    mallory.sign_in("bob").await;
+    eve.ours = mallory.ours.clone();
+    eve.sign_in("eve").await;
+    mallory.get("/auth/me").await.ok();
 }
 
 #[tokio::test]

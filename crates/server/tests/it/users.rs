@@ -330,3 +330,13 @@ async fn the_list_sorts_and_searches() {
     assert!(app.get("/users?sort=nonsense").await.faults()[0].starts_with("query.sort: "));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn faults_are_told_in_either_shape_of_the_list() {
+    let app = TestApp::new().await;
+    for shape in ["", "limit=5&"] {
+        for fault in [format!("sort={}", "a".repeat(51)), "size=1000".to_owned()] {
+            assert_eq!(app.get(&format!("/users?{shape}{fault}")).await.problem(422), "validation_error", "{shape}{fault}");
+        }
+    }
+}

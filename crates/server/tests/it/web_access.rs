@@ -3,6 +3,8 @@
 use axum::body::Body;
 use axum::http::Method;
 
+use serde_json::json;
+
 use crate::helpers::{Answer, TestApp};
 
 fn text(answer: &Answer) -> String {
@@ -60,6 +62,25 @@ async fn who_did_what_is_a_page_for_everything_and_for_one_thing() {
     while app.app.audit_chain().await.unwrap() > 0 {}
     let all = text(&app.get("/app/settings/audit").await);
     assert!(all.contains("user.created") && all.contains("event.created") && all.contains("/app/settings/audit?object=user%23ann"));
+    // Each thing leads to its own history.
+    let made = app.post("/email/send", json!({ "filter": {}, "subject": "Hello", "body": "Hello" })).await.ok();
+    let campaign = made["email_id"].as_str().unwrap();
+    let (token, _) = app
+        .app
+        .token_create(&emcrm_app::Call::system(), emcrm_model::ApiTokenDraft::parse(&json!({ "name": "x", "grant": "viewer", "days": null })).unwrap())
+        .await
+        .unwrap();
+    while app.app.audit_chain().await.unwrap() > 0 {}
+    for (page, object, what) in [
+        ("/app/people/ann".to_owned(), "user%23ann".to_owned(), "user.created"),
+        ("/app/events/tea".to_owned(), "event%23tea".to_owned(), "event.created"),
+        (format!("/app/campaigns/{campaign}"), format!("email%23{campaign}"), "campaign.created"),
+        ("/app/settings/tokens".to_owned(), format!("token%23{}", token.id), "token.created"),
+    ] {
+        let history = format!("/app/settings/audit?object={object}");
+        assert!(text(&app.get(&page).await).contains(&format!("href=\"{history}\"")), "{page}");
+        assert!(text(&app.get(&history).await).contains(what), "{history}");
+    }
     let one = text(&app.get("/app/settings/audit?object=user%23ann").await);
     assert!(one.contains("user.created") && !one.contains("event.created"));
     assert!(text(&app.get("/app/settings/audit?object=%3Cscript%3E").await).contains("&lt;script&gt;"));

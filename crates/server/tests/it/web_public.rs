@@ -70,6 +70,20 @@ async fn the_calendar_file_says_when_where_and_what() {
     assert!(!unfolded.split("\r\n").any(|line| line == "BEGIN:VALARM"));
 }
 
+/// How long an answer takes tells no more than what it says: none comes before all of them can.
+#[tokio::test]
+async fn the_time_of_an_answer_does_not_tell_who_is_known() {
+    let app = public_app().await;
+    app.post("/users", json!({"id": "ann", "firstName": "Ann", "lastName": "Berg", "email": "ann@example.org"})).await.ok();
+    // Known; has a place, and gets a reminder; has a place and has got it; new; and once more for a full event.
+    for email in ["ann@example.org", "ann@example.org", "ann@example.org", "bob@example.org", "cid@example.org", "ann@example.org", "dan@example.org"] {
+        let began = std::time::Instant::now();
+        let answer = register(&app, "Somebody", email).await;
+        assert!(began.elapsed() >= emcrm_app::registrations::ANSWER_AFTER, "{email}: {:?}", began.elapsed());
+        assert!([303, 409, 422].contains(&answer.status.as_u16()), "{}", answer.status);
+    }
+}
+
 #[tokio::test]
 async fn known_unknown_and_registered_addresses_get_the_same_answer() {
     let app = public_app().await;

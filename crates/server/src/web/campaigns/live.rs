@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use emcrm_app::{Progress, Seen};
 use emcrm_model::{BodyFormat, Campaign, CampaignId, CampaignState, DeliveryState};
+use emcrm_store::keys;
 use serde::Serialize;
 
 use super::ledger::{Ledger, LedgerQuery};
@@ -23,6 +24,8 @@ const LOGGED: usize = 100;
 #[derive(Serialize)]
 struct Live {
     shell: Shell,
+    /// What was done to it, for those who may see the audit trail.
+    history: String,
     href: String,
     subject: String,
     badge: Badge,
@@ -177,6 +180,7 @@ pub async fn page(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(
         log: log.into_iter().rev().take(LOGGED).map(log_line).collect(),
         message: message(&auth, &campaign).await?,
         keep: href::with_query("/app/settings/templates/new", [("campaign", campaign.id.as_str())]),
+        history: href::history(&keys::campaign_part(&campaign.id)),
         subject: campaign.subject,
         href,
     };

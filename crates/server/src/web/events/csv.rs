@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use emcrm_app::roster_import::{ImportOutcome, ImportRow, ROWS_MAX};
+use emcrm_app::roster_import::{ImportOutcome, ROWS_MAX, read_rows};
 use emcrm_app::{App, Call};
 use emcrm_model::{EventId, PageRequest, Position};
 use futures::stream;
@@ -156,82 +156,4 @@ pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(i
         ..import_page(&auth, &state, EventView::of(app, &now))
     };
     render(StatusCode::OK, "events/import.html", page)
-}
-
-/// What a column is called in files that people have.
-fn column(header: &str) -> Option<&'static str> {
-    let plain: String = header.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
-    match plain.as_str() {
-        "email" | "mail" | "emailaddress" | "address" | "eaddress" => Some("email"),
-        "firstname" | "givenname" | "forename" | "first" => Some("firstName"),
-        "lastname" | "surname" | "familyname" | "last" => Some("lastName"),
-        "name" | "fullname" => Some("name"),
-        _ => None,
-    }
-}
-
-/// Rows of a pasted table: commas, semicolons or tabs, with or without a line of names. Without names the columns are address, first name, last name.
-fn read_rows(text: &str) -> Result<Vec<ImportRow>, String> {
-    let text = text.trim_start_matches('\u{feff}');
-    if text.trim().is_empty() {
-        return Err("Paste at least one line.".to_owned());
-    }
-    let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|d| (first.bytes().filter(|b| b == d).count(), *d == b',')).unwrap_or(b',');
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
-    let mut columns: Option<Vec<Option<&'static str>>> = None;
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| format!("This is not a table: {error}"))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        if columns.is_none() {
-            let named: Vec<_> = record.iter().map(column).collect();
-            let has_names = named.contains(&Some("email"));
-            columns = Some(if has_names { named } else { vec![Some("email"), Some("firstName"), Some("lastName")] });
-            if has_names {
-                continue;
-            }
-        }
-        let columns = columns.as_deref().unwrap_or_default();
-        let value = |name: &str| columns.iter().position(|column| *column == Some(name)).and_then(|at| record.get(at)).unwrap_or_default().to_owned();
-        let (mut first_name, mut last_name) = (value("firstName"), value("lastName"));
-        if first_name.is_empty() && last_name.is_empty() {
-            let name = value("name");
-            let (first, last) = name.split_once(char::is_whitespace).unwrap_or((&name, ""));
-            (first_name, last_name) = (first.to_owned(), last.trim().to_owned());
-        }
-        rows.push(ImportRow { line, email: value("email"), first_name, last_name });
-        if rows.len() > ROWS_MAX {
-            return Err(format!("At most {ROWS_MAX} lines at once."));
-        }
-    }
-    if rows.is_empty() { Err("There are names of columns, and no line under them.".to_owned()) } else { Ok(rows) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn rows(text: &str) -> Vec<(String, String, String)> {
-        read_rows(text).unwrap().into_iter().map(|row| (row.email, row.first_name, row.last_name)).collect()
-    }
-
-    #[test]
-    fn tables_as_people_have_them_are_read() {
-        let ann = ("ann@example.org".to_owned(), "Ann".to_owned(), "Berg".to_owned());
-        for text in [
-            "ann@example.org, Ann, Berg",
-            "\u{feff}E-Mail;First name;Last name\r\nann@example.org;Ann;Berg\r\n",
-            "First Name\tSurname\tShoe size\tEmail address\nAnn\tBerg\t38\tann@example.org\n",
-            "name,email\n\"Ann Berg\",ann@example.org",
-            "email,firstName,lastName\nann@example.org,\"Ann\",\"Berg\"\n\n",
-        ] {
-            assert_eq!(rows(text), std::slice::from_ref(&ann), "{text}");
-        }
-        assert_eq!(
-            rows("email,lastName,firstName\n\"a\"\"b@example.org\",\"two\nlines\",x"),
-            [("a\"b@example.org".to_owned(), "x".to_owned(), "two\nlines".to_owned())]
-        );
-        assert!(read_rows(" \n").is_err() && read_rows("email;name").is_err());
-    }
 }

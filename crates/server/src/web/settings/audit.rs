@@ -9,7 +9,7 @@ use crate::api::error::ApiError;
 use crate::auth::{Admin, Auth};
 use crate::http::{Answer, QueryReader};
 use crate::router::ApiState;
-use crate::web::href::with_query;
+use crate::web::href;
 use crate::web::pages::page as render;
 use crate::web::paging::Paging;
 use crate::web::shell::{Place, Shell};
@@ -45,7 +45,7 @@ struct Object {
 }
 
 fn object(name: &str) -> Object {
-    Object { name: name.to_owned(), history: with_query(PATH, [("object", name)]) }
+    Object { name: name.to_owned(), history: href::history(name) }
 }
 
 fn row(ChainedEntry { seq, entry, .. }: ChainedEntry) -> Row {

@@ -1,0 +1,71 @@
+//! Clients that take their time, at the socket: heads that trickle in, and connections that say nothing.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use emcrm_server::config::Config;
+use emcrm_server::serve::{ServeSettings, Server, listen};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::helpers::TestApp;
+
+const HEALTH: &[u8] = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+
+async fn server(app: &TestApp, change: impl FnOnce(&mut ServeSettings)) -> Server {
+    let mut settings = ServeSettings::of(&Config::defaults().unwrap());
+    settings.role = emcrm_server::config::Role::Api;
+    settings.shutdown = Duration::from_millis(100);
+    change(&mut settings);
+    Server::start(app.app.clone(), listen(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap(), settings).unwrap()
+}
+
+/// Sends a head byte by byte, for at most so long; whether the server hung up.
+async fn trickle(address: SocketAddr, patience: Duration) -> bool {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let attack = async {
+        loop {
+            if stream.write_all(b"G").await.is_err() {
+                return;
+            }
+            let mut answer = [0; 512];
+            if let Ok(read) = timeout(Duration::from_millis(20), stream.read(&mut answer)).await
+                && read.unwrap_or(0) == 0
+            {
+                return;
+            }
+        }
+    };
+    timeout(patience, attack).await.is_ok()
+}
+
+#[tokio::test]
+async fn a_head_that_trickles_in_is_given_up() {
+    let app = TestApp::new().await;
+    let strict = server(&app, |settings| settings.head = Duration::from_millis(200)).await;
+    assert!(trickle(strict.address, Duration::from_secs(20)).await);
+    strict.stop().await;
+    // The control: with patience it is listened to.
+    let patient = server(&app, |_| {}).await;
+    assert!(!trickle(patient.address, Duration::from_secs(1)).await);
+    patient.stop().await;
+}
+
+async fn answered(address: SocketAddr, patience: Duration) -> bool {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(HEALTH).await.unwrap();
+    let mut answer = [0; 12];
+    timeout(patience, stream.read_exact(&mut answer)).await.is_ok_and(|read| read.is_ok() && answer.ends_with(b"200"))
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_keep_others_out_for_no_longer_than_a_head_may_take() {
+    let app = TestApp::new().await;
+    let server = server(&app, |settings| (settings.connections, settings.head) = (2, Duration::from_secs(2))).await;
+    let _silent = [TcpStream::connect(server.address).await.unwrap(), TcpStream::connect(server.address).await.unwrap()];
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!answered(server.address, Duration::from_millis(300)).await, "more connections than allowed wait");
+    assert!(answered(server.address, Duration::from_secs(20)).await, "and get their turn");
+    server.stop().await;
+}
