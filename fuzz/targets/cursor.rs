@@ -23,8 +23,8 @@ fuzz_target!(|text: &str| {
     let at = text.len() % cursor.len();
     let changed: String = cursor.char_indices().map(|(n, c)| if n == at { if c == 'A' { 'B' } else { 'A' } } else { c }).collect();
     assert_eq!(cursor_open(list, &changed), None);
-    // Ids are at most 50 characters; longer ones never come here.
-    if id.len() <= 200 && list.len() <= 200 {
+    // Ids have 1 to 50 characters; others never come here.
+    if (1..=200).contains(&id.len()) && (1..=200).contains(&list.len()) {
         let signed = Signed { campaign: id.to_owned().into(), user: list.to_owned().into(), target: target.to_owned() };
         let link = link_seal(Purpose::Click, &signed);
         if link.len() <= 4_096 {

@@ -200,20 +200,23 @@ fn put(headers: &mut Headers, name: &'static str, value: String) {
 /// Text that SMTP carries as it is goes as it is; `lettre` would encode all lines over 76 characters. The rest is encoded as it needs.
 fn encoded(text: &str) -> Body {
     let text = crlf(text);
-    if text.is_ascii() && !text.contains('\0') && text.split("\r\n").all(|line| line.len() <= LINE_MAX) {
+    if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LINE_MAX) {
         return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
     }
     Body::new(text)
 }
 
-/// Every line break (CRLF, CR, LF) as CRLF: a bare CR or LF must not leave this program (RFC 5321 2.3.8).
+/// Every line break (CRLF, CR, LF) as CRLF, and no NUL: a bare CR or LF must not leave this program (RFC 5321 2.3.8), nor a NUL (RFC 5322 3.5), which a name
+/// that an earlier service stored can hold.
 fn crlf(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + text.len() / 32 + 2);
     let mut rest = text;
-    while let Some(at) = memchr::memchr2(b'\r', b'\n', rest.as_bytes()) {
+    while let Some(at) = memchr::memchr3(b'\r', b'\n', b'\0', rest.as_bytes()) {
         let (line, end) = rest.split_at(at);
         out.push_str(line);
-        out.push_str("\r\n");
+        if !end.starts_with('\0') {
+            out.push_str("\r\n");
+        }
         rest = end.strip_prefix("\r\n").or_else(|| end.get(1..)).unwrap_or_default();
     }
     out.push_str(rest);

@@ -71,6 +71,25 @@ fn fault(message: impl Into<String>) -> FieldErrors {
     FieldErrors::one("file", "value_error", message)
 }
 
+/// Which line a place of the text is in. The reader itself counts no line ends of old Macs, which are a single carriage return, and ends rows at them.
+struct Lines<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    /// Of the row that begins there, or after the line ends there. Places come in their order.
+    fn of(&mut self, begin: usize) -> u64 {
+        while let Some(byte) = self.text.get(self.at).filter(|byte| self.at < begin || matches!(byte, b'\n' | b'\r')) {
+            let next = self.text.get(self.at + 1);
+            self.line += u64::from(*byte == b'\n' || *byte == b'\r' && next != Some(&b'\n'));
+            self.at += 1;
+        }
+        self.line
+    }
+}
+
 /// Reads a whole file. Rows without any text are left out.
 pub fn sheet(bytes: &[u8]) -> Result<Sheet, FieldErrors> {
     let (text, encoding) = decode(bytes);
@@ -86,10 +105,10 @@ pub fn sheet(bytes: &[u8]) -> Result<Sheet, FieldErrors> {
     }
     let mut sheet = Sheet { encoding, delimiter, header, pieces: Vec::new(), rows: 0 };
     let (mut piece, mut bytes) = (Vec::new(), 0);
+    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
     for record in records {
         let record = record.map_err(unreadable)?;
-        // The reader leaves the second half of a Windows line end for later, and has not counted it yet.
-        let line = record.position().map_or(0, |at| at.line() + u64::from(text.as_bytes().get(at.byte() as usize) == Some(&b'\n')));
+        let line = record.position().map_or(0, |at| lines.of(at.byte() as usize));
         if record.iter().all(|cell| cell.trim().is_empty()) {
             continue;
         }
@@ -152,6 +171,15 @@ mod tests {
         assert_eq!(rows.first().unwrap().1, ["two\nlines", "say \"hi\""]);
         assert_eq!(rows.get(1).unwrap(), &Row(5, vec!["=1+1".into(), "x".into()]));
         assert_eq!(rows.len(), 2);
+    }
+
+    #[test]
+    fn rows_are_found_by_their_lines_whatever_ends_them() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("a,b{end}1,x{end}{end}\"2{end}3\",y{end}4,z");
+            let lines: Vec<u64> = cells(text.as_bytes()).2.iter().map(|row| row.0).collect();
+            assert_eq!(lines, [2, 4, 6], "{end:?}");
+        }
     }
 
     #[test]

@@ -212,3 +212,10 @@ fn only_what_the_wire_cannot_carry_is_encoded() {
         assert_eq!(body(&parse_mail(&bytes).unwrap()).trim_end_matches('\n'), text);
     }
 }
+
+#[test]
+fn a_text_with_nul_leaves_without_it() {
+    let mail = bytes(&Message { text: "Hello \0Ann\0\r\nYours".into(), html: Some("<p>\0Ann</p>".into()), ..message() });
+    let text = String::from_utf8(mail).unwrap();
+    assert!(text.contains("Hello Ann\r\nYours") && text.contains("<p>Ann</p>"), "{text}");
+}
