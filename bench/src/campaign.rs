@@ -72,8 +72,8 @@ impl Content {
                 json!({ "filter": {}, "subject": people::SUBJECT, "body": body })
             }
             Self::Tracked => {
-                let links: String =
-                    (0..20).map(|n| format!("<p><a href=\"https://example.org/talks/{n}\">Talk number {n} of our programme</a></p>\n")).collect();
+                let link = |n: u32| format!("<p><a href=\"https://example.org/talks/{n}\">Talk number {n} of our programme</a></p>\n");
+                let links = (0..20).map(link).collect::<Vec<_>>().concat();
                 let body = format!("<html><body><p>Dear {{{{ user.firstName }}}},</p>\n{links}<p>See you soon</p></body></html>");
                 json!({ "filter": {}, "subject": people::SUBJECT, "body": body, "bodyFormat": "html", "trackOpens": true, "trackClicks": true })
             }
