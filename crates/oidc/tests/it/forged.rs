@@ -84,6 +84,10 @@ async fn a_token_chooses_neither_its_algorithm_nor_its_key() {
         mac.update(message.as_bytes());
         let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
         assert_eq!(refused(&issuer, &token, ID).await, TokenError::Algorithm);
+        // A reader that believes the token about its algorithm, and takes the key for what that needs, is deceived.
+        let [said, _, signature] = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect::<Vec<_>>().try_into().unwrap();
+        assert_eq!(serde_json::from_slice::<Value>(&said).unwrap()["alg"], "HS256");
+        assert!(Hmac::<Sha256>::new_from_slice(&secret).unwrap().chain_update(&message).verify_slice(&signature).is_ok());
     }
     // A key that the token brings along, or says where to find.
     let mine = Pen::new("k1");
