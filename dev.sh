@@ -19,7 +19,7 @@ PORT="${APP_API_PORT:-8080}"
 CARGO_DENY_VERSION=0.20.2
 
 # Order matters: what fails fastest comes first, and `build` comes before what uses the binary.
-STEPS=(parts fmt clippy build docs deny unused deploy alerts terraform tests browser schemathesis newman fuzz)
+STEPS=(parts fmt clippy build docs deny unused deploy alerts terraform tests browser schemathesis newman)
 
 export ROOT DEV TOOLS
 # shellcheck source=scripts/parts.sh
@@ -634,6 +634,7 @@ Usage: ./dev.sh COMMAND
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
   terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
+  test fuzz          each parser with made-up bytes; a step of its own, it builds for minutes
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10), then the fuzz targets as long
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   bench pages [N]    how long the server takes for each page among N people (default a million)
