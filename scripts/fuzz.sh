@@ -16,7 +16,10 @@ host="$(rustc -vV | sed -n 's/^host: //p')"
 # What cargo-fuzz passes, without a sanitizer. With --target, so that build scripts and macros stay as they are.
 flags="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters"
 flags+=" -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares"
-RUSTFLAGS="$flags" cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target "$host" --target-dir "$OUT/target"
+# What is built quickly runs slowly: worth it for some seconds, not for minutes.
+speed=()
+if ((seconds > 60)); then speed=(--config 'profile.release.package."*".opt-level=1'); fi
+RUSTFLAGS="$flags" cargo build --quiet --locked --release --manifest-path fuzz/Cargo.toml --target "$host" --target-dir "$OUT/target" "${speed[@]}"
 
 mkdir -p "$OUT/found"
 run() {

@@ -17,7 +17,9 @@ fuzz_target!(|text: &str| {
     let Ok(filter) = UserFilter::parse(&body) else { return };
     let lists = [&filter.company, &filter.job_title, &filter.city, &filter.state];
     assert!(lists.iter().all(|list| list.len() <= UserFilter::VALUES_MAX));
-    assert!(lists.iter().flat_map(|list| list.iter()).all(|value| !value.is_empty() && value.chars().count() <= UserFilter::VALUE_MAX && !value.contains('\0')));
+    assert!(
+        lists.iter().flat_map(|list| list.iter()).all(|value| !value.is_empty() && value.chars().count() <= UserFilter::VALUE_MAX && !value.contains('\0'))
+    );
     let written = filter.to_json();
     let again = UserFilter::parse(&written).expect("what was written is a filter");
     assert_eq!(again.to_json(), written);

@@ -16,7 +16,10 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(sheet) = sheet(bytes) else { return };
     let rows: Vec<_> = sheet.pieces.iter().flatten().collect();
     assert!(rows.len() as u64 == sheet.rows && rows.len() <= ROWS_MAX);
-    assert!(sheet.pieces.iter().all(|piece| !piece.is_empty() && serde_json::to_string(piece).is_ok_and(|text| text.len() < 390 * 1024)), "an item has at most 400 KB");
+    assert!(
+        sheet.pieces.iter().all(|piece| !piece.is_empty() && serde_json::to_string(piece).is_ok_and(|text| text.len() < 390 * 1024)),
+        "an item has at most 400 KB"
+    );
     assert!(rows.windows(2).all(|pair| pair[0].0 < pair[1].0), "lines are in their order");
     let mapping = guess(&sheet.header);
     assert!(sheet.header.len() <= 100 && mapping.len() == sheet.header.len());

@@ -26,7 +26,9 @@ fuzz_target!(|text: &str| {
     let Ok(template) = Template::compile(&content, true) else { return };
     let event = json!({"id": "e", "slug": "meetup", "title": HOSTILE, "startAt": "2026-11-19T18:30:00", "endAt": "2026-11-19T21:00:00", "venue": first});
     let event = EventValues::new(&serde_json::from_value(event).unwrap(), &TimeZone::UTC, None);
-    let user: User = serde_json::from_value(json!({"id": "u", "firstName": first, "lastName": last, "email": "a@example.org", "city": HOSTILE, "company": HOSTILE})).unwrap();
+    let user: User =
+        serde_json::from_value(json!({"id": "u", "firstName": first, "lastName": last, "email": "a@example.org", "city": HOSTILE, "company": HOSTILE}))
+            .unwrap();
     let recipient = Recipient { user: Some(&user), event: Some(&event), unsubscribe_url: Some("https://crm.example/u/token") };
     let Ok(mail) = template.render(&recipient) else { return };
     assert!(mail.subject.len() <= 4_000 && mail.text.len() <= 1_000_000);

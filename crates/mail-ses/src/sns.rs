@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+#[cfg(feature = "transport")]
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,9 +23,11 @@ const AGE_MAX: SignedDuration = SignedDuration::from_hours(1);
 const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
 /// Certificates that are kept, and the largest that is read.
 const CERTIFICATES_MAX: usize = 8;
+#[cfg(feature = "transport")]
 const CERTIFICATE_BYTES: usize = 64 * 1024;
 /// Largest message.
 const MESSAGE_MAX: usize = 512 * 1024;
+#[cfg(feature = "transport")]
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Fetches from Amazon. Another one stands in for it in tests.
@@ -62,6 +65,7 @@ struct Envelope {
 
 impl SnsTopic {
     /// `arn`: the topic whose messages are believed.
+    #[cfg(feature = "transport")]
     pub fn new(arn: String, now: Arc<dyn Fn() -> Timestamp + Send + Sync>) -> Result<Self, String> {
         // Another part of the program may have installed it; either way there is one now.
         let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
@@ -219,8 +223,10 @@ pub fn reports(message: &str) -> Vec<Report> {
 }
 
 /// Over HTTPS, without redirects.
+#[cfg(feature = "transport")]
 struct Web(reqwest::Client);
 
+#[cfg(feature = "transport")]
 #[async_trait]
 impl Fetch for Web {
     async fn get(&self, url: &Url) -> Result<Vec<u8>, String> {

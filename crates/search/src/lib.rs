@@ -13,10 +13,13 @@ pub mod conformance;
 pub mod filter;
 pub mod index;
 pub mod schema;
+#[cfg(not(fuzzing))]
 pub mod tantivy_index;
+#[cfg(not(fuzzing))]
 pub mod words;
 
 pub use filter::conditions_of;
 pub use index::{After, Condition, Conditions, Doc, DocChange, Index, Rebuild, SearchError, SearchPage, SearchRequest, Sort, SortValue, WALK_MAX, WINDOW_MAX};
 pub use schema::{Field, FieldType, Kind};
+#[cfg(not(fuzzing))]
 pub use tantivy_index::TantivyIndex;

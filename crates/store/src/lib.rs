@@ -17,6 +17,7 @@ pub mod conformance;
 pub mod engine;
 pub mod faulty;
 pub mod rules;
+#[cfg(not(fuzzing))]
 pub mod sqlite;
 pub mod stale_index;
 

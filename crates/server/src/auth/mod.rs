@@ -12,7 +12,7 @@
 
 pub mod access;
 pub mod cookies;
-mod origin;
+pub(crate) mod origin;
 pub mod roles;
 
 use std::marker::PhantomData;

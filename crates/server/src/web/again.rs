@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::pages::page;
 use crate::api::error::{ApiError, Problem};
+use crate::auth::origin;
 use crate::router::ApiState;
 use crate::web_form::FORM_MAX;
 
@@ -39,10 +40,12 @@ struct Again<'a> {
 }
 
 impl Kept {
-    /// Takes a copy of the body of a form. Files are not kept: they are still where they came from.
-    pub async fn of(request: Request) -> Result<(Request, Option<Self>), ApiError> {
+    /// Takes a copy of the body of a form of ours. Files are not kept: they are still where they came from. What another site sends is not kept either: a
+    /// browser sends it without its session, and whoever signs in then would be asked to send on what others typed.
+    pub async fn of(request: Request, public_url: Option<&str>) -> Result<(Request, Option<Self>), ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        if request.method() != Method::POST || kind != Some(true) || !request.uri().path().starts_with("/app") {
+        let is_form = request.method() == Method::POST && kind == Some(true) && request.uri().path().starts_with("/app");
+        if !is_form || !origin::is_ours(request.headers(), public_url) {
             return Ok((request, None));
         }
         let (parts, body) = request.into_parts();

@@ -40,7 +40,7 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let asked = Asked::of(&request);
-    let (mut response, kept) = match Kept::of(request).await {
+    let (mut response, kept) = match Kept::of(request, state.access.public_url.as_deref()).await {
         Ok((request, kept)) => (next.run(request).await, kept),
         Err(error) => (error.into_response(), None),
     };

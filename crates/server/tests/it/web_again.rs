@@ -99,8 +99,14 @@ async fn what_was_typed_outlives_the_session_it_was_typed_in() {
 
     // From another site the same form gets no such page.
     let elsewhere = [URLENCODED, ("cookie", cookie.as_str()), ("origin", "https://evil.example"), ("host", "127.0.0.1")];
-    let refused = html(&app.call(Method::POST, "/app/campaigns/new", &elsewhere, old).await, 403);
+    let refused = html(&app.call(Method::POST, "/app/campaigns/new", &elsewhere, old.clone()).await, 403);
     assert!(!refused.contains("name=\"csrf\"") && !refused.contains("Tea on Thursday"), "{refused}");
+    // Nor does it when the browser holds the session back, as it does for other sites: nobody who signs in is asked to send on what others typed.
+    for from in [("origin", "https://evil.example"), ("origin", "null"), ("sec-fetch-site", "same-site"), ("sec-fetch-site", "cross-site")] {
+        let answer = app.call(Method::POST, "/app/campaigns/new", &[URLENCODED, from, ("host", "127.0.0.1")], old.clone()).await;
+        let page = String::from_utf8(answer.body.clone()).unwrap();
+        assert!([401, 403].contains(&answer.status.as_u16()) && !page.contains("Tea on Thursday") && !page.contains("value=\"k1\""), "{from:?}: {page}");
+    }
 }
 
 #[tokio::test]
