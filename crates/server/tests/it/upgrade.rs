@@ -2,7 +2,7 @@
 //! added when a version is released or a layout changes, and never changed.
 //!
 //! Each holds 40 made-up people of seed 7 and what the README does: Anna of York owns the event `tea` with two seats and has one of them, and a campaign was sent to
-//! Acme.
+//! Acme. From layout 2 on the bodies of some campaigns lie apart from them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,7 @@ fn data_of_earlier_versions_open_verify_and_work() {
         let campaigns = ask(&server, "GET", "/email/requests", "");
         let states: Vec<_> = campaigns["items"].as_array().unwrap().iter().map(|campaign| campaign["status"].as_str().unwrap()).collect();
         assert!(states.contains(&"sent") && states.contains(&"draft"), "{campaigns}");
+        assert!(campaigns["items"].as_array().unwrap().iter().all(|campaign| campaign["body"].as_str().unwrap().contains(' ') || campaign["body"] == "Later."));
         assert_eq!(ask(&server, "GET", "/email/status/user/anna", "")["items"][0]["status"], "sent");
         ask(&server, "POST", "/users", &json!({"id": "new", "firstName": "New", "lastName": "Comer", "email": "new@example.org", "city": "York"}).to_string());
         ask(&server, "POST", "/attend", &json!({"user_id": "new", "event_id": "tea"}).to_string());

@@ -12,7 +12,8 @@ pub const SCHEMA_VERSION: i32 = MIGRATIONS.len() as i32;
 /// Step `n` leads from version `n` to `n + 1`. A step that was released never changes.
 ///
 /// Columns compare as UTF-8 bytes. `type`, `email`, `slug` and `expires` repeat attributes of `item`, for the indexes.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
 CREATE TABLE main_items (
     pk TEXT NOT NULL, sk TEXT NOT NULL, type TEXT, email TEXT, slug TEXT, expires INTEGER, item TEXT NOT NULL,
     PRIMARY KEY (pk, sk)
@@ -30,7 +31,10 @@ CREATE INDEX email_type ON email_items (type, pk, sk) WHERE type IS NOT NULL;
 CREATE INDEX email_user ON email_items (sk, pk);
 CREATE INDEX email_email ON email_items (email, pk, sk) WHERE email IS NOT NULL;
 CREATE INDEX email_expires ON email_items (expires) WHERE expires IS NOT NULL;
-"];
+",
+    // The tables stay; the body of a campaign has an item of its own, which earlier programs would miss.
+    "",
+];
 
 /// Brings the tables from a version to this one, all steps or none.
 pub fn migrate(connection: &mut Connection, from: i32) -> rusqlite::Result<()> {
