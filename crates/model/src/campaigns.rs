@@ -136,6 +136,9 @@ pub enum CampaignState {
 }
 
 impl CampaignState {
+    pub const ALL: [Self; 9] =
+        [Self::Draft, Self::Scheduled, Self::Pending, Self::Freezing, Self::Sending, Self::Paused, Self::Sent, Self::Cancelled, Self::Error];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Draft => "draft",

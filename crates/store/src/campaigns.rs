@@ -75,12 +75,6 @@ impl Campaigns {
         from_item(item)
     }
 
-    /// Whether the body of this item is where it belongs.
-    pub async fn has_body(&self, item: &Item) -> Result<bool, EngineError> {
-        let body = self.engine.get(Table::Email, &keys::campaign_body(&item.key)).await?;
-        Ok(whole(item.clone(), body).is_some())
-    }
-
     pub fn put(&self, tx: &mut Transaction, campaign: &Campaign) {
         Self::write(tx, campaign, Guard::Absent, Rule::IdTaken);
     }

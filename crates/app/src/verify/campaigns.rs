@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use emcrm_model::{Campaign, CampaignState, Delivery, DeliveryState, EmailAddress};
-use emcrm_store::{Campaigns, CountKind, Guard, Item, Queue, Rule, Suppressions, Table, Templates, from_item, keys, rows_count, unchanged};
+use emcrm_store::{Campaigns, CountKind, EngineError, Guard, Item, Queue, Rule, Suppressions, Table, Templates, from_item, keys, rows_count, unchanged};
 use serde_json::json;
 
 use super::tasks::Waiting;
@@ -71,8 +71,9 @@ impl Check<'_> {
 
     async fn campaign(&mut self, campaign: &Campaign, mut item: Item) -> Result<(), AppError> {
         let place = keys::campaign(&campaign.id).pk;
-        if !self.app.store.campaigns.has_body(&item).await? && self.app.store.campaigns.get(&campaign.id).await.is_err() {
-            self.found(FindingKind::Unreadable, place.clone(), "its body is missing, or another one", Repair::NotPossible);
+        match self.app.store.campaigns.get(&campaign.id).await {
+            Err(EngineError::Corrupt(why)) => self.found(FindingKind::Unreadable, place.clone(), why, Repair::NotPossible),
+            other => drop(other?),
         }
         let tally = self.ledger(campaign).await?;
         self.report.counted.deliveries += tally.rows as u64;

@@ -41,20 +41,9 @@ pub fn process(text: &mut String) {
 
 /// How many of the newest campaigns are in each state.
 pub async fn campaigns(app: &App, text: &mut String) {
-    const STATES: [CampaignState; 9] = [
-        CampaignState::Draft,
-        CampaignState::Scheduled,
-        CampaignState::Pending,
-        CampaignState::Freezing,
-        CampaignState::Sending,
-        CampaignState::Paused,
-        CampaignState::Sent,
-        CampaignState::Cancelled,
-        CampaignState::Error,
-    ];
     let Ok(found) = app.campaign_states(CAMPAIGNS_LOOKED_AT).await else { return };
     let _ = writeln!(text, "# HELP emcrm_campaigns Campaigns by state, among the newest {CAMPAIGNS_LOOKED_AT}\n# TYPE emcrm_campaigns gauge");
-    for state in STATES {
+    for state in CampaignState::ALL {
         let n = found.iter().filter(|seen| **seen == state).count();
         let _ = writeln!(text, "emcrm_campaigns{{state=\"{state}\"}} {n}");
     }
