@@ -33,6 +33,7 @@ mod moving;
 mod pages;
 mod process;
 mod reader;
+mod restored;
 mod search;
 mod sign_in;
 mod slow;
