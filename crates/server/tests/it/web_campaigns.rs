@@ -276,6 +276,8 @@ async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
     assert_eq!(leads_to(&done), href);
     let page = html(&app.get(&href).await, 200);
     assert!(page.contains("2026-01-05 09:00 (Europe/Berlin)") && page.contains("Make it a draft"), "{page}");
+    let list = html(&app.get("/app/campaigns").await, 200);
+    assert!(list.contains("due <time datetime=\"2026-01-05T08:00:00Z\""), "the moment, in the reader's words: {list}");
     html(&app.get(&format!("{href}/cancel")).await, 200);
     leads_to(&send(&app, &format!("{href}/unschedule"), &[]).await);
     assert_eq!(app.get(&format!("/email/requests/{}", id(&href))).await.ok()["status"], "draft");

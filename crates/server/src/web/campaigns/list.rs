@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::AppError;
 use emcrm_model::{Campaign, CampaignState, Page};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::words::{Badge, Stack, campaign_badge, stack};
@@ -40,12 +41,14 @@ struct Row {
     at_what: &'static str,
 }
 
-impl From<Campaign> for Row {
-    fn from(campaign: Campaign) -> Self {
+impl Row {
+    /// `zone`: of moments that name none.
+    fn of(campaign: Campaign, zone: &TimeZone) -> Self {
         let begun = campaign.frozen_at.is_some() || campaign.total_recipients > 0;
-        let (at, at_what) = match (&campaign.started_at, &campaign.scheduled_at) {
+        let due = campaign.due(zone).filter(|_| campaign.status == CampaignState::Scheduled);
+        let (at, at_what) = match (&campaign.started_at, due) {
             (Some(started), _) => (started.clone(), ""),
-            (None, Some(due)) if campaign.status == CampaignState::Scheduled => (due.to_string(), "due "),
+            (None, Some(due)) => (due.to_string(), "due "),
             (None, _) => (campaign.created_at.clone(), "written "),
         };
         Self {
@@ -71,6 +74,6 @@ pub async fn page(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
         found => found?,
     };
     let paging = (found.total > 0).then(|| Paging::of(&found, by_cursor, PATH, &[]));
-    let shell = Shell::of(&auth, &state, Place::Campaigns);
-    render(StatusCode::OK, "campaigns/list.html", List { shell, rows: found.items.into_iter().map(Row::from).collect(), paging })
+    let (shell, zone) = (Shell::of(&auth, &state, Place::Campaigns), &auth.app().settings.default_zone);
+    render(StatusCode::OK, "campaigns/list.html", List { shell, rows: found.items.into_iter().map(|campaign| Row::of(campaign, zone)).collect(), paging })
 }

@@ -278,7 +278,7 @@ const COLUMNS: [(&str, &str, &str, bool); 8] = [
     ("state", "State", "p4", false),
     ("attendedCount", "Attended", "num", true),
     ("hostedCount", "Hosted", "num p2", true),
-    ("createdAt", "Added", "num p3", true),
+    ("createdAt", "Added", "num p4", true),
 ];
 
 /// Counts and moments begin with the largest.
