@@ -3,7 +3,7 @@
 //
 //   route   as in the router
 //   path    where it is, from what was seeded; `null` where a server as the tests start it has none
-//   shows   whose texts stand on it and must be literal: person, event, campaign, template
+//   shows   whose texts stand on it and must be literal: the names in LITERAL of seed.mjs
 //   status  where it is not 200
 //   allow   complaints of the browser that belong to it
 import { readFile, readdir } from 'node:fs/promises';
@@ -14,15 +14,16 @@ export const HELD_BACK = [/violates the following Content Security Policy direct
 
 export const PAGES = [
   { route: '/app', path: () => '/app', name: 'home' },
-  { route: '/app/search', path: (s) => `/app/search?q=${encodeURIComponent(s.other.lastName)}`, name: 'search', shows: ['event'] },
+  { route: '/app/search', path: (s) => `/app/search?q=${encodeURIComponent(s.other.lastName)}`, name: 'search' },
 
-  { route: '/app/people', path: () => '/app/people?sort=name&size=100', name: 'people', shows: ['person'] },
+  { route: '/app/people', path: () => '/app/people?sort=name&size=100', name: 'people', shows: ['person', 'other'] },
   { route: '/app/people', path: () => '/app/people?q=nobody-is-called-this', name: 'people-none' },
-  { route: '/app/people', path: (s) => `/app/people?company=${encodeURIComponent(s.other.company)}&city=${encodeURIComponent(s.other.city)}&minAttended=0`, name: 'people-filtered', shows: ['person'] },
+  { route: '/app/people', path: (s) => `/app/people?company=${encodeURIComponent(s.other.company)}&city=${encodeURIComponent(s.other.city)}&minAttended=0`, name: 'people-filtered', shows: ['other'] },
   { route: '/app/people/new', path: () => '/app/people/new', name: 'person-new' },
   { route: '/app/people/import', path: () => '/app/people/import', name: 'people-import', shows: ['import'] },
-  { route: '/app/people/import/{id}', path: (s) => s.import, name: 'people-import-check', shows: ['person', 'import'] },
+  { route: '/app/people/import/{id}', path: (s) => s.import, name: 'people-import-check', shows: ['import', 'cells'] },
   { route: '/app/people/{id}', path: (s) => `/app/people/${s.person.id}`, name: 'person', shows: ['person', 'event', 'campaign'] },
+  { route: '/app/people/{id}', path: (s) => `/app/people/${s.third.id}`, name: 'person-third', shows: ['event', 'campaign'] },
   { route: '/app/people/{id}', path: (s) => `/app/people/${s.people[0].id}`, name: 'person-ordinary' },
   { route: '/app/people/{id}', path: () => '/app/people/nobody', name: 'person-unknown', status: 404 },
   { route: '/app/people/{id}/edit', path: (s) => `/app/people/${s.person.id}/edit`, name: 'person-edit', shows: ['person'] },
@@ -44,7 +45,7 @@ export const PAGES = [
 
   { route: '/app/campaigns', path: () => '/app/campaigns', name: 'campaigns', shows: ['campaign'] },
   { route: '/app/campaigns/new', path: (s) => `/app/campaigns/new?company=${encodeURIComponent(s.other.company)}`, name: 'campaign-new' },
-  { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.campaign}`, name: 'campaign', shows: ['campaign', 'person', 'event'] },
+  { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.campaign}?size=100`, name: 'campaign', shows: ['campaign', 'person', 'event', 'refusal'] },
   { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.draft}`, name: 'campaign-draft', shows: ['campaign'] },
   { route: '/app/campaigns/{id}/edit', path: (s) => `/app/campaigns/${s.draft}/edit`, name: 'campaign-edit', shows: ['campaign', 'person', 'template'] },
   { route: '/app/campaigns/{id}/preflight', path: (s) => `/app/campaigns/${s.draft}/preflight`, name: 'campaign-preflight', shows: ['campaign', 'person'], allow: HELD_BACK },
@@ -56,8 +57,8 @@ export const PAGES = [
   { route: '/app/outbox/{name}', path: () => '/app/outbox/nothing', name: 'outbox-unknown', status: 404 },
 
   { route: '/app/settings', path: () => '/app/settings', name: 'settings' },
-  { route: '/app/settings/suppressions', path: () => '/app/settings/suppressions', name: 'suppressions', shows: ['event'] },
-  { route: '/app/settings/tokens', path: () => '/app/settings/tokens', name: 'tokens' },
+  { route: '/app/settings/suppressions', path: () => '/app/settings/suppressions', name: 'suppressions', shows: ['suppression'] },
+  { route: '/app/settings/tokens', path: () => '/app/settings/tokens', name: 'tokens', shows: ['token'] },
   { route: '/app/settings/audit', path: () => '/app/settings/audit', name: 'audit' },
   { route: '/app/settings/tasks/drop', path: () => '/app/settings/tasks/drop?at=nothing', name: 'task-unknown', status: 404 },
   { route: '/app/settings/templates', path: () => '/app/settings/templates', name: 'templates', shows: ['template'] },
@@ -72,6 +73,7 @@ export const PAGES = [
   { route: '/e/{slug}', path: () => '/e/hostile-event', name: 'public', shows: ['event'] },
   { route: '/e/{slug}', path: () => '/e/full-event', name: 'public-full' },
   { route: '/e/{slug}', path: () => '/e/nothing-here', name: 'public-unknown', status: 404 },
+  { route: '/r/{token}', path: (s) => s.place, name: 'place', shows: ['event'] },
   { route: '/r/{token}', path: () => '/r/forged', name: 'place-forged', status: 404 },
   { route: '/u/{token}', path: (s) => s.unsubscribe, name: 'unsubscribe' },
   { route: '/u/{token}', path: () => '/u/forged', name: 'unsubscribe-forged', status: 404 },

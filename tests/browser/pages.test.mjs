@@ -1,11 +1,11 @@
 // Every page, with hostile texts in it: nothing runs, everything can be read, by everybody, on every screen.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
+import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { NOT_PAGES, PAGES, routesInSource } from './pages.mjs';
-import { LITERAL, seed, seedImport } from './seed.mjs';
+import { LITERAL, REFUSAL, REFUSED, seedAll } from './seed.mjs';
 
 const here = await routesInSource();
 test('every page of the router is looked at', async () => {
@@ -14,17 +14,18 @@ test('every page of the router is looked at', async () => {
 });
 
 describe('pages', () => {
+  let mail;
   let server;
   let seeded;
   before(async () => {
-    server = await startServer();
-    seeded = await seed(server.api);
-    if (here.includes('/app/people/import')) seeded.import = await seedImport(server.address);
-    seeded.unsubscribe = new URL(unsubscribeLink(await mailTo(server, 'hostile+1@example.org'))).pathname;
+    mail = await startSmtp({ refuse: REFUSED, words: REFUSAL });
+    server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
+    seeded = await seedAll(server, mail);
   });
   after(async () => {
     await closeBrowser();
     await server?.stop();
+    mail?.stop();
   });
 
   for (const { route, path, name, shows = [], status = 200, allow = [] } of PAGES) {

@@ -2,11 +2,11 @@
 // The three small pictures of the README instead:  node screenshots.mjs FOLDER --readme
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { mailTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
+import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { PAGES, routesInSource } from './pages.mjs';
-import { seed, seedImport } from './seed.mjs';
+import { REFUSAL, REFUSED, seedAll } from './seed.mjs';
 
 const folder = process.argv[2];
 // With --plain the community has no hostile texts: for looking at, not for testing.
@@ -18,12 +18,11 @@ const README_SIZE = { width: 1120, height: 700 };
 const WIDTHS = [[390, 844], [900, 900], [1440, 900]];
 
 const here = await routesInSource();
-const server = await startServer();
+const mail = await startSmtp({ refuse: REFUSED, words: plain ? '5.1.1 no such mailbox here' : REFUSAL });
+const server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
 try {
   await mkdir(folder, { recursive: true });
-  const seeded = await seed(server.api, { plain });
-  if (here.includes('/app/people/import')) seeded.import = await seedImport(server.address);
-  seeded.unsubscribe = new URL(unsubscribeLink(await mailTo(server, seeded.person.email))).pathname;
+  const seeded = await seedAll(server, mail, { plain });
   let count = 0;
   for (const [name, colorScheme] of readme ? Object.entries(README) : []) {
     const person = await visitor(server, { ...README_SIZE, colorScheme });
@@ -52,4 +51,5 @@ try {
 } finally {
   await closeBrowser();
   await server.stop();
+  mail.stop();
 }

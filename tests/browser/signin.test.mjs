@@ -1,6 +1,7 @@
 // Where people sign in: with a real provider, in a browser. Who may do what shows in what a page offers.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { withoutDefences } from './helpers/defences.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 
@@ -96,6 +97,25 @@ describe('signing in', () => {
       await person.close();
     });
   }
+
+  test('what a provider says of somebody is a text like any other', async () => {
+    const email = '<svg onload=ran(-1)>';
+    const body = JSON.stringify({ name: 'mal', groups: ['admins'], email });
+    await fetch(`${EMCRM_OIDC}/test/people`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
+    const person = await arrive('mal', '/app');
+    const { page } = person;
+    await person.check();
+    for (const path of ['/app/settings', '/app/settings/audit']) {
+      await person.open(path);
+      assert.ok((await page.getByRole('main').textContent()).includes(email), path);
+    }
+    // The control: where it is not escaped and nothing else stops it, it runs, and is noticed.
+    await withoutDefences(person, {});
+    await page.goto('/app');
+    assert.ok(person.faults.some((fault) => fault.includes('a text ran as a script: -1')));
+    person.faults.length = 0;
+    await person.close();
+  });
 
   test('a viewer is offered nothing that would be refused', async () => {
     const person = await arrive('bob', '/app');

@@ -3,14 +3,16 @@
 import assert from 'node:assert/strict';
 import { AxeBuilder, HtmlValidate, chromium } from './packages.mjs';
 
+// A promise, so that visitors who come at the same moment share one.
 let browser;
 export async function theBrowser() {
-  browser ??= await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  browser ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
   return browser;
 }
 export async function closeBrowser() {
-  await browser?.close();
+  const closing = browser;
   browser = undefined;
+  await (await closing)?.close();
 }
 
 const validator = new HtmlValidate({
@@ -51,6 +53,11 @@ export async function visitor(server, { script = true, width = 1280, height = 90
   });
   context.setDefaultTimeout(10_000);
   await context.addInitScript(() => {
+    // What the texts of hostile.mjs call.
+    window.ran = (number) => {
+      (window.xss ??= []).push(number);
+      console.error(`a text ran as a script: ${number}`);
+    };
     document.addEventListener('securitypolicyviolation', (e) => console.error(`content security policy: ${e.violatedDirective} ${e.blockedURI} ${e.sample}`));
   });
   const page = await context.newPage();

@@ -1,0 +1,51 @@
+// A mail server that takes every mail, except for those to addresses that it is told to refuse, in words of a test's choice.
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { createInterface } from 'node:readline';
+import { until } from './api.mjs';
+
+export async function startSmtp({ refuse = /^$/, words = '5.1.1 no such mailbox' } = {}) {
+  const mails = [];
+  const server = createServer((socket) => {
+    socket.on('error', () => {});
+    const say = (line) => socket.write(`${line}\r\n`);
+    let to = [];
+    let lines;
+    say('220 mail.example.org');
+    createInterface(socket).on('line', (line) => {
+      if (lines) {
+        if (line !== '.') return lines.push(line);
+        mails.push({ to, text: lines.join('\r\n') });
+        [to, lines] = [[], undefined];
+        return say('250 taken');
+      }
+      const verb = line.slice(0, 4).toUpperCase();
+      if (verb === 'EHLO') return say('250-mail.example.org\r\n250-8BITMIME\r\n250 SMTPUTF8');
+      if (verb === 'RCPT') {
+        const address = /<(.*)>/.exec(line)?.[1] ?? '';
+        if (refuse.test(address)) return say(`550 ${words}`);
+        to.push(address);
+      }
+      if (verb === 'RSET') to = [];
+      if (verb === 'DATA') {
+        lines = [];
+        return say('354 go on');
+      }
+      if (verb === 'QUIT') return socket.end('221 bye\r\n');
+      return say('250 well');
+    });
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    url: `smtp://127.0.0.1:${server.address().port}?connections=8`,
+    // Where the link leads that mail programs show as a button to unsubscribe, or another one of ours.
+    linkTo: (address, kind = 'u') =>
+      until(`a mail to ${address}`, () => {
+        // A long line of a mail goes on in the next, in the head by white space and in the body by `=`.
+        const texts = mails.filter((mail) => mail.to.includes(address)).map(({ text }) => text.replaceAll(/\r\n[ \t]|=\r\n/g, '').replaceAll('=3D', '='));
+        return texts.map((text) => new RegExp(`/${kind}/[\\w.~-]+`).exec(text)?.[0]).find(Boolean);
+      }),
+    stop: () => server.close(),
+  };
+}
