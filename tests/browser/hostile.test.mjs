@@ -111,4 +111,29 @@ describe('hostile texts', () => {
       assert.deepEqual(escaping.get(name), { ran: [], noticed: 0, stopped: 0 }, `${name}: it is escaped, and it ran`);
     }
   });
+
+  // A mail's HTML is cleaned before; this is what holds where that lets something through.
+  test('a mail in its frame is held by the frame and by its own policy, each alone', async () => {
+    const ran = async ({ frame = false, policy = false }) => {
+      const person = await visitor(server);
+      const { page } = person;
+      await page.route('**/mail/**', async (route) => {
+        const response = await route.fetch();
+        const headers = response.headers();
+        if (!route.request().url().includes('part=html')) {
+          const html = await response.text();
+          return route.fulfill({ headers, body: frame ? html : html.replace(/ sandbox="[^"]*"/, '') });
+        }
+        // Without a policy that lets our pages frame it, the older header would keep it from being shown at all.
+        if (!policy) for (const name of ['content-security-policy', 'x-frame-options']) delete headers[name];
+        return route.fulfill({ headers, body: `<!doctype html><p>Hello</p>${script('campaign.body')}` });
+      });
+      await page.goto(`/app/campaigns/${seeded.campaign}/mail/${seeded.person.id}`, { waitUntil: 'networkidle' });
+      await page.frameLocator('iframe').getByText('Hello').waitFor();
+      const noticed = person.faults.some((fault) => fault.includes('a text ran as a script'));
+      await person.context.close();
+      return noticed;
+    };
+    assert.deepEqual([await ran({}), await ran({ frame: true }), await ran({ policy: true })], [true, false, false]);
+  });
 });
