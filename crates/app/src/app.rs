@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use emcrm_mail::{Mailbox, Transport};
 use emcrm_model::{CampaignId, Clock, IdSource};
@@ -53,7 +54,7 @@ pub struct AppSettings {
     pub access: AccessSettings,
 }
 
-/// How long rights and their traces last.
+/// How long rights and their traces last, and how little the public learns.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessSettings {
     /// Hours after which somebody has to sign in again, however busy they are.
@@ -62,11 +63,13 @@ pub struct AccessSettings {
     pub session_idle_minutes: u32,
     /// Days that the audit trail is kept; none: for ever.
     pub audit_days: Option<u32>,
+    /// No registration for a public event is answered before this, whoever registers.
+    pub answer_after: Duration,
 }
 
 impl Default for AccessSettings {
     fn default() -> Self {
-        Self { session_hours: 24, session_idle_minutes: 120, audit_days: None }
+        Self { session_hours: 24, session_idle_minutes: 120, audit_days: None, answer_after: crate::registrations::ANSWER_AFTER }
     }
 }
 
@@ -249,6 +252,6 @@ pub(crate) async fn back_off(attempt: u32) {
     if attempt > 0 {
         let most = 1_u64 << attempt.min(6);
         let wait = rand::random_range(0..=most);
-        tokio::time::sleep(std::time::Duration::from_millis(wait)).await;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
     }
 }

@@ -76,7 +76,7 @@ impl App {
         if self.event_is_over(&event) {
             return Err(AppError::RegistrationClosed);
         }
-        let (registered, ()) = tokio::join!(self.public_place(call, &event, draft), tokio::time::sleep(ANSWER_AFTER));
+        let (registered, ()) = tokio::join!(self.public_place(call, &event, draft), tokio::time::sleep(self.settings.access.answer_after));
         registered
     }
 

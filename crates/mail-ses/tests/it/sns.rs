@@ -153,6 +153,9 @@ async fn a_signed_message_is_believed_and_every_change_of_it_is_not() {
         let result = topic(&arn, at + shift, &stand).receive(message.to_string().as_bytes()).await;
         assert_eq!(result.is_ok(), believed, "{shift:?}: {result:?}");
     }
+    // Without the limit a message that somebody kept is believed for as long as its certificate lives.
+    let kept = topic(&arn, at + SignedDuration::from_hours(48), &stand).however_old();
+    assert_eq!(kept.receive(message.to_string().as_bytes()).await.unwrap(), [expected]);
     for broken in ["", "{}", "[]", "null", "{\"Type\":1}"] {
         assert!(matches!(ours.receive(broken.as_bytes()).await, Err(NotificationError::Malformed(_))), "{broken}");
     }

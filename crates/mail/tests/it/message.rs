@@ -112,6 +112,9 @@ fn line_breaks_never_make_a_header() {
         assert_eq!(header(&bytes, "Bcc"), "", "{evil:?}");
         assert!(header(&bytes, "Subject").starts_with("a "), "{evil:?}");
     }
+    // The control: a sender that writes a value as it came, read by the same reader.
+    let naive = |subject: &str| format!("From: hosts@example.org\r\nSubject: {subject}\r\n\r\nHello").into_bytes();
+    assert_eq!(header(&naive("a\r\nBcc: x@example.org"), "Bcc"), "x@example.org");
 }
 
 #[test]

@@ -195,7 +195,8 @@ async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &
     let pending: Pending = state.app.unseal(PURPOSE, &cookie).and_then(|plain| serde_json::from_slice(&plain).ok()).ok_or_else(stale)?;
     let (code, given, iss, error) = (query.raw("code"), query.raw("state").unwrap_or_default(), query.raw("iss"), query.raw("error"));
     let same: bool = subtle::ConstantTimeEq::ct_eq(given.as_bytes(), pending.begun.state.as_bytes()).into();
-    if !same || pending.until <= state.app.now().as_second() || !sign_in.oidc.is_our_issuer(iss) {
+    let belongs = same || state.access.without == Without::State;
+    if !belongs || pending.until <= state.app.now().as_second() || !sign_in.oidc.is_our_issuer(iss) {
         return Err(stale().into());
     }
     if let Some(error) = error {

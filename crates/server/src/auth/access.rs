@@ -39,6 +39,8 @@ pub enum Without {
     SafeReturn,
     /// What a browser held before somebody signed in goes on.
     NewSession,
+    /// An answer of the issuer is taken whatever sign-in it belongs to.
+    State,
 }
 
 impl AccessSettings {

@@ -149,6 +149,7 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
             session_hours: config.auth.token_expiry_hours,
             session_idle_minutes: config.auth.session_idle_minutes,
             audit_days: config.app.audit_days,
+            ..AccessSettings::default()
         },
     }
 }

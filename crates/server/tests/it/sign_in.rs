@@ -263,7 +263,7 @@ async fn a_token_with_a_nonce_of_somebody_elses_signs_nobody_in() {
 
 /// The attacks of the tests above, each with its defence taken away: these tests would see them succeed.
 #[tokio::test]
-async fn without_their_defences_links_lead_anywhere_and_planted_sessions_live() {
+async fn without_their_defences_links_lead_anywhere_planted_sessions_live_and_made_up_answers_count() {
     let _shared = PROVIDER.read().await;
     let lacking = |without| {
         let options = options();
@@ -279,6 +279,13 @@ async fn without_their_defences_links_lead_anywhere_and_planted_sessions_live() 
     eve.ours = mallory.ours.clone();
     eve.sign_in("eve").await;
     mallory.get("/auth/me").await.ok();
+    let app = lacking(Without::State).await;
+    let mut eve = Browser::new(&app);
+    let back = eve.answer_of_provider("/auth/login", "eve").await;
+    let (path, state) = back.split_once("state=").unwrap();
+    let rest = state.split_once('&').map_or("", |(_, rest)| rest);
+    assert_eq!(eve.get(&format!("{path}state=x&{rest}")).await.status, 303);
+    eve.get("/auth/me").await.ok();
 }
 
 #[tokio::test]

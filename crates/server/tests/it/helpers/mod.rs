@@ -54,6 +54,8 @@ pub struct Options {
     pub gate: GateSettings,
     /// Whom people sign in with.
     pub access: AccessSettings,
+    /// No public registration is answered before.
+    pub answer_after: Duration,
     /// Instead of [`NOW`].
     pub now: Option<jiff::Timestamp>,
 }
@@ -69,6 +71,7 @@ impl Default for Options {
             earlier: false,
             gate: GateSettings::default(),
             access: AccessSettings::default(),
+            answer_after: emcrm_app::registrations::ANSWER_AFTER,
             now: None,
         }
     }
@@ -95,7 +98,7 @@ impl TestApp {
             lease_seconds: 15,
             mail_retry_seconds: 1,
             domain_limits: emcrm_app::DomainLimits::default(),
-            access: emcrm_app::AccessSettings::default(),
+            access: emcrm_app::AccessSettings { answer_after: options.answer_after, ..emcrm_app::AccessSettings::default() },
         };
         let app = App::new(AppParts {
             engine: measured::engine(options.engine.unwrap_or(pair.engine)),
