@@ -240,11 +240,10 @@ fn ledger(server: &Running, campaign: &Value) -> Result<Vec<String>> {
     Ok(addresses)
 }
 
-pub fn mail_settings(sink: &Running, connections: usize) -> [(&'static str, String); 4] {
+pub fn mail_settings(sink: &Running, connections: usize) -> [(&'static str, String); 3] {
     [
         ("MAIL_TRANSPORT", "smtp".to_owned()),
-        ("MAIL_SMTP_URL", format!("smtp://{}", sink.address)),
-        ("MAIL_CONNECTIONS", connections.to_string()),
+        ("MAIL_SMTP_URL", format!("smtp://{}?connections={connections}", sink.address)),
         ("MAIL_FROM", format!("Bench <{SENDER}>")),
     ]
 }

@@ -39,6 +39,9 @@ const REFUSED_IN_A_ROW: u32 = 100;
 /// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
 const USELESS_RUNS: u64 = 15;
 
+/// Letters after a worker's name that tell its runs apart. Each claimed row holds them.
+const TOKEN: usize = 12;
+
 /// What is common to the groups of one run.
 struct Run {
     app: Arc<App>,
@@ -119,7 +122,8 @@ impl App {
             }
             Err(error) => return Err(error),
         };
-        let token = format!("{}/{}", self.settings.worker_name, self.ids.random().simple());
+        let mut token = format!("{}/{}", self.settings.worker_name, self.ids.random().simple());
+        token.truncate(self.settings.worker_name.len() + 1 + TOKEN);
         let mut tx = Transaction::new();
         self.store.campaigns.update_in(&mut tx, &id, &[CampaignState::Sending]).set("sender", token.as_str());
         if !moved(self.transact(tx).await)? {
@@ -166,7 +170,7 @@ impl App {
 
     fn mail_groups(&self) -> usize {
         let most = self.transport.connections_max().max(1);
-        GROUPS.max(most.div_ceil(GROUP_MAX)).min(most)
+        std::env::var("X_GROUPS").ok().and_then(|n| n.parse().ok()).unwrap_or(GROUPS).max(most.div_ceil(GROUP_MAX)).min(most)
     }
 
     /// Connections that one group of a run may hold now: all campaigns of this process share what the transport allows. 0 for a group that has to

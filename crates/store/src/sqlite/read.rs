@@ -13,9 +13,22 @@ pub fn attrs(connection: &Connection, table: Table, key: &Key) -> Result<Option<
     stored(connection, table, key, |text| parse(text, key))
 }
 
+/// The same, and how many bytes are kept for them.
+pub fn attrs_in(connection: &Connection, table: Table, key: &Key) -> Result<Option<(Attrs, usize)>, EngineError> {
+    stored(connection, table, key, |text| Ok((parse(text, key)?, text.len())))
+}
+
 /// The attributes of one item, as they are stored.
 pub fn json(connection: &Connection, table: Table, key: &Key) -> Result<Option<String>, EngineError> {
-    stored(connection, table, key, |text| Ok(text.to_owned()))
+    stored(connection, table, key, |text| Ok(text.trim_end().to_owned()))
+}
+
+/// Several reads of one state. Each read for itself would ask anew whether that state is still the last one, and forget the pages it has if it is not.
+pub fn together<T>(connection: &Connection, read: impl Fn(&Key) -> Result<T, EngineError>, keys: &[Key]) -> Result<Vec<T>, EngineError> {
+    let state = connection.unchecked_transaction().map_err(|error| fault(&error))?;
+    let found = keys.iter().map(read).collect();
+    state.finish().map_err(|error| fault(&error))?;
+    found
 }
 
 fn stored<T>(connection: &Connection, table: Table, key: &Key, read: impl FnOnce(&str) -> Result<T, EngineError>) -> Result<Option<T>, EngineError> {

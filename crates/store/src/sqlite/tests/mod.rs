@@ -7,6 +7,7 @@ mod model;
 mod opening;
 mod plans;
 mod processes;
+mod room;
 
 use serde_json::Value;
 
