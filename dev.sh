@@ -402,12 +402,12 @@ screenshots_into() {
   local folder="$1"
   mkdir -p "$PARTS"
   need_browser
-  install_parts maildev
+  install_parts oidc
   cargo build --locked -p emcrm-server --bin emcrm
-  trap 'stop_part maildev' EXIT
-  start_part maildev
-  wait_part maildev
-  EMCRM_MAILDEV="127.0.0.1:$(part_port maildev)" EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser" node tests/browser/screenshots.mjs "$folder" "${@:2}"
+  trap 'stop_part oidc' EXIT
+  start_part oidc
+  wait_part oidc
+  EMCRM_OIDC="http://127.0.0.1:$(part_port oidc)" EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser" node tests/browser/screenshots.mjs "$folder" "${@:2}"
 }
 
 cmd_help() {

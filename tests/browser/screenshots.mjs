@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { startServer } from './helpers/server.mjs';
 import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
+import { MOMENTS } from './moments.mjs';
 import { PAGES, routesInSource } from './pages.mjs';
 import { REFUSAL, REFUSED, seedAll } from './seed.mjs';
 
@@ -15,7 +16,14 @@ const plain = readme || process.argv.includes('--plain');
 // Pages, their windows and their colours in the README.
 const README = { home: 'light', people: 'light', event: 'dark' };
 const README_SIZE = { width: 1120, height: 700 };
-const WIDTHS = [[390, 844], [900, 900], [1440, 900]];
+// The widest first: frames below the window are loaded only then.
+const WIDTHS = [[1440, 900], [900, 900], [390, 844]];
+// How the servers of moments.mjs are set up beside the one with a community.
+const OTHERS = {
+  empty: {},
+  outbox: { MAIL_TRANSPORT: 'outbox' },
+  signin: { AUTH_ENABLED: 'true', AUTH_ISSUER: process.env.EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret', AUTH_ROLES: 'admins=admin,viewers=viewer' },
+};
 
 const here = await routesInSource();
 const mail = await startSmtp({ refuse: REFUSED, words: plain ? '5.1.1 no such mailbox here' : REFUSAL });
@@ -35,16 +43,39 @@ try {
     await person.context.close();
     count++;
   }
-  for (const scheme of readme ? [] : ['light', 'dark']) {
+  // One visit, and a picture for each width and scheme.
+  async function take(page, name) {
     for (const [width, height] of WIDTHS) {
-      const person = await visitor(server, { width, height, colorScheme: scheme });
-      for (const { route, path, name } of PAGES) {
-        if (!path || !here.includes(route)) continue;
-        await person.page.goto(path(seeded));
-        await person.page.screenshot({ path: join(folder, `${name}-${width}-${scheme}.png`), fullPage: true, timeout: 60_000 });
+      await page.setViewportSize({ width, height });
+      for (const colorScheme of ['light', 'dark']) {
+        await page.emulateMedia({ colorScheme });
+        await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true, timeout: 60_000 });
         count++;
       }
-      await person.context.close();
+    }
+  }
+  if (!readme) {
+    const person = await visitor(server);
+    for (const { route, path, name } of PAGES) {
+      if (!path || !here.includes(route)) continue;
+      await person.page.goto(path(seeded));
+      await take(person.page, name);
+    }
+    await person.context.close();
+    for (const kind of ['full', 'empty', 'outbox', 'signin']) {
+      const of = kind === 'full' ? server : await startServer({ settings: OTHERS[kind] });
+      const one = await visitor(of);
+      for (const [, name, act] of MOMENTS.filter(([where]) => where === kind)) {
+        try {
+          await act(one.page, seeded, of.api);
+        } catch (error) {
+          throw new Error(`${name}: ${error.message}`);
+        }
+        await take(one.page, name);
+        await one.page.setViewportSize({ width: 1280, height: 900 });
+      }
+      await one.context.close();
+      if (of !== server) await of.stop();
     }
   }
   console.log(`${count} pictures in ${folder}`);
