@@ -102,19 +102,78 @@ describe('keyboard', () => {
     const adder = page.getByLabel('Add a person by name or address');
     await tabTo(page, adder);
     await page.keyboard.type('Mara Okonjo');
-    const found = page.locator('#found').getByRole('button').first();
-    await found.waitFor();
-    const focused = () => page.evaluate(() => document.activeElement.textContent || document.activeElement.name);
+    const options = page.getByRole('listbox', { name: 'People found' }).getByRole('option');
+    await options.first().waitFor();
+    assert.match(await options.first().textContent(), /Mara Okonjo/);
+    const state = () =>
+      adder.evaluate((field) => ({
+        focused: field === document.activeElement,
+        open: field.getAttribute('aria-expanded') === 'true' && Boolean(document.getElementById(field.getAttribute('aria-controls'))?.checkVisibility()),
+        active: [...document.querySelectorAll('[role=option]')].findIndex((option) => option.id === field.getAttribute('aria-activedescendant')),
+        selected: [...document.querySelectorAll('[role=option]')].map((option) => option.getAttribute('aria-selected')).indexOf('true'),
+        caret: field.selectionStart,
+      }));
+    const last = (await options.count()) - 1;
+    assert.ok(last >= 1);
+    const length = 'Mara Okonjo'.length;
+    const steps = [
+      [null, { open: true, active: -1, caret: length }],
+      ['ArrowDown', { open: true, active: 0, caret: length }],
+      ['ArrowDown', { open: true, active: 1, caret: length }],
+      ['ArrowUp', { open: true, active: 0, caret: length }],
+      ['ArrowUp', { open: true, active: -1, caret: length }],
+      ['ArrowUp', { open: true, active: last, caret: length }],
+      ['Home', { open: true, active: -1, caret: 0 }],
+      ['ArrowDown', { open: true, active: 0, caret: 0 }],
+      ['End', { open: true, active: -1, caret: length }],
+      ['Escape', { open: false, active: -1, caret: length }],
+      ['ArrowDown', { open: true, active: 0, caret: length }],
+    ];
+    for (const [key, wanted] of steps) {
+      if (key) await page.keyboard.press(key);
+      // The focus never leaves the field: what is active is told by an attribute.
+      assert.deepEqual(await state(), { focused: true, selected: wanted.active, ...wanted }, `after ${key}`);
+    }
+    await person.check();
+    await page.keyboard.press('Tab');
+    assert.equal((await state()).open, false, 'the list closes behind somebody who goes on');
+    assert.equal(await page.evaluate(() => document.activeElement.closest('[role=listbox]')), null, 'and is no stop on the way');
+    await page.keyboard.press('Shift+Tab');
+    assert.equal((await state()).open, true);
     await page.keyboard.press('ArrowDown');
-    assert.match(await focused(), /Mara Okonjo/, 'the arrow leads to the first who was found');
-    await page.keyboard.press('ArrowDown');
-    assert.doesNotMatch(await focused(), /^who$/);
-    await page.keyboard.press('Escape');
-    assert.equal(await focused(), 'who', 'and Escape back to the field');
-    await page.keyboard.press('ArrowDown');
-    assert.ok(await found.evaluate((button) => button === document.activeElement));
     await enter(page);
     await page.getByRole('region', { name: 'Attendees, table' }).getByText('Mara Okonjo').first().waitFor();
+    await person.close();
+  });
+
+  test('the owner of an event is found and taken', async () => {
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/events/new', { check: false });
+    const owner = page.getByRole('combobox', { name: 'Find the owner by name or address' });
+    await owner.focus();
+    await page.keyboard.type('nobody is called this');
+    await page.locator('#owner-found').getByText('Nobody is found').waitFor();
+    // There is nothing to take, and the form is not sent by the way.
+    await page.keyboard.press('Enter');
+    await page.keyboard.press('ArrowDown');
+    await page.keyboard.press('Enter');
+    assert.match(page.url(), /\/app\/events\/new$/);
+    await owner.fill('');
+    await page.keyboard.type('Priya Ramanath');
+    await page.getByRole('option', { name: /Priya Ramanath/ }).first().waitFor();
+    await person.check();
+    await page.keyboard.press('ArrowDown');
+    await enter(page);
+    await page.getByRole('button', { name: 'Take Priya Ramanath away as owner' }).waitFor();
+    await page.getByRole('combobox', { name: 'Find a host by name or address' }).focus();
+    await page.keyboard.type('Callum');
+    await page.getByRole('option', { name: /Callum/ }).first().waitFor();
+    await page.keyboard.press('ArrowDown');
+    await enter(page);
+    const host = page.locator('#hosts .chip');
+    await host.getByText('Callum').waitFor();
+    assert.equal(await host.evaluate((chip) => getComputedStyle(chip).textDecorationLine), 'none', 'who is taken does not look taken away');
     await person.close();
   });
 

@@ -132,7 +132,8 @@ describe('signing in', () => {
   test('somebody without a role is told so', async () => {
     const person = await arrive('zoe', '/app');
     person.allow(/^answer: 403/);
-    await person.page.getByText(/no role|not allowed|may not|ask/i).first().waitFor();
+    await person.page.getByText('This needs the role Viewer').waitFor();
+    await person.page.getByRole('link', { name: 'Sign out' }).waitFor();
     await person.check();
     await person.close();
   });

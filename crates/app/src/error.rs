@@ -9,7 +9,7 @@ use emcrm_store::{EngineError, Rule, TransactError};
 pub enum AppError {
     #[error("{0}")]
     Invalid(#[from] FieldErrors),
-    #[error("this needs the role {0:?}")]
+    #[error("This needs the role {0:?}")]
     Forbidden(Role),
 
     #[error("User not found")]

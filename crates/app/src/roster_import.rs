@@ -3,6 +3,7 @@
 use emcrm_model::{AttendanceDraft, EmailAddress, EventId, FieldError, FieldErrors, Role, UserDraft};
 use serde_json::json;
 
+use crate::people_import::Lines;
 use crate::roster::REGISTERED;
 use crate::{App, AppError, Call};
 
@@ -114,16 +115,17 @@ fn column(header: &str) -> Option<&'static str> {
 pub fn read_rows(text: &str) -> Result<Vec<ImportRow>, String> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
-        return Err("Paste at least one line.".to_owned());
+        return Err("Choose a file, or paste at least one line.".to_owned());
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|d| (first.bytes().filter(|b| b == d).count(), *d == b',')).unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).trim(csv::Trim::All).from_reader(text.as_bytes());
     let mut columns: Option<Vec<Option<&'static str>>> = None;
     let mut rows = Vec::new();
+    let mut lines = Lines::of_text(text);
     for record in reader.records() {
         let record = record.map_err(|error| format!("This is not a table: {error}"))?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record.position().map_or(0, |at| lines.of(at.byte() as usize));
         if columns.is_none() {
             let named: Vec<_> = record.iter().map(column).collect();
             let has_names = named.contains(&Some("email"));
@@ -173,6 +175,10 @@ mod tests {
             rows("email,lastName,firstName\n\"a\"\"b@example.org\",\"two\nlines\",x"),
             [("a\"b@example.org".to_owned(), "x".to_owned(), "two\nlines".to_owned())]
         );
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("a@example.org{end}{end}b@example.org{end}");
+            assert_eq!(read_rows(&text).unwrap().iter().map(|row| row.line).collect::<Vec<_>>(), [1, 3], "{end:?}");
+        }
         assert!(read_rows(" \n").is_err() && read_rows("email;name").is_err());
     }
 }

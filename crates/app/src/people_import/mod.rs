@@ -30,7 +30,8 @@ use serde_json::{Value, json};
 
 pub use columns::{FIELDS, Mapping};
 pub use plan::{Checked, RowFault};
-pub use read::{FILE_MAX, ROWS_MAX, Row};
+pub(crate) use read::Lines;
+pub use read::{FILE_MAX, ROWS_MAX, Row, decode};
 
 use crate::{App, AppError, Call};
 

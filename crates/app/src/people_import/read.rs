@@ -33,8 +33,8 @@ pub struct Sheet {
     pub rows: u64,
 }
 
-/// By its byte order mark; else UTF-8 if it is that; else what Windows wrote before.
-fn decode(bytes: &[u8]) -> (Cow<'_, str>, &'static str) {
+/// The text of a file: by its byte order mark; else UTF-8 if it is that; else what Windows wrote before. With the name of what it was written in.
+pub fn decode(bytes: &[u8]) -> (Cow<'_, str>, &'static str) {
     if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
         let (text, _) = encoding.decode_without_bom_handling(bytes.get(mark..).unwrap_or_default());
         return (text, encoding.name());
@@ -72,15 +72,18 @@ fn fault(message: impl Into<String>) -> FieldErrors {
 }
 
 /// Which line a place of the text is in. The reader itself counts no line ends of old Macs, which are a single carriage return, and ends rows at them.
-struct Lines<'a> {
+pub(crate) struct Lines<'a> {
     text: &'a [u8],
     at: usize,
     line: u64,
 }
 
-impl Lines<'_> {
+impl<'a> Lines<'a> {
+    pub fn of_text(text: &'a str) -> Self {
+        Self { text: text.as_bytes(), at: 0, line: 1 }
+    }
     /// Of the row that begins there, or after the line ends there. Places come in their order.
-    fn of(&mut self, begin: usize) -> u64 {
+    pub fn of(&mut self, begin: usize) -> u64 {
         while let Some(byte) = self.text.get(self.at).filter(|byte| self.at < begin || matches!(byte, b'\n' | b'\r')) {
             let next = self.text.get(self.at + 1);
             self.line += u64::from(*byte == b'\n' || *byte == b'\r' && next != Some(&b'\n'));
@@ -105,7 +108,7 @@ pub fn sheet(bytes: &[u8]) -> Result<Sheet, FieldErrors> {
     }
     let mut sheet = Sheet { encoding, delimiter, header, pieces: Vec::new(), rows: 0 };
     let (mut piece, mut bytes) = (Vec::new(), 0);
-    let mut lines = Lines { text: text.as_bytes(), at: 0, line: 1 };
+    let mut lines = Lines::of_text(&text);
     for record in records {
         let record = record.map_err(unreadable)?;
         let line = record.position().map_or(0, |at| lines.of(at.byte() as usize));

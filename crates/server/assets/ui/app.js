@@ -86,22 +86,6 @@
     field.focus();
   });
 
-  // The arrows lead from a field into the people that were found for it, along them, and back; so does Escape.
-  const fieldOf = (picks) => [...document.querySelectorAll("input[data-hx-target]")].find((field) => picks.closest(field.dataset.hxTarget));
-  document.addEventListener("keydown", (event) => {
-    const from = event.target;
-    if (!(from instanceof HTMLElement) || !["ArrowDown", "ArrowUp", "Escape"].includes(event.key)) return;
-    const target = from.matches("input[data-hx-target]") ? document.querySelector(from.dataset.hxTarget) : null;
-    const picks = from.closest(".picks") ?? target?.querySelector(".picks");
-    if (!picks || (target && event.key !== "ArrowDown")) return;
-    const choices = [...picks.querySelectorAll("button, a[href]")];
-    const at = choices.indexOf(from) + { ArrowDown: 1, ArrowUp: -1, Escape: -Infinity }[event.key];
-    const next = at < 0 ? fieldOf(picks) : choices[Math.min(at, choices.length - 1)];
-    if (!next) return;
-    event.preventDefault();
-    next.focus();
-  });
-
   // Keys. They act outside fields only; Ctrl+Enter and Escape act in them.
   const GO = { h: "/app", p: "/app/people", e: "/app/events", c: "/app/campaigns", s: "/app/settings" };
   const inField = (node) => node instanceof HTMLElement && (node.isContentEditable || node.matches("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select"));

@@ -18,12 +18,13 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-static FILES: [Asset; 6] = [
+static FILES: [Asset; 7] = [
     Asset { name: "app.css", kind: "text/css; charset=utf-8", bytes: include_bytes!("../../assets/ui/app.css") },
     Asset { name: "icons.svg", kind: "image/svg+xml", bytes: include_bytes!("../../assets/ui/icons.svg") },
     Asset { name: "favicon.svg", kind: "image/svg+xml", bytes: include_bytes!("../../assets/ui/favicon.svg") },
     Asset { name: "htmx.js", kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../assets/ui/htmx/htmx.min.js") },
     Asset { name: "public.js", kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../assets/ui/public.js") },
+    Asset { name: "combobox.js", kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../assets/ui/combobox.js") },
     Asset { name: "app.js", kind: "text/javascript; charset=utf-8", bytes: include_bytes!("../../assets/ui/app.js") },
 ];
 

@@ -177,9 +177,10 @@ pub async fn add(auth: Auth<Sender>, State(state): State<ApiState>, form: Form) 
 
 /// Many, one a line. What was not taken stays in the field, so that it can be mended.
 pub async fn import(auth: Auth<Sender>, State(state): State<ApiState>, form: Form) -> Answer {
-    let text = form.value("text").unwrap_or_default();
+    // A file that was chosen, or what was pasted.
+    let text = form.value("file").or_else(|| form.value("text")).unwrap_or_default().trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
-        let faults = BTreeMap::from([("text".to_owned(), "write or paste at least one address".to_owned())]);
+        let faults = BTreeMap::from([("text".to_owned(), "choose a file, or write or paste at least one address".to_owned())]);
         return show(&auth, &state, PageRequest::first(), false, None, Told { status: StatusCode::UNPROCESSABLE_ENTITY, faults, ..Told::default() }).await;
     }
     let told = match auth.app().suppression_import(&auth.write(&form)?, text).await {
