@@ -93,7 +93,7 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     if bench.smtp_sink.is_none() {
         tell("  smtp-sink is not there (Debian: postfix), so only the own sink is used");
     }
-    for (content, connections) in [(Content::Text, 20), (Content::Text, 50), (Content::Personal, 20), (Content::Tracked, 20)] {
+    for (content, connections) in [(Content::Text, 20), (Content::Text, 50), (Content::Personal, 50), (Content::Tracked, 50)] {
         let run = Compared { bench, folder: &folder, content, connections, people };
         // The own sink first: it shows the bytes that the bare sender sends to both.
         let mail = run.exact(report)?;
