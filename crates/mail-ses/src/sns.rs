@@ -85,6 +85,7 @@ impl SnsTopic {
     }
 
     /// Believes what is older than an hour, too: a test sees by this what the limit stops.
+    #[must_use]
     pub fn however_old(self) -> Self {
         Self { age_max: SignedDuration::MAX, ..self }
     }
