@@ -141,7 +141,7 @@ export class Walk {
       await field.fill(name);
       await this.press(this.button('Find').first());
     }
-    await this.press(this.page.locator('#found').getByRole('button', { name }).first());
+    await this.press(this.page.locator('#found').getByRole(this.script ? 'option' : 'button', { name }).first());
     await this.page.getByRole('row', { name: new RegExp(name) }).first().waitFor();
   }
 
