@@ -65,7 +65,7 @@ pub fn plan<'a>(connection: &Connection, transaction: &'a Transaction) -> Result
     let mut reasons: Vec<Option<Rule>> = Vec::with_capacity(transaction.ops.len());
     let mut refused = false;
     for op in &transaction.ops {
-        let now = read::attrs_in(connection, op.table, &op.key)?;
+        let now = read::attrs(connection, op.table, &op.key)?;
         let broken = op.guards.iter().find(|(guard, _)| !guard.holds(now.as_ref().map(|(attrs, _)| attrs))).map(|(_, rule)| *rule);
         refused |= broken.is_some();
         reasons.push(broken);

@@ -175,12 +175,12 @@ impl Engine for SqliteEngine {
 
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
         check_keys(keys)?;
-        self.short(|connection| read::together(connection, |key| read::get(connection, table, key), keys))
+        self.short(|connection| keys.iter().map(|key| read::get(connection, table, key)).collect())
     }
 
     async fn get_many_json(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<String>>, EngineError> {
         check_keys(keys)?;
-        self.short(|connection| read::together(connection, |key| read::json(connection, table, key), keys))
+        self.short(|connection| keys.iter().map(|key| read::json(connection, table, key)).collect())
     }
 
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {

@@ -8,27 +8,14 @@ use super::{
 };
 use crate::engine::{Attrs, Direction, EngineError, IndexName, Item, Key, Query, Range, Rows, Table};
 
-/// The attributes of one item.
-pub fn attrs(connection: &Connection, table: Table, key: &Key) -> Result<Option<Attrs>, EngineError> {
-    stored(connection, table, key, |text| parse(text, key))
-}
-
-/// The same, and how many bytes are kept for them.
-pub fn attrs_in(connection: &Connection, table: Table, key: &Key) -> Result<Option<(Attrs, usize)>, EngineError> {
+/// The attributes of one item, and how many bytes are kept for them.
+pub fn attrs(connection: &Connection, table: Table, key: &Key) -> Result<Option<(Attrs, usize)>, EngineError> {
     stored(connection, table, key, |text| Ok((parse(text, key)?, text.len())))
 }
 
 /// The attributes of one item, as they are stored.
 pub fn json(connection: &Connection, table: Table, key: &Key) -> Result<Option<String>, EngineError> {
     stored(connection, table, key, |text| Ok(text.trim_end().to_owned()))
-}
-
-/// Several reads of one state. Each read for itself would ask anew whether that state is still the last one, and forget the pages it has if it is not.
-pub fn together<T>(connection: &Connection, read: impl Fn(&Key) -> Result<T, EngineError>, keys: &[Key]) -> Result<Vec<T>, EngineError> {
-    let state = connection.unchecked_transaction().map_err(|error| fault(&error))?;
-    let found = keys.iter().map(read).collect();
-    state.finish().map_err(|error| fault(&error))?;
-    found
 }
 
 fn stored<T>(connection: &Connection, table: Table, key: &Key, read: impl FnOnce(&str) -> Result<T, EngineError>) -> Result<Option<T>, EngineError> {
@@ -41,7 +28,7 @@ fn stored<T>(connection: &Connection, table: Table, key: &Key, read: impl FnOnce
 }
 
 pub fn get(connection: &Connection, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
-    Ok(attrs(connection, table, key)?.map(|attrs| Item { key: key.clone(), attrs }))
+    Ok(attrs(connection, table, key)?.map(|(attrs, _)| Item { key: key.clone(), attrs }))
 }
 
 pub fn query(connection: &Connection, query: &Query) -> Result<Rows, EngineError> {
