@@ -5,12 +5,13 @@ use std::time::Duration;
 use emcrm_model::{Campaign, CampaignState, Delivery, DeliveryState, EmailAddress, User, UserId};
 use emcrm_search::{Kind, WALK_MAX, conditions_of};
 use emcrm_store::{EngineError, Guard, Queue, Rule, Task, TransactError, Transaction};
+use emcrm_trace::{Instrument as _, Span};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
-use crate::{App, AppError, Call};
+use crate::{App, AppError, Call, spans};
 
 /// Ledger rows written in one transaction; one operation is the campaign's.
 const CHUNK: usize = 99;
@@ -38,8 +39,11 @@ impl App {
             return Ok(again);
         }
         let conditions = conditions_of(&campaign.filter);
+        let (span, mut walks, mut pages) = (Span::current(), 0, 0);
         loop {
-            let ids = self.index.walk(Kind::User, conditions.clone(), campaign.frozen_up_to.clone(), WALK_MAX).await?;
+            walks += 1;
+            let walk = self.index.walk(Kind::User, conditions.clone(), campaign.frozen_up_to.clone(), WALK_MAX);
+            let ids = walk.instrument(spans::walk(&span, walks)).await?;
             if ids.is_empty() {
                 break;
             }
@@ -47,7 +51,8 @@ impl App {
                 if stop.is_cancelled() {
                     return Ok(Outcome::Again { due: self.now_ms(), payload: task.payload.clone() });
                 }
-                if !self.freeze_chunk(&mut campaign, chunk).await? {
+                pages += 1;
+                if !self.freeze_chunk(&mut campaign, chunk).instrument(spans::page(&span, pages, chunk.len())).await? {
                     // Somebody cancelled the campaign, or another worker went on with it: look again.
                     return Ok(again);
                 }

@@ -11,6 +11,7 @@
 //! | `cascade` | what follows a deletion, as tasks |
 //! | `indexing` | documents of the search index, kept up by tasks, rebuilt while serving |
 //! | `worker` | runs the tasks |
+//! | `spans` | what of them is traced |
 //! | `bulk` | many users, events and attendances at once |
 //! | `archive` | everything as one file, for moving between engines |
 //! | `adopt` | tables that an earlier service wrote, brought up to date |
@@ -64,6 +65,7 @@ pub mod search;
 mod send;
 pub mod sessions;
 mod sorter;
+mod spans;
 mod steer;
 pub mod suppressions;
 pub mod template;

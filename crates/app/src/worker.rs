@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use emcrm_store::{Queue, Task, keys};
+use emcrm_trace::Instrument as _;
 use futures::future::join_all;
 use parking_lot::Mutex;
 use tokio::task::JoinSet;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::cascade::Outcome;
-use crate::{App, AppError};
+use crate::{App, AppError, spans};
 
 /// Tasks of one queue that are worked on at once. Campaigns mostly wait, for their rate or for the mail server, so that many fit: a slow one must not
 /// keep the next one from its audience.
@@ -369,7 +370,33 @@ async fn start_due(app: &Arc<App>, queue: Queue, hands: &Arc<Hands>, working: &m
 }
 
 async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
-    let result = match task.kind.as_str() {
+    let span = spans::task(task);
+    let result = handle(app, task, stop).instrument(span.clone()).await;
+    let trace = task.next_trace();
+    let settled = match result {
+        Ok(Outcome::Done) => app.store.tasks.delete_many(std::slice::from_ref(task)).await,
+        Ok(Outcome::Again { due, payload }) => {
+            app.store.tasks.reschedule_now(task, &Task { due, payload, attempts: 0, error: None, trace, ..task.clone() }).await
+        }
+        Err(error) => {
+            emcrm_trace::failed(&span);
+            tracing::warn!(%error, task = %task.id, kind = %task.kind, attempts = task.attempts, "a task failed");
+            if task.attempts + 1 >= ATTEMPTS_MAX || matches!(error, AppError::Internal(_)) && task.attempts >= 2 {
+                app.store.tasks.bury(task, &error.to_string()).await
+            } else {
+                let wait = (500_i64 << task.attempts.min(10)).min(300_000);
+                let due = app.now_ms() + wait + rand::random_range(0..=wait / 4);
+                app.store.tasks.reschedule_now(task, &Task { due, attempts: task.attempts + 1, error: Some(error.to_string()), trace, ..task.clone() }).await
+            }
+        }
+    };
+    if let Err(error) = settled {
+        tracing::warn!(%error, task = %task.id, "a task could not be settled; it will be run again");
+    }
+}
+
+async fn handle(app: &Arc<App>, task: &Task, stop: &CancellationToken) -> Result<Outcome, AppError> {
+    match task.kind.as_str() {
         "schedule" => app.schedule_due(task).await,
         "freeze" => app.freeze(task, stop).await,
         "send" => app.send(task, stop).await,
@@ -382,22 +409,5 @@ async fn run_task(app: &Arc<App>, task: &Task, stop: &CancellationToken) {
         "user_erase" => app.user_erase_rest(task).await,
         "event_gone" => app.event_gone(task).await,
         other => Err(AppError::Internal(format!("no handler for a task of kind {other}"))),
-    };
-    let settled = match result {
-        Ok(Outcome::Done) => app.store.tasks.delete_many(std::slice::from_ref(task)).await,
-        Ok(Outcome::Again { due, payload }) => app.store.tasks.reschedule_now(task, &Task { due, payload, attempts: 0, error: None, ..task.clone() }).await,
-        Err(error) => {
-            tracing::warn!(%error, task = %task.id, kind = %task.kind, attempts = task.attempts, "a task failed");
-            if task.attempts + 1 >= ATTEMPTS_MAX || matches!(error, AppError::Internal(_)) && task.attempts >= 2 {
-                app.store.tasks.bury(task, &error.to_string()).await
-            } else {
-                let wait = (500_i64 << task.attempts.min(10)).min(300_000);
-                let due = app.now_ms() + wait + rand::random_range(0..=wait / 4);
-                app.store.tasks.reschedule_now(task, &Task { due, attempts: task.attempts + 1, error: Some(error.to_string()), ..task.clone() }).await
-            }
-        }
-    };
-    if let Err(error) = settled {
-        tracing::warn!(%error, task = %task.id, "a task could not be settled; it will be run again");
     }
 }

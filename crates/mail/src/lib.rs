@@ -24,5 +24,5 @@ pub use message::{BuildError, Mailbox, Message, message_id};
 pub use opened::Opened;
 pub use outbox::{Filed, FiledPage, Outbox};
 pub use report::{DELIVERY_HEADER, NotificationError, Notifications, Report, ReportKind};
-pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode};
+pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode, reply_codes};
 pub use transport::{Connection, Handover, MailError, Receipt, Transport};

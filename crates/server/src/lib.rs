@@ -13,6 +13,7 @@
 //! | `config` | every setting |
 //! | `measured` | storage, search and mail with how long they take |
 //! | `log` | log lines, written by a thread of their own |
+//! | `traces` | where spans go |
 //! | `backup` | copies of the data folder, and back |
 //! | `cli` | the commands of the binary |
 
@@ -28,5 +29,6 @@ pub mod measured;
 pub mod openapi;
 pub mod router;
 pub mod serve;
+pub mod traces;
 pub mod web;
 pub mod web_form;

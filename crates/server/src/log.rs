@@ -13,10 +13,12 @@ use emcrm_model::Clock;
 use parking_lot::{Condvar, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
 use crate::config::LogFormat;
+use crate::traces::Traces;
 
 /// Most bytes that wait to be written.
 const BUFFER_MAX: usize = 4 * 1024 * 1024;
@@ -48,14 +50,22 @@ impl Drop for LogWriter {
     }
 }
 
-/// Makes a log that writes to `to`. The subscriber is to be made the global one; the writer is to be kept until the end.
-pub fn start(format: LogFormat, filter: &str, clock: Arc<dyn Clock>, to: impl Write + Send + 'static) -> (impl Subscriber + Send + Sync, LogWriter) {
+/// Makes a log that writes to `to`, and lets spans go to `traces`. The subscriber is to be made the global one; the writer is to be kept until the end.
+pub fn start<W: Write + Send + 'static>(
+    format: LogFormat,
+    filter: &str,
+    clock: Arc<dyn Clock>,
+    to: W,
+    traces: Option<&Traces>,
+) -> (impl Subscriber + Send + Sync + use<W>, LogWriter) {
     let queue = Arc::new(Queue { buffer: Mutex::new(Vec::new()), filled: Condvar::new(), dropped: AtomicU64::new(0), stop: AtomicBool::new(false) });
     let for_thread = queue.clone();
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&for_thread, to)).ok();
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = Lines { queue: queue.clone(), format, clock };
-    (Registry::default().with(lines.with_filter(filter)), LogWriter { queue, thread })
+    // Lines are events. What nobody takes is never made, and spans are for traces alone.
+    let events = filter_fn(|metadata| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
+    (Registry::default().with(lines.with_filter(events.and(filter))).with(traces.map(Traces::layer)), LogWriter { queue, thread })
 }
 
 fn write_all(queue: &Queue, mut to: impl Write) {
@@ -258,7 +268,7 @@ mod tests {
     fn logged(format: LogFormat, filter: &str, what: impl FnOnce()) -> String {
         let sink = Sink::default();
         let clock = Arc::new(FixedClock::new("2026-01-02T03:04:05.678Z".parse().unwrap()));
-        let (subscriber, writer) = start(format, filter, clock, sink.clone());
+        let (subscriber, writer) = start(format, filter, clock, sink.clone(), None);
         tracing::subscriber::with_default(subscriber, what);
         drop(writer);
         let bytes = sink.0.lock().clone();

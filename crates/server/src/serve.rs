@@ -46,6 +46,8 @@ pub struct ServeSettings {
     pub shutdown: Duration,
     /// Tells this process's request ids from those of others.
     pub id_prefix: u32,
+    /// Part of the requests whose traces are kept; none where nothing is traced.
+    pub traced: Option<f64>,
     /// Where the mail service tells what became of mails.
     pub notifications: Option<Arc<dyn Notifications>>,
 }
@@ -62,6 +64,7 @@ impl ServeSettings {
             head: HEAD_PATIENCE,
             shutdown: config.app.shutdown_timeout.0,
             id_prefix: rand::random(),
+            traced: config.traces.endpoint.as_ref().map(|_| config.traces.ratio.0),
             notifications: None,
         }
     }
@@ -94,7 +97,7 @@ impl Server {
         let gate = Arc::new(Gate::new(settings.gate));
         let access = Access::new(settings.access, gate.clone(), &app).map_err(io::Error::other)?;
         let state = ApiState::new(app.clone(), settings.api, Arc::new(access)).with_notifications(settings.notifications);
-        let edge = Edge::new(router(state.clone()), state.settings.name.clone(), settings.limits, gate.clone(), settings.id_prefix);
+        let edge = Edge::new(router(state.clone()), state.settings.name.clone(), settings.limits, gate.clone(), settings.id_prefix, settings.traced);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
         background.spawn(accept(listener, edge.clone(), (settings.connections, settings.head), stop.clone(), connections.clone()));

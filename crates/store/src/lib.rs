@@ -51,7 +51,7 @@ pub use leases::Leases;
 pub use repository::{from_item, rows_at, rows_count};
 pub use sessions::{Session, Sessions};
 pub use suppressions::Suppressions;
-pub use tasks::{Queue, Task, Tasks};
+pub use tasks::{Queue, Task, TaskTrace, Tasks};
 pub use templates::Templates;
 pub use users::{Users, unchanged};
 

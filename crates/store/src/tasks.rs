@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use emcrm_model::IdSource;
+use emcrm_trace::TraceParent;
 use serde_json::Value;
 
 use crate::engine::{Attrs, Engine, EngineError, Guard, Item, Key, Query, Range, Table, TransactError, Transaction};
@@ -34,6 +35,17 @@ impl Queue {
     }
 }
 
+/// Runs of one task that its trace shows. A task may be taken up again for weeks; its trace does not grow with it.
+const RUNS_TRACED: u32 = 20;
+
+/// The trace that a task belongs to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TaskTrace {
+    pub place: TraceParent,
+    /// Runs that it has seen.
+    pub runs: u32,
+}
+
 /// A piece of work.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Task {
@@ -51,9 +63,16 @@ pub struct Task {
     pub created: i64,
     /// Why the last attempt failed.
     pub error: Option<String>,
+    /// Where the work was asked for; only where that was traced.
+    pub trace: Option<TaskTrace>,
 }
 
 impl Task {
+    /// The trace as the next run of this task finds it.
+    pub fn next_trace(&self) -> Option<TaskTrace> {
+        self.trace.map(|trace| TaskTrace { runs: trace.runs + 1, ..trace }).filter(|trace| trace.runs < RUNS_TRACED)
+    }
+
     pub fn key(&self) -> Key {
         Key::new(keys::task_part(self.queue.as_str(), self.shard), keys::task_sk(self.due, &self.id))
     }
@@ -73,6 +92,10 @@ impl Task {
         if let Some(error) = &self.error {
             attrs.insert("error".to_owned(), Value::from(error.as_str()));
         }
+        if let Some(trace) = &self.trace {
+            attrs.insert("traceparent".to_owned(), Value::from(trace.place.to_string()));
+            attrs.insert("traced".to_owned(), Value::from(trace.runs));
+        }
         Item { key, attrs }
     }
 
@@ -89,6 +112,9 @@ impl Task {
             attempts: number(&attrs, "attempts") as u32,
             created: number(&attrs, "created"),
             error: text(&attrs, "error"),
+            trace: text(&attrs, "traceparent")
+                .and_then(|text| TraceParent::parse(&text))
+                .map(|place| TaskTrace { place, runs: number(&attrs, "traced") as u32 }),
             payload: attrs.remove("payload").unwrap_or(Value::Null),
         }
     }
@@ -117,6 +143,8 @@ impl Tasks {
             attempts: 0,
             created: due,
             error: None,
+            // Documents of the index are brought up to date many at a time, for many requests.
+            trace: if queue == Queue::Index { None } else { TraceParent::current().map(|place| TaskTrace { place, runs: 0 }) },
         };
         tx.put(Table::Main, task.item(task.key()));
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use emcrm_mail::{Connection, Handover, MailError};
 use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, Suppression, User, UserId};
 use emcrm_store::{Guard, Rule, TransactError, Transaction};
+use emcrm_trace::{Instrument as _, Span};
 use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
@@ -16,6 +17,7 @@ use super::ledger::{Counted, Step};
 use super::{Halt, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
 use crate::campaigns::same_address;
+use crate::spans;
 
 /// Times that one mail is handed over before a temporary refusal is taken as final.
 const ATTEMPTS_MAX: u32 = 6;
@@ -48,6 +50,8 @@ const DOMAIN_REST: Duration = Duration::from_millis(20);
 pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut lines: Vec<Line> = Vec::new();
     let mut ended = Vec::new();
+    // Of the batch that `ended` comes from: it lasts until its outcomes are recorded.
+    let mut in_hand = Span::none();
     // Connections that the mail server did not want to give.
     let mut denied = 0;
     loop {
@@ -69,7 +73,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 let moment = moment(&run, batch.len());
                 if moment.is_some_and(|moment| moment > Instant::now()) {
                     // Nothing stays unrecorded while the group waits for its moment.
-                    settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
+                    record_all(&run, &mut in_hand, &mut ended).await?;
                 }
                 if moment.is_some_and(|moment| moment > Instant::now() + LONG_WAIT) {
                     close(&run, &mut lines, 0).await;
@@ -89,17 +93,37 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
             break;
         }
         let places: Vec<String> = batch.iter().map(|delivery| domain_of(delivery.email.as_ref()).to_owned()).collect();
-        let claimed = settle(&run, std::mem::take(&mut ended), batch).await?;
-        ended = hand_over(&run, &mut lines, claimed, &mut denied).await;
+        let claimed = if batch.is_empty() {
+            record_all(&run, &mut in_hand, &mut ended).await?;
+            Vec::new()
+        } else {
+            let span = run.next_batch(batch.len());
+            let ledger = spans::ledger(if span.is_disabled() { &in_hand } else { &span }, batch.len(), ended.len());
+            let claimed = settle(&run, std::mem::take(&mut ended), batch).instrument(ledger).await?;
+            in_hand = span;
+            claimed
+        };
+        ended = hand_over(&run, &mut lines, claimed, &mut denied, &in_hand).await;
         for domain in &places {
             run.domains.give_back(domain);
         }
         if run.app.lines_are_short() {
-            settle(&run, std::mem::take(&mut ended), Vec::new()).await?;
+            record_all(&run, &mut in_hand, &mut ended).await?;
             close(&run, &mut lines, 0).await;
         }
     }
     close(&run, &mut lines, 0).await;
+    Ok(())
+}
+
+/// Records the outcomes of a batch for which no other waits; with that it is over.
+async fn record_all(run: &Run, in_hand: &mut Span, ended: &mut Vec<Ended>) -> Result<(), AppError> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let span = std::mem::replace(in_hand, Span::none());
+    let ledger = spans::ledger(&span, 0, ended.len());
+    settle(run, std::mem::take(ended), Vec::new()).instrument(ledger).await?;
     Ok(())
 }
 
@@ -294,12 +318,15 @@ fn refused(run: &Run, delivery: &Delivery, reply: &str) {
 }
 
 /// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
-async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut usize) -> Vec<Ended> {
+async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut usize, batch: &Span) -> Vec<Ended> {
     let one = async |line: &mut Line, claim: Claimed| {
+        let span = spans::mail(batch, run.app.transport.name(), &claim.delivery);
         let result = match line_ready(run, line).await {
-            Ok(connection) => connection.send(&claim.mail).await.map(|_| ()),
+            Ok(connection) => connection.send(&claim.mail).await,
             Err(error) => Err(error),
         };
+        spans::mail_ended(&span, &result);
+        let result = result.map(|_| ());
         if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.connection.take().is_some() {
             run.open_lines.fetch_sub(1, Ordering::Relaxed);
         }

@@ -12,10 +12,11 @@ mod ledger;
 mod limiter;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState};
 use emcrm_store::{Guard, Rule, Task, Transaction};
+use emcrm_trace::Span;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -24,7 +25,7 @@ use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
 use crate::freeze::moved;
 use crate::render::{Prepared, Recipe};
-use crate::{App, AppError, Call};
+use crate::{App, AppError, Call, spans};
 pub use domains::DomainLimits;
 use domains::Domains;
 use feeder::Feeder;
@@ -38,9 +39,6 @@ const GROUP_MAX: usize = 49;
 const REFUSED_IN_A_ROW: u32 = 100;
 /// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
 const USELESS_RUNS: u64 = 15;
-
-/// Letters after a worker's name that tell its runs apart. Each claimed row holds them.
-const TOKEN: usize = 12;
 
 /// What is common to the groups of one run.
 struct Run {
@@ -60,6 +58,9 @@ struct Run {
     /// No further claims, for whatever reason.
     halted: AtomicBool,
     why: Mutex<Option<Halt>>,
+    /// Of the task; its batches stand below it.
+    span: Span,
+    batches: AtomicU64,
 }
 
 /// Refusals without a success between them.
@@ -87,6 +88,10 @@ impl Run {
     fn halt(&self, why: Halt) {
         self.why.lock().get_or_insert(why);
         self.halted.store(true, Ordering::Relaxed);
+    }
+    fn next_batch(&self, mails: usize) -> Span {
+        let number = self.batches.fetch_add(1, Ordering::Relaxed) + 1;
+        spans::batch(&self.span, &self.campaign.id, number, mails)
     }
     fn is_halted(&self) -> bool {
         self.stop.is_cancelled() || self.halted.load(Ordering::Relaxed)
@@ -122,8 +127,8 @@ impl App {
             }
             Err(error) => return Err(error),
         };
-        let mut token = format!("{}/{}", self.settings.worker_name, self.ids.random().simple());
-        token.truncate(self.settings.worker_name.len() + 1 + TOKEN);
+        // Short, because each claimed row holds it. The number tells the runs of one worker apart.
+        let token = format!("{}/{:012x}", self.settings.worker_name, self.ids.random().as_u128() % (1 << 48));
         let mut tx = Transaction::new();
         self.store.campaigns.update_in(&mut tx, &id, &[CampaignState::Sending]).set("sender", token.as_str());
         if !moved(self.transact(tx).await)? {
@@ -143,6 +148,8 @@ impl App {
             domains: Domains::new(self.settings.domain_limits, self.settings.retry_after_ms(0)),
             halted: AtomicBool::new(false),
             why: Mutex::new(None),
+            span: Span::current(),
+            batches: AtomicU64::new(0),
         });
         let mut working = tokio::task::JoinSet::new();
         for group in 0..self.mail_groups() {
@@ -162,6 +169,8 @@ impl App {
                 }
             }
         }
+        run.span.record("emcrm.batches", run.batches.load(Ordering::Relaxed));
+        run.span.record("emcrm.mails.accepted", run.sent.load(Ordering::Relaxed));
         match failed {
             Some(error) => Err(error),
             None => self.run_ended(&run, task).await,

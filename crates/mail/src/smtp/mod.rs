@@ -24,6 +24,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_rustls::TlsConnector;
 
+pub use self::reply::reply_codes;
 pub use self::settings::{BadSmtpSettings, SmtpSettings, TlsMode};
 use crate::transport::{Connection, MailError, Transport};
 

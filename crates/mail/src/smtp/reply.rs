@@ -77,6 +77,13 @@ fn is_enhanced(word: &str) -> bool {
     matches!(parts.next(), Some("2" | "4" | "5")) && digits(parts.next()) && digits(parts.next()) && parts.next().is_none()
 }
 
+/// The reply code and the enhanced one at the beginning of a server's words as they are kept, such as `250 2.0.0 Ok`.
+pub fn reply_codes(words: &str) -> (Option<u16>, Option<&str>) {
+    let mut words = words.split(' ');
+    let code = words.next().filter(|word| word.len() == 3).and_then(|word| word.parse().ok()).filter(|code| (200..600).contains(code));
+    (code, code.and_then(|_| words.next()).filter(|word| is_enhanced(word)))
+}
+
 /// Reads one reply. Line ends may be CRLF or LF.
 pub(crate) fn parse(input: &[u8]) -> Parsed {
     let mut text = String::new();
@@ -129,6 +136,16 @@ mod tests {
         assert_eq!(reply("550-5.1.1 no such\r\n550-5.1.1 user\r\n550 5.1.1 here\r\n").to_string(), "550 5.1.1 no such user here");
         assert_eq!(reply("250\r\n").to_string(), "250");
         assert_eq!(reply("250-\n250 x\n").to_string(), "250 x");
+    }
+
+    #[test]
+    fn the_codes_of_kept_words() {
+        assert_eq!(reply_codes("250 2.0.0 Ok: queued as 4F2"), (Some(250), Some("2.0.0")));
+        assert_eq!(reply_codes("550 <ann@example.org> is unknown"), (Some(550), None));
+        assert_eq!(reply_codes("250"), (Some(250), None));
+        for words in ["", "not sent: the address cannot be written on an envelope", "1.2.3 x", "999 2.0.0", "+25 2.0.0", "ann@example.org"] {
+            assert_eq!(reply_codes(words), (None, None), "{words}");
+        }
     }
 
     #[test]

@@ -10,9 +10,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::demo;
 use super::open::{self, StartError};
-use crate::config::{Config, Role};
+use crate::config::{Config, ConfigError, Role};
 use crate::log;
 use crate::serve::{ServeSettings, Server, listen};
+use crate::traces::Traces;
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
@@ -54,9 +55,13 @@ impl From<RoleArg> for Role {
 /// Errors before the first request are [`StartError`]s.
 pub async fn run(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
     let level = if config.app.debug { "debug" } else { config.app.log_level.0.as_str() };
-    let (subscriber, log) = log::start(config.log_format(), level, Arc::new(SystemClock), std::io::stdout());
+    let traces = Traces::start(&config.traces).map_err(|error| StartError::from(ConfigError(vec![error.to_string()])))?;
+    let (subscriber, log) = log::start(config.log_format(), level, Arc::new(SystemClock), std::io::stdout(), traces.as_ref());
     tracing::subscriber::set_global_default(subscriber)?;
     let outcome = serve(args, config).await;
+    if let Some(traces) = traces {
+        traces.stop().await;
+    }
     drop(log);
     outcome
 }

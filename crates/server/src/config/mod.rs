@@ -5,7 +5,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `app`, `db`, `search`, `auth`, `mail` | one struct for each section: the keys, their defaults, their explanation |
+//! | `app`, `db`, `search`, `auth`, `mail`, `traces` | one struct for each section: the keys, their defaults, their explanation |
 //! | `setting` | kinds of values: what is allowed, how it is read |
 //! | `reader` | where a value comes from; collects every fault |
 //! | `sources`, `dotenv` | the environment and `.env` as figment providers |
@@ -23,6 +23,7 @@ mod search;
 pub mod secret_key;
 mod setting;
 mod sources;
+mod traces;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -34,9 +35,10 @@ pub use db::DbConfig;
 pub use mail::MailConfig;
 pub use search::{OpensearchConfig, SearchConfig};
 pub use setting::{
-    DbEngine, Groups, HostName, HttpUrl, IndexAlias, LogFormat, LogLevel, MailTransport, Names, Networks, OpensearchMode, Rate, Role, RoleName, SearchEngine,
-    Seconds, Secret, Sender, Setting, TokenAlgorithm, Zone,
+    DbEngine, Groups, HostName, HttpUrl, IndexAlias, LogFormat, LogLevel, MailTransport, Names, Networks, OpensearchMode, Rate, Ratio, Role, RoleName,
+    SearchEngine, Seconds, Secret, Sender, Setting, TokenAlgorithm, Zone,
 };
+pub use traces::TracesConfig;
 
 use reader::Reader;
 
@@ -49,6 +51,7 @@ pub struct Config {
     pub opensearch: OpensearchConfig,
     pub auth: AuthConfig,
     pub mail: MailConfig,
+    pub traces: TracesConfig,
     /// What a person should know about the configuration, though it is valid: printed once at the start.
     pub notes: Vec<String>,
 }
@@ -87,6 +90,7 @@ pub const SECTIONS: &[(&str, &[Key])] = &[
     ("OpenSearch", OpensearchConfig::KEYS),
     ("Sign-in", AuthConfig::KEYS),
     ("Mail", MailConfig::KEYS),
+    ("Traces", TracesConfig::KEYS),
 ];
 
 /// Every fault of a configuration, one a line.
@@ -138,13 +142,14 @@ impl Config {
             OpensearchConfig::read(&mut reader),
             AuthConfig::read(&mut reader),
             MailConfig::read(&mut reader),
+            TracesConfig::read(&mut reader),
         );
         reader.check_unknown(SECTIONS);
         let notes = reader.finish()?;
-        let (Some(app), Some(db), Some(search), Some(opensearch), Some(auth), Some(mail)) = sections else {
+        let (Some(app), Some(db), Some(search), Some(opensearch), Some(auth), Some(mail), Some(traces)) = sections else {
             return Err(ConfigError(vec!["the configuration could not be read".to_owned()]));
         };
-        let config = Self { app, db, search, opensearch, auth, mail, notes };
+        let config = Self { app, db, search, opensearch, auth, mail, traces, notes };
         config.check_together()?;
         Ok(config)
     }

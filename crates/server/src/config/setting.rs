@@ -107,6 +107,17 @@ impl Setting for Rate {
     }
 }
 
+/// A part of a whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Ratio(pub f64);
+
+impl Setting for Ratio {
+    const ALLOWED: &'static str = "a number, 0 to 1";
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).map(Self)
+    }
+}
+
 /// Names of hosts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(pub Vec<String>);

@@ -12,6 +12,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
+use emcrm_trace::{Instrument as _, Span};
 use futures::FutureExt;
 use tower::Service;
 
@@ -19,6 +20,7 @@ use super::gate::{Gate, class_of_path};
 use super::gzip;
 use super::metrics::HttpMetrics;
 use super::request::RequestInfo;
+use super::trace;
 use crate::api::error::{Cause, Problem};
 use crate::web::frame::{Asked, of_edge};
 
@@ -60,6 +62,8 @@ struct Shared {
     in_hand: AtomicUsize,
     stopping: AtomicBool,
     metrics: HttpMetrics,
+    /// Part of the requests whose traces are kept; none where nothing is traced.
+    traced: Option<f64>,
     /// Ids of requests: the first half tells processes apart, the second counts.
     id_prefix: u32,
     id_next: AtomicU64,
@@ -76,14 +80,15 @@ impl Drop for InHand<'_> {
 }
 
 impl Edge {
-    /// `id_prefix` tells this process's request ids from those of others.
-    pub fn new(router: Router, name: String, limits: Limits, gate: Arc<Gate>, id_prefix: u32) -> Self {
+    /// `id_prefix` tells this process's request ids from those of others; `traced` is the part of the requests whose traces are kept.
+    pub fn new(router: Router, name: String, limits: Limits, gate: Arc<Gate>, id_prefix: u32, traced: Option<f64>) -> Self {
         let shared = Shared {
             name,
             limits,
             in_hand: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
             metrics: HttpMetrics::default(),
+            traced,
             id_prefix,
             id_next: AtomicU64::new(1),
         };
@@ -108,10 +113,11 @@ impl Edge {
         let info = Arc::new(RequestInfo::new(id, peer.map(|peer| peer.ip()), client));
         let method = request.method().clone();
         let gzip_accepted = gzip::is_accepted(request.headers());
+        let span = trace::request(shared.traced, &method, request.uri().path(), request.headers());
 
         let asked = Asked::by_people(&request, info.id());
         let mut response = match shared.enter(&request).and_then(|in_hand| self.admit(&request, &info).map(|()| in_hand)) {
-            Ok(_in_hand) => self.route(request, &info).await,
+            Ok(_in_hand) => self.route(request, &info).instrument(span.clone()).await,
             Err(problem) => problem.into_response(),
         };
         response = of_edge(asked, &shared.name, response);
@@ -122,7 +128,7 @@ impl Edge {
             }
         }
         shared.finish(&mut response, &info, self.gate.https());
-        shared.note(&response, &info, &method, started.elapsed());
+        shared.note(&response, &info, &method, &span, started.elapsed());
         response
     }
 
@@ -204,16 +210,17 @@ impl Shared {
         }
     }
 
-    fn note(&self, response: &Response, info: &RequestInfo, method: &Method, took: Duration) {
+    fn note(&self, response: &Response, info: &RequestInfo, method: &Method, span: &Span, took: Duration) {
         let status = response.status();
         self.metrics.record(info.route(), method, status, took);
+        let trace_id = trace::answered(span, info, method, status);
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let (id, route, actor, method, status) = (info.id(), info.route(), info.actor(), method.as_str(), status.as_u16());
         if let Some(Cause(cause)) = response.extensions().get() {
-            tracing::error!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, cause, "request failed");
+            tracing::error!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, trace_id, cause, "request failed");
         } else {
-            tracing::info!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, "request");
+            tracing::info!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, trace_id, "request");
         }
     }
 }

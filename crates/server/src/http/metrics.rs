@@ -36,6 +36,7 @@ pub fn recorder() -> &'static PrometheusHandle {
         metrics::describe_histogram!("emcrm_mail_handover_duration_seconds", "Time that handing over one mail takes");
         metrics::describe_gauge!("emcrm_mail_connections_open", "Connections to the mail server that are open");
         metrics::describe_gauge!("emcrm_mail_connections_max", "Connections to the mail server that may be open");
+        metrics::describe_counter!("emcrm_trace_spans_total", "Spans of traces, by what became of them");
         handle
     })
 }

@@ -11,7 +11,7 @@
 //! | `answer` | JSON answers, pages, `ETag` |
 //! | `call` | `Idempotency-Key` and `If-Match` |
 //! | `gzip` | compression of large answers |
-//! | `metrics` | the metrics of requests |
+//! | `metrics`, `trace` | the metrics of requests, and their spans |
 //! | `schema` | pieces of the OpenAPI document that state the model's limits |
 
 pub mod answer;
@@ -25,6 +25,7 @@ pub mod path;
 pub mod query;
 pub mod request;
 pub mod schema;
+mod trace;
 
 pub use answer::{Answer, PageOut, json};
 pub use body::{JsonBody, NoBody};

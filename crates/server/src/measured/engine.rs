@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use emcrm_store::{Engine, EngineError, IndexName, Item, Key, Query, Rows, Table, TransactError, Transaction};
 use metrics::{Histogram, counter, histogram};
 
-use super::timed;
+use super::called;
 
 pub struct Measured {
     inner: Arc<dyn Engine>,
@@ -35,6 +35,10 @@ impl Measured {
         counter!("emcrm_storage_errors_total", "engine" => self.inner.name(), "operation" => operation, "kind" => kind).increment(1);
     }
 
+    fn part(&self) -> (&'static str, &'static str) {
+        ("storage", self.inner.name())
+    }
+
     fn seen<T>(&self, operation: &'static str, answer: Result<T, EngineError>) -> Result<T, EngineError> {
         answer.inspect_err(|error| self.failed(operation, error))
     }
@@ -43,22 +47,22 @@ impl Measured {
 #[async_trait]
 impl Engine for Measured {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
-        self.seen("get", timed(&self.get, self.inner.get(table, key)).await)
+        self.seen("get", called(self.part(), "get", &self.get, self.inner.get(table, key)).await)
     }
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
-        self.seen("get_many", timed(&self.get_many, self.inner.get_many(table, keys)).await)
+        self.seen("get_many", called(self.part(), "get_many", &self.get_many, self.inner.get_many(table, keys)).await)
     }
     async fn get_many_json(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<String>>, EngineError> {
-        self.seen("get_many", timed(&self.get_many, self.inner.get_many_json(table, keys)).await)
+        self.seen("get_many", called(self.part(), "get_many", &self.get_many, self.inner.get_many_json(table, keys)).await)
     }
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {
-        self.seen("query", timed(&self.query, self.inner.query(query)).await)
+        self.seen("query", called(self.part(), "query", &self.query, self.inner.query(query)).await)
     }
     async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
-        self.seen("scan", timed(&self.scan, self.inner.scan(table, after, limit)).await)
+        self.seen("scan", called(self.part(), "scan", &self.scan, self.inner.scan(table, after, limit)).await)
     }
     async fn transact(&self, transaction: Transaction) -> Result<(), TransactError> {
-        let answer = timed(&self.transact, self.inner.transact(transaction)).await;
+        let answer = called(self.part(), "transact", &self.transact, self.inner.transact(transaction)).await;
         match &answer {
             Ok(()) => {}
             Err(TransactError::Engine(error)) => self.failed("transact", error),

@@ -20,6 +20,7 @@ use std::time::Instant;
 use emcrm_mail::Transport;
 use emcrm_search::Index;
 use emcrm_store::Engine;
+use emcrm_trace::Instrument as _;
 use metrics::Histogram;
 
 use crate::http::metrics::recorder;
@@ -37,6 +38,11 @@ pub fn index(inner: Arc<dyn Index>) -> Arc<dyn Index> {
 pub fn transport(inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
     recorder();
     Arc::new(transport::Measured::new(inner))
+}
+
+/// One call: its time, and its span where somebody follows what led to it.
+async fn called<T>((part, engine): (&'static str, &'static str), operation: &'static str, histogram: &Histogram, call: impl Future<Output = T>) -> T {
+    timed(histogram, call.instrument(emcrm_trace::call(part, engine, operation))).await
 }
 
 async fn timed<T>(histogram: &Histogram, call: impl Future<Output = T>) -> T {

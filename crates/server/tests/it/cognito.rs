@@ -9,15 +9,14 @@ use emcrm_server::auth::roles::Roles;
 use emcrm_server::router::router;
 use serde_json::{Value, json};
 
-use crate::helpers::{Options, TestApp, part};
+use crate::helpers::{Options, TestApp, http_client, part};
 
 const REGION: &str = "us-east-1";
 
 /// One call of Cognito's own API.
 async fn cognito(action: &str, body: Value) -> Value {
-    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
     let signature = format!("AWS4-HMAC-SHA256 Credential=test/20260101/{REGION}/cognito-idp/aws4_request, SignedHeaders=host, Signature=x");
-    let request = reqwest::Client::new()
+    let request = http_client()
         .post(part("EMCRM_MOTO"))
         .header("content-type", "application/x-amz-json-1.1")
         .header("x-amz-target", format!("AWSCognitoIdentityProviderService.{action}"))

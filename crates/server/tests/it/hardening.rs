@@ -126,7 +126,7 @@ impl Write for Lines {
 #[test]
 fn no_secret_reaches_the_log_and_no_caller_writes_lines_of_it() {
     let lines = Lines::default();
-    let (subscriber, writer) = emcrm_server::log::start(LogFormat::Text, "debug", Arc::new(emcrm_model::SystemClock), lines.clone());
+    let (subscriber, writer) = emcrm_server::log::start(LogFormat::Text, "debug", Arc::new(emcrm_model::SystemClock), lines.clone(), None);
     tracing::subscriber::with_default(subscriber, || {
         tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
             let app = TestApp::with(closed(), router).await;

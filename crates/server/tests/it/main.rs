@@ -37,6 +37,7 @@ mod restored;
 mod search;
 mod sign_in;
 mod slow;
+mod traces;
 mod upgrade;
 mod users;
 mod web_access;

@@ -13,7 +13,7 @@ use emcrm_server::router::router;
 use jiff::SignedDuration;
 use serde_json::{Value, json};
 
-use crate::helpers::{Answer, Options, TestApp, part};
+use crate::helpers::{Answer, Options, TestApp, http_client, part};
 
 const HOST: &str = "127.0.0.1:8231";
 
@@ -61,8 +61,7 @@ fn line(cookies: &BTreeMap<String, String>) -> String {
 
 impl<'a> Browser<'a> {
     fn new(app: &'a TestApp) -> Self {
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = http_client();
         Self { app, ours: BTreeMap::new(), theirs: BTreeMap::new(), http }
     }
 

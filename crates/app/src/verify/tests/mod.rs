@@ -359,6 +359,7 @@ async fn a_task_that_was_given_up_is_named_and_tried_again() {
         attempts: 0,
         created: now,
         error: None,
+        trace: None,
     };
     town.corrupt(|tx| {
         tx.put(Table::Main, Item { key: task.key(), attrs: emcrm_store::Attrs::new() });

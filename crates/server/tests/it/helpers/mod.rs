@@ -1,5 +1,6 @@
 //! `TestApp`: the product in memory, with a clock that stands still and ids from a seed, so that bodies can be snapshots.
 
+pub mod otlp;
 mod pair;
 pub mod process;
 
@@ -26,6 +27,13 @@ use tempfile::TempDir;
 
 /// When all tests take place.
 pub const NOW: &str = "2026-01-02T03:04:05.678901Z";
+
+/// For calls over the network. Takes no redirect by itself.
+pub fn http_client() -> reqwest::Client {
+    // The first one wins, and all of them are the same.
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
 
 pub struct TestApp {
     pub app: Arc<App>,
@@ -113,7 +121,7 @@ impl TestApp {
         let gate = Arc::new(Gate::new(options.gate));
         let access = Access::new(AccessSettings { public_url: options.public_url.map(str::to_owned), ..options.access }, gate.clone(), &app).unwrap();
         let state = ApiState::new(app.clone(), settings, Arc::new(access));
-        let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7);
+        let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7, None);
         Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
     }
 

@@ -19,8 +19,13 @@ pub fn emcrm(folder: &Path) -> Command {
 }
 
 /// Starts a server and waits until it says where it listens.
-pub fn start(mut command: Command) -> Process {
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+pub fn start(command: Command) -> Process {
+    start_with(command, Stdio::null())
+}
+
+/// The same, with the log going to `stdout`.
+pub fn start_with(mut command: Command, stdout: Stdio) -> Process {
+    let mut child = command.stdout(stdout).stderr(Stdio::piped()).spawn().unwrap();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     let mut line = String::new();
     stderr.read_line(&mut line).unwrap();
