@@ -7,11 +7,9 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { FIELDS, image, script } from './hostile.mjs';
 import { withoutDefences } from './helpers/defences.mjs';
-import { startServer } from './helpers/server.mjs';
-import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { PAGES } from './pages.mjs';
-import { REFUSAL, REFUSED, seedAll } from './seed.mjs';
+import { startSeeded } from './seed.mjs';
 
 // What somebody can put into an address, for somebody else to follow.
 const ASKED = {
@@ -42,18 +40,13 @@ const REFUSED_FORMS = {
 after(closeBrowser);
 
 describe('hostile texts', () => {
-  let mail;
   let server;
   let seeded;
+  let stop;
   before(async () => {
-    mail = await startSmtp({ refuse: REFUSED, words: REFUSAL });
-    server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
-    seeded = await seedAll(server, mail);
+    ({ server, seeded, stop } = await startSeeded());
   });
-  after(async () => {
-    await server?.stop();
-    mail?.stop();
-  });
+  after(() => stop?.());
 
   // How each page is reached that shows somebody's texts, by its name. A form is sent from whatever page is there.
   const ways = () => [

@@ -1,11 +1,9 @@
 // Every page, with hostile texts in it: nothing runs, everything can be read, by everybody, on every screen.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { startServer } from './helpers/server.mjs';
-import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { NOT_PAGES, PAGES, routesInSource } from './pages.mjs';
-import { LITERAL, REFUSAL, REFUSED, seedAll } from './seed.mjs';
+import { LITERAL, startSeeded } from './seed.mjs';
 
 const here = await routesInSource();
 test('every page of the router is looked at', async () => {
@@ -14,18 +12,15 @@ test('every page of the router is looked at', async () => {
 });
 
 describe('pages', () => {
-  let mail;
   let server;
   let seeded;
+  let stop;
   before(async () => {
-    mail = await startSmtp({ refuse: REFUSED, words: REFUSAL });
-    server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
-    seeded = await seedAll(server, mail);
+    ({ server, seeded, stop } = await startSeeded());
   });
   after(async () => {
     await closeBrowser();
-    await server?.stop();
-    mail?.stop();
+    await stop?.();
   });
 
   for (const { route, path, name, shows = [], status = 200, allow = [] } of PAGES) {

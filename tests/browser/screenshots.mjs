@@ -3,11 +3,10 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startServer } from './helpers/server.mjs';
-import { startSmtp } from './helpers/smtp.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { MOMENTS } from './moments.mjs';
 import { PAGES, routesInSource } from './pages.mjs';
-import { REFUSAL, REFUSED, seedAll } from './seed.mjs';
+import { startSeeded } from './seed.mjs';
 
 const folder = process.argv[2];
 // With --plain the community has no hostile texts: for looking at, not for testing.
@@ -26,11 +25,9 @@ const OTHERS = {
 };
 
 const here = await routesInSource();
-const mail = await startSmtp({ refuse: REFUSED, words: plain ? '5.1.1 no such mailbox here' : REFUSAL });
-const server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
+await mkdir(folder, { recursive: true });
+const { server, seeded, stop } = await startSeeded({ plain });
 try {
-  await mkdir(folder, { recursive: true });
-  const seeded = await seedAll(server, mail, { plain });
   let count = 0;
   for (const [name, colorScheme] of readme ? Object.entries(README) : []) {
     const person = await visitor(server, { ...README_SIZE, colorScheme });
@@ -81,6 +78,5 @@ try {
   console.log(`${count} pictures in ${folder}`);
 } finally {
   await closeBrowser();
-  await server.stop();
-  mail.stop();
+  await stop();
 }

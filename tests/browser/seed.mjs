@@ -1,4 +1,6 @@
 // A small community in which every text that somebody can type is hostile somewhere, and one that is ordinary beside it.
+import { startServer } from './helpers/server.mjs';
+import { startSmtp } from './helpers/smtp.mjs';
 import { BRACES, EMOJI, LONG, QUOTES, RIGHT_TO_LEFT, address, image, inTextarea, script, short } from './hostile.mjs';
 
 // What a page must show as it was typed.
@@ -8,8 +10,8 @@ export const LITERAL = {
   import: [`${image('import.file').slice(2)}.csv`], cells: [image('import.column'), script('import.cell')], refusal: [image('delivery.error')],
 };
 // In these words the mail server of the tests refuses the mails to this address.
-export const REFUSAL = `5.1.1 ${image('delivery.error')} is not here`;
-export const REFUSED = /^ines\.carvalho\./;
+const REFUSAL = `5.1.1 ${image('delivery.error')} is not here`;
+const REFUSED = /^ines\.carvalho\./;
 
 const FIRST = ['Mara', 'Teo', 'Priya', 'Jonas', 'Amara', 'Haruki', 'Ines', 'Callum', 'Beatrix', 'Oskar'];
 const LAST = ['Okonjo', 'Lindqvist', 'Ramanath', 'Achterveld', 'Nwosu-Bell', 'Tanemori', 'Carvalho'];
@@ -106,7 +108,7 @@ export async function seedImport(address, { plain = false } = {}) {
 }
 
 // What has no way in by the API without signing in: a token, and somebody who takes a place.
-export async function seedForms(address, { plain = false } = {}) {
+async function seedForms(address, { plain = false } = {}) {
   await submit(address, '/app/settings/tokens', (body) => {
     body.set('name', plain ? 'Door tablet' : LITERAL.token[0]);
     body.set('grant', 'viewer');
@@ -119,11 +121,29 @@ export async function seedForms(address, { plain = false } = {}) {
 }
 
 // All of it, and where the links in the mails lead. `mail` is of helpers/smtp.mjs.
-export async function seedAll(server, mail, options = {}) {
+async function seedAll(server, mail, options = {}) {
   const seeded = await seed(server.api, options);
   seeded.import = await seedImport(server.address, options);
   await seedForms(server.address, options);
   seeded.unsubscribe = await mail.linkTo(seeded.person.email);
   seeded.place = await mail.linkTo('taker@example.org', 'r');
   return seeded;
+}
+
+// A server with all of it, beside a mail server of its own. `options` are those of `seed`. Ends with `await stop()`. What fails on the way stops what runs.
+export async function startSeeded(options = {}) {
+  const mail = await startSmtp({ refuse: REFUSED, words: options.plain ? '5.1.1 no such mailbox here' : REFUSAL });
+  let server;
+  const stop = async () => {
+    await server?.stop();
+    mail.stop();
+  };
+  try {
+    server = await startServer({ settings: { MAIL_SMTP_URL: mail.url } });
+    const seeded = await seedAll(server, mail, options);
+    return { server, seeded, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
 }
