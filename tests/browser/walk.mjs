@@ -151,7 +151,7 @@ export class Walk {
     await this.page.getByLabel('First name').fill(firstName);
     await this.page.getByLabel('Email').fill(email);
     await this.press(this.button('Take a place'), { check: true });
-    await this.page.getByRole('heading', { name: 'Look into your mail' }).waitFor();
+    await this.page.getByRole('heading', { name: 'Check your mail' }).waitFor();
   }
 
   async isFull(event, slug, capacity) {

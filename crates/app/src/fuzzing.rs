@@ -18,7 +18,7 @@ pub fn cursor_open(list: &str, cursor: &str) -> Option<Value> {
 }
 
 pub fn link_seal(purpose: Purpose, signed: &Signed) -> String {
-    LinkKey::new(&KEY).seal(purpose, &signed.campaign, &signed.user, &signed.target)
+    LinkKey::new(&KEY).of(&signed.campaign, &signed.user).seal(purpose, &signed.target)
 }
 
 pub fn link_open(purpose: Purpose, token: &str) -> Option<Signed> {

@@ -45,24 +45,41 @@ pub struct Signed {
     pub target: String,
 }
 
-pub(crate) struct LinkKey([u8; 32]);
+/// Holds the state after the key: it is the same for every link.
+pub(crate) struct LinkKey(Hmac<Sha256>);
+
+/// What makes the links to one person in the mails of one campaign.
+pub(crate) struct LinksOf<'a> {
+    key: &'a LinkKey,
+    ids: Vec<u8>,
+}
+
+impl LinksOf<'_> {
+    pub(crate) fn seal(&self, purpose: Purpose, target: &str) -> String {
+        self.key.seal_subject(purpose, &self.ids, target)
+    }
+}
 
 impl LinkKey {
     pub(crate) fn new(secret: &[u8; 32]) -> Self {
-        Self(*secret)
+        // HMAC fills a short key up with zeros itself.
+        let mut key = [0; 64];
+        key.iter_mut().zip(secret).for_each(|(to, from)| *to = *from);
+        Self(Hmac::new(&key.into()))
     }
 
-    fn tag(&self, purpose: Purpose, subject: &[u8]) -> Vec<u8> {
-        // A key of 32 bytes is always accepted.
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else { return Vec::new() };
+    fn tag(&self, purpose: Purpose, subject: [&[u8]; 2]) -> impl Iterator<Item = u8> + use<> {
+        let mut mac = self.0.clone();
         mac.update(b"link\0");
         mac.update(&[purpose.byte()]);
-        mac.update(subject);
-        mac.finalize().into_bytes().iter().take(TAG).copied().collect()
+        for part in subject {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into_iter().take(TAG)
     }
 
-    pub(crate) fn seal(&self, purpose: Purpose, campaign: &CampaignId, user: &UserId, target: &str) -> String {
-        self.seal_ids(purpose, [campaign.as_str(), user.as_str()], target)
+    pub(crate) fn of(&self, campaign: &CampaignId, user: &UserId) -> LinksOf<'_> {
+        LinksOf { key: self, ids: ids_of([campaign.as_str(), user.as_str()]) }
     }
 
     pub(crate) fn open(&self, purpose: Purpose, token: &str) -> Option<Signed> {
@@ -72,7 +89,7 @@ impl LinkKey {
 
     /// The link by which somebody sees a place at an event and gives it back.
     pub(crate) fn seal_registration(&self, event: &EventId, user: &UserId) -> String {
-        self.seal_ids(Purpose::Registration, [event.as_str(), user.as_str()], "")
+        self.seal_subject(Purpose::Registration, &ids_of([event.as_str(), user.as_str()]), "")
     }
 
     pub(crate) fn open_registration(&self, token: &str) -> Option<(EventId, UserId)> {
@@ -80,14 +97,11 @@ impl LinkKey {
         Some((event.into(), user.into()))
     }
 
-    fn seal_ids(&self, purpose: Purpose, ids: [&str; 2], target: &str) -> String {
-        let mut subject = Vec::with_capacity(64 + target.len());
-        for id in ids {
-            put_id(&mut subject, id);
-        }
-        subject.extend_from_slice(target.as_bytes());
-        let mut bytes = self.tag(purpose, &subject);
-        bytes.extend(subject);
+    fn seal_subject(&self, purpose: Purpose, ids: &[u8], target: &str) -> String {
+        let mut bytes = Vec::with_capacity(TAG + ids.len() + target.len());
+        bytes.extend(self.tag(purpose, [ids, target.as_bytes()]));
+        bytes.extend_from_slice(ids);
+        bytes.extend_from_slice(target.as_bytes());
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -97,13 +111,22 @@ impl LinkKey {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (tag, subject) = bytes.split_at_checked(TAG)?;
-        if !bool::from(self.tag(purpose, subject).ct_eq(tag)) {
+        let expected: Vec<u8> = self.tag(purpose, [subject, &[]]).collect();
+        if !bool::from(expected.ct_eq(tag)) {
             return None;
         }
         let (first, rest) = take_id(subject)?;
         let (second, rest) = take_id(rest)?;
         Some(([first, second], String::from_utf8(rest.to_vec()).ok()?))
     }
+}
+
+fn ids_of(ids: [&str; 2]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(64);
+    for id in ids {
+        put_id(&mut out, id);
+    }
+    out
 }
 
 /// A UUID as its sixteen bytes, anything else as it is: links stay short.
@@ -142,7 +165,7 @@ mod tests {
             [("c1", "u1"), ("0190f5c2-7a6e-7c1a-9f4e-2b7f3a1c5d6e", "5d6e0190-f5c2-4a6e-8c1a-9f4e2b7f3a1c"), ("0190F5C2-7A6E-7C1A-9F4E-2B7F3A1C5D6E", "ü")]
         {
             let (campaign, user) = (CampaignId::from(campaign.to_owned()), UserId::from(user.to_owned()));
-            let token = key.seal(Purpose::Click, &campaign, &user, "https://example.org/a?b=c");
+            let token = key.of(&campaign, &user).seal(Purpose::Click, "https://example.org/a?b=c");
             assert!(token.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{token}");
             let signed = Signed { campaign, user, target: "https://example.org/a?b=c".to_owned() };
             assert_eq!(key.open(Purpose::Click, &token), Some(signed));
@@ -166,12 +189,8 @@ mod tests {
     #[test]
     fn a_link_to_somebody_with_ordinary_ids_is_short() {
         let key = LinkKey::new(&[3; 32]);
-        let token = key.seal(
-            Purpose::Unsubscribe,
-            &"0190f5c2-7a6e-7c1a-9f4e-2b7f3a1c5d6e".to_owned().into(),
-            &"5d6e0190-f5c2-4a6e-8c1a-9f4e2b7f3a1c".to_owned().into(),
-            "",
-        );
+        let (campaign, user) = ("0190f5c2-7a6e-7c1a-9f4e-2b7f3a1c5d6e".to_owned().into(), "5d6e0190-f5c2-4a6e-8c1a-9f4e2b7f3a1c".to_owned().into());
+        let token = key.of(&campaign, &user).seal(Purpose::Unsubscribe, "");
         assert!(token.len() <= 67, "{}", token.len());
     }
 }

@@ -87,9 +87,10 @@ impl App {
 
     /// The parts of one person's mail. `campaign`: none for a preview or a test, whose links lead nowhere.
     pub(crate) fn fill(&self, prepared: &Prepared, campaign: Option<&CampaignId>, user: &User) -> Result<Filled, RenderError> {
+        let links = campaign.map(|campaign| self.links.of(campaign, &user.id));
         let link = |purpose, path: &str, suffix: &str| {
             let base = self.settings.public_url.as_ref()?;
-            let token = campaign.map_or_else(|| "preview".to_owned(), |campaign| self.links.seal(purpose, campaign, &user.id, ""));
+            let token = links.as_ref().map_or_else(|| "preview".to_owned(), |links| links.seal(purpose, ""));
             Some(format!("{base}{path}{token}{suffix}"))
         };
         let unsubscribe_url =
@@ -99,9 +100,9 @@ impl App {
         if let (Some(url), false) = (unsubscribe_url.as_deref().filter(|_| prepared.wants_unsubscribe()), prepared.template.uses("unsubscribeUrl")) {
             with_footer(&mut content, url);
         }
-        if let (Some(campaign), Some(base), Some(html)) = (campaign, &self.settings.public_url, &mut content.html) {
+        if let (Some(links), Some(base), Some(html)) = (&links, &self.settings.public_url, &mut content.html) {
             let pixel = prepared.tracking.opens.then(|| link(Purpose::Open, "/t/o/", ".gif")).flatten();
-            let click = |target: &str| format!("{base}/t/c/{}", self.links.seal(Purpose::Click, campaign, &user.id, target));
+            let click = |target: &str| format!("{base}/t/c/{}", links.seal(Purpose::Click, target));
             with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &dyn Fn(&str) -> String), &format!("{base}/u/"));
         }
         Ok(Filled { content, unsubscribe_url })
@@ -113,7 +114,7 @@ impl App {
         let name = user.full_name();
         let to = Mailbox { name: Some(name).filter(|name| !name.is_empty()), address: address.to_owned() };
         let message_id = message_id(campaign.as_str(), user.id.as_str(), self.mail_domain());
-        let delivery = self.links.seal(Purpose::Delivery, campaign, &user.id, "");
+        let delivery = self.links.of(campaign, &user.id).seal(Purpose::Delivery, "");
         let headers = vec![(DELIVERY_HEADER.to_owned(), delivery)];
         let unsubscribe_url = unsubscribe_url.filter(|_| prepared.wants_unsubscribe());
         self.mail(content, prepared.calendar.clone(), to, message_id, unsubscribe_url, headers)

@@ -104,8 +104,9 @@ pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Optio
 fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(html.len() + html.len() / 4);
     let mut rest = html;
-    while let Some(at) = rest.find("href=\"") {
-        let (before, from) = rest.split_at(at + "href=\"".len());
+    let attribute = memchr::memmem::Finder::new("href=\"");
+    while let Some(at) = attribute.find(rest.as_bytes()) {
+        let (before, from) = rest.split_at(at + attribute.needle().len());
         out.push_str(before);
         let end = from.find('"').unwrap_or(from.len());
         let (target, after) = from.split_at(end);

@@ -118,7 +118,7 @@ impl Message {
             head.push_str(&header::text(name, value));
             head.push_str("\r\n");
         }
-        if head.split("\r\n").any(|line| line.len() > LINE_MAX) {
+        if !lines_fit(&head) {
             return Err(BuildError::HeaderTooLong);
         }
         head.push_str("MIME-Version: 1.0\r\n");
@@ -127,7 +127,8 @@ impl Message {
         let html = self.html.as_ref().map(|html| SinglePart::builder().header(ContentType::TEXT_HTML).body(encoded(html)));
         let calendar = self.calendar.as_ref().map(|calendar| calendar_part(calendar)).transpose()?;
         let parts: Vec<&SinglePart> = [Some(&text), html.as_ref(), calendar.as_ref()].into_iter().flatten().collect();
-        let [inner, outer] = ["inner", "outer"].map(|place| self.boundary(place, &parts));
+        let [inner, outer] =
+            [("inner", html.is_some()), ("outer", calendar.is_some())].map(|(place, needed)| if needed { self.boundary(place, &parts) } else { String::new() });
         let body = match (html, calendar) {
             (None, None) => text.formatted(),
             (Some(html), None) => MultiPart::alternative().boundary(inner).singlepart(text).singlepart(html).formatted(),
@@ -181,11 +182,8 @@ pub fn message_id(campaign: &str, user: &str, domain: &str) -> String {
 
 /// The first `bytes` bytes in hexadecimal.
 pub(crate) fn hex(digest: &[u8], bytes: usize) -> String {
-    use std::fmt::Write as _;
-    digest.iter().take(bytes).fold(String::with_capacity(bytes * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or('0');
+    digest.iter().take(bytes).flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn rfc2822(date: Timestamp) -> Result<String, BuildError> {
@@ -197,10 +195,15 @@ fn put(headers: &mut Headers, name: &'static str, value: String) {
     headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), value));
 }
 
+/// Whether no line is too long. All of them end with CRLF.
+fn lines_fit(text: &str) -> bool {
+    text.split('\n').all(|line| line.strip_suffix('\r').unwrap_or(line).len() <= LINE_MAX)
+}
+
 /// Text that SMTP carries as it is goes as it is; `lettre` would encode all lines over 76 characters. The rest is encoded as it needs.
 fn encoded(text: &str) -> Body {
     let text = crlf(text);
-    if text.is_ascii() && text.split("\r\n").all(|line| line.len() <= LINE_MAX) {
+    if text.is_ascii() && lines_fit(&text) {
         return Body::dangerous_pre_encoded(text.into_bytes(), ContentTransferEncoding::SevenBit);
     }
     Body::new(text)

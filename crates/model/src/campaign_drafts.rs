@@ -26,7 +26,7 @@ impl CampaignDraft {
     pub fn parse(body: &Value) -> Result<Self, FieldErrors> {
         let mut f = Fields::new(body)?;
         let filter = if let Some(mut nested) = f.nested("filter") {
-            let filter = UserFilter::read(&mut nested);
+            let filter = UserFilter::read_whole(&mut nested);
             f.absorb(nested);
             Some(filter)
         } else {

@@ -104,6 +104,14 @@ impl<'a> Fields<'a> {
         self.errors.extend(nested.errors);
     }
 
+    /// Fields other than these are faults; so many of them are named.
+    pub fn only(&mut self, known: &[&str], named: usize) {
+        let others: Vec<&'a String> = self.object.keys().filter(|name| !known.contains(&name.as_str())).take(named).collect();
+        for name in others {
+            self.fault(name, "extra_forbidden", format!("is not known here; known are {}", known.join(", ")));
+        }
+    }
+
     pub fn has(&self, name: &str) -> bool {
         self.object.contains_key(name)
     }

@@ -74,6 +74,10 @@ mod one_or_many {
 impl UserFilter {
     /// Longest value, in characters.
     pub const VALUE_MAX: usize = 50;
+    /// Every condition.
+    const NAMES: [&str; 8] = ["company", "jobTitle", "city", "state", "minAttended", "maxAttended", "minHosted", "maxHosted"];
+    /// Conditions that do not exist, of which a person is told.
+    const UNKNOWN_NAMED: usize = 3;
     /// Most values of one field.
     pub const VALUES_MAX: usize = 100;
     /// Largest count in a condition.
@@ -83,6 +87,12 @@ impl UserFilter {
         let mut f = Fields::new(body)?;
         let filter = Self::read(&mut f);
         f.finish(Some(filter))
+    }
+
+    /// Reads an object that is a filter and nothing else. A condition that does not exist is a fault here: passed over, it would select everybody.
+    pub fn read_whole(f: &mut Fields<'_>) -> Self {
+        f.only(&Self::NAMES, Self::UNKNOWN_NAMED);
+        Self::read(f)
     }
 
     /// Reads the filter's fields out of a body that may hold more than the filter.

@@ -152,6 +152,11 @@ fn a_campaign_needs_a_filter_a_subject_in_one_line_and_a_body() {
     let body = json!({ "filter": { "city": 5 }, "subject": "a\nb", "body": "ä".repeat(60_000), "rate": 0 });
     let expected = [("filter.city", "string_type"), ("subject", "value_error"), ("body", "string_too_long"), ("rate", "greater_than_equal")];
     assert_eq!(faults(CampaignDraft::parse(&body).unwrap_err()), expected.map(|(path, kind)| (path.to_owned(), kind)));
+    // A condition that is not known would select everybody if it were passed over.
+    let misspelt = json!({ "filter": { "compny": ["X"], "city": "Austin" }, "subject": "s", "body": "b" });
+    assert_eq!(faults(CampaignDraft::parse(&misspelt).unwrap_err()), [("filter.compny".to_owned(), "extra_forbidden")]);
+    let hostile: serde_json::Map<String, Value> = (0..1_000).map(|n| (format!("x{n}"), Value::Null)).collect();
+    assert_eq!(faults(CampaignDraft::parse(&json!({ "filter": hostile, "subject": "s", "body": "b" })).unwrap_err()).len(), 3);
     assert_eq!(faults(CampaignDraft::parse(&json!({})).unwrap_err()), ["filter", "subject", "body"].map(|name| (name.to_owned(), "missing")));
 }
 

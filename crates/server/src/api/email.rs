@@ -19,7 +19,7 @@ use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
 #[derive(Debug, ToSchema)]
 #[schema(as = EmailRequestIn, rename_all = "camelCase")]
 pub struct CampaignIn {
-    /// `{}` selects everybody.
+    /// `{}` selects everybody. Conditions that do not exist are refused.
     pub filter: UserFilterIn,
     #[schema(schema_with = schema::subject)]
     pub subject: String,

@@ -58,7 +58,7 @@ pub async fn run(args: ServeArgs, config: Config) -> anyhow::Result<ExitCode> {
     let traces = Traces::start(&config.traces).map_err(|error| StartError::from(ConfigError(vec![error.to_string()])))?;
     let (subscriber, log) = log::start(config.log_format(), level, Arc::new(SystemClock), std::io::stdout(), traces.as_ref());
     tracing::subscriber::set_global_default(subscriber)?;
-    let outcome = serve(args, config).await;
+    let outcome = Box::pin(serve(args, config)).await;
     if let Some(traces) = traces {
         traces.stop().await;
     }

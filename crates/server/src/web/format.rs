@@ -8,6 +8,8 @@
 //! | `{{ moment \| date }}` | a `<time>`: the day alone |
 //! | `{{ moment \| when(zone="Europe/Berlin") }}` | day and time of that place, never relative |
 //!
+//! Where the reader's zone is not known (`zone_guessed`), a day and time says in which one it is.
+//!
 //! The filters read `locale`, `zone` and `now` of the context's `shell`, where there is one. A moment is an RFC 3339 text or a number of milliseconds
 //! since 1970; a text that is none is shown as it is, and nothing gives nothing.
 
@@ -137,11 +139,15 @@ fn time_of(state: &State<'_, '_>, value: &Value, kwargs: &Kwargs, shown: Shown) 
     let now = shell(state, "now").and_then(|now| now.parse().ok()).filter(|_| !elsewhere && shown == Shown::Moment);
     let local = at.to_zoned_datetime(zone);
     let locale = locale(state);
-    let text = match (shown, now) {
+    let guessed = !elsewhere && state.lookup("shell").and_then(|shell| shell.get_attr("zone_guessed").ok()).is_some_and(|guessed| guessed.is_true());
+    let mut text = match (shown, now) {
         (Shown::Day, _) => day(&local, locale),
         (Shown::Moment, Some(now)) => relative(&local, now, locale),
         (Shown::Moment, None) => day_and_time(&local, locale),
     };
+    if guessed && text == day_and_time(&local, locale) {
+        let _ = write!(text, " {}", local.strftime("%Z"));
+    }
     let exact = format!("{} {}", day_and_seconds(&local, locale), local.strftime("%Z"));
     let mut html = String::new();
     let _ = write!(html, r#"<time datetime="{at}" title="{}">{}</time>"#, HtmlEscape(&exact), HtmlEscape(&text));
@@ -220,5 +226,18 @@ mod tests {
              <time datetime=\"2025-11-17T16:42:19Z\" title=\"Nov 17, 2025, 10:42:19 AM CST\">Nov 17, 2025</time> \
              <time datetime=\"2025-11-17T16:42:19Z\" title=\"Nov 17, 2025, 5:42:19 PM CET\">Nov 17, 2025, 5:42 PM</time> &lt;b&gt; 1,284 people"
         );
+    }
+
+    #[test]
+    fn a_time_says_its_zone_while_that_of_the_reader_is_not_known() {
+        let mut env = Environment::new();
+        add_filters(&mut env);
+        env.add_template("t.html", "{{ a | when }} {{ a | date }} {{ a | when(zone='Europe/Berlin') }} {{ b | when }}").unwrap();
+        let shell = minijinja::context! { locale => "en", zone => "UTC", zone_guessed => true, now => "2026-01-02T12:00:00Z" };
+        let context = minijinja::context! { shell, a => "2025-11-17T16:42:19Z", b => "2026-01-02T11:00:00Z" };
+        let text = env.get_template("t.html").unwrap().render(context).unwrap();
+        for shown in [">17 Nov 2025, 16:42 UTC<", ">17 Nov 2025<", ">17 Nov 2025, 17:42<", ">1 h ago<"] {
+            assert!(text.contains(shown), "{shown}: {text}");
+        }
     }
 }

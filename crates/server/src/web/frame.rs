@@ -29,6 +29,9 @@ struct ErrorPage<'a> {
 /// Headers of an error that its page keeps.
 const KEPT: [header::HeaderName; 2] = [header::RETRY_AFTER, header::ALLOW];
 
+/// What somebody can do who followed a link to nothing.
+const ASK: &str = "Check the address, or ask whoever sent you the link.";
+
 /// Paths whose errors people read.
 pub fn is_for_people(path: &str) -> bool {
     ["/app", "/e", "/r"].into_iter().any(|place| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
@@ -109,15 +112,9 @@ impl Asked {
         if status == StatusCode::UNAUTHORIZED && inside && self.method == Method::GET && !self.typed {
             return self.sign_in();
         }
-        let context = ErrorPage {
-            name,
-            status: status.as_u16(),
-            title: title(status),
-            text: &told.text,
-            faults: told.faults.clone(),
-            request_id: &self.request_id,
-            inside,
-        };
+        let text = sentence(status, told, inside);
+        let context =
+            ErrorPage { name, status: status.as_u16(), title: title(status), text: &text, faults: told.faults.clone(), request_id: &self.request_id, inside };
         let template = if self.part { "error-part.html" } else { "error.html" };
         let mut shown = page(status, template, context).unwrap_or_else(IntoResponse::into_response);
         for (name, value) in response.headers() {
@@ -160,6 +157,20 @@ fn is_html(response: &Response) -> bool {
 pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(|value| value.split(';')).find_map(|one| one.trim().strip_prefix(name)?.strip_prefix('='))
+}
+
+/// What happened, as sentences.
+fn sentence(status: StatusCode, told: &Told, inside: bool) -> String {
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        return "This page cannot be used that way.".to_owned();
+    }
+    let stop = if told.text.ends_with(['.', '!', '?']) { "" } else { "." };
+    let text = format!("{}{stop}", told.text);
+    match (status, told.code) {
+        (StatusCode::NOT_FOUND, "not_found") if !inside => ASK.to_owned(),
+        (StatusCode::NOT_FOUND, _) if !inside => format!("{text} {ASK}"),
+        _ => text,
+    }
 }
 
 fn title(status: StatusCode) -> &'static str {

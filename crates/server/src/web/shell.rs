@@ -66,6 +66,8 @@ pub struct Shell {
     pub locale: &'static str,
     /// The reader's time zone.
     pub zone: String,
+    /// The reader's zone is not known: `zone` is that of the installation.
+    pub zone_guessed: bool,
     /// Now.
     pub now: String,
 }
@@ -104,6 +106,7 @@ impl Shell {
             csrf: auth.csrf().to_owned(),
             toast: auth.cookie(FLASH).and_then(toast),
             locale: auth.locale().word(),
+            zone_guessed: asked_zone(auth).is_none(),
             zone: zone(auth),
             now: state.app.now().to_string(),
         }
@@ -130,8 +133,12 @@ fn account(actor: &Actor) -> Option<Account> {
 }
 
 fn zone<R: NeededRole>(auth: &Auth<R>) -> String {
-    let asked = auth.cookie(ZONE).map(|zone| zone.replace("%2F", "/")).filter(|zone| TimeZone::get(zone).is_ok());
-    asked.or_else(|| auth.app().settings.default_zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "UTC".to_owned())
+    asked_zone(auth).or_else(|| auth.app().settings.default_zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "UTC".to_owned())
+}
+
+/// The zone that the browser told.
+fn asked_zone<R: NeededRole>(auth: &Auth<R>) -> Option<String> {
+    auth.cookie(ZONE).map(|zone| zone.replace("%2F", "/")).filter(|zone| TimeZone::get(zone).is_ok())
 }
 
 fn known_theme(word: &str) -> Option<&'static str> {

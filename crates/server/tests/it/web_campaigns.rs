@@ -275,7 +275,7 @@ async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
     let done = send(&app, &format!("{href}/schedule"), &[("scheduledAt", "2026-01-05T09:00"), ("timezone", "Europe/Berlin")]).await;
     assert_eq!(leads_to(&done), href);
     let page = html(&app.get(&href).await, 200);
-    assert!(page.contains("2026-01-05 09:00 (Europe/Berlin)") && page.contains("Make it a draft"), "{page}");
+    assert!(page.contains("5 Jan 2026, 09:00 (Europe/Berlin)") && page.contains("Make it a draft"), "{page}");
     let list = html(&app.get("/app/campaigns").await, 200);
     assert!(list.contains("due <time datetime=\"2026-01-05T08:00:00Z\""), "the moment, in the reader's words: {list}");
     html(&app.get(&format!("{href}/cancel")).await, 200);

@@ -69,7 +69,7 @@ async fn an_import_is_looked_at_done_and_taken_back() {
     assert_eq!(faults.header("content-type"), "text/csv; charset=utf-8");
     let faults = html(&faults);
     assert!(
-        faults.contains("line,what is wrong,First name") && faults.contains("firstName: is needed for somebody who is new") && faults.contains("'=nonsense"),
+        faults.contains("line,what is wrong,First name") && faults.contains("First name is needed for somebody who is new") && faults.contains("'=nonsense"),
         "{faults}"
     );
     assert_eq!(app.get("/users").await.ok()["total"], 2, "nothing is stored by looking");

@@ -44,7 +44,10 @@ async fn a_public_event_is_seen_and_others_are_not_there() {
     let page = app.get("/e/rust-night").await;
     assert_eq!(page.status, 200);
     let html = text(&page);
-    assert!(html.contains("Sunday, 1 March 2026, 18:00–20:00") && html.contains("Time in Europe/Berlin") && html.contains("3 left"), "{html}");
+    assert!(
+        html.contains("Sunday, 1 March 2026, <span class=\"nowrap\">18:00–20:00</span>") && html.contains("Time in Europe/Berlin") && html.contains("3 left"),
+        "{html}"
+    );
     assert!(html.contains("data-starts=\"2026-03-01T17:00:00Z\"") && html.contains("autocomplete=\"given-name\""), "{html}");
     for path in ["/e/event-hidden", "/e/event-hidden.ics", "/e/e1", "/e/nothing", "/e/%3Cb%3E"] {
         let answer = app.get(path).await;
@@ -112,7 +115,7 @@ async fn known_unknown_and_registered_addresses_get_the_same_answer() {
     };
     assert_eq!(known.status, 303);
     assert_eq!((seen(&known), seen(&known)), (seen(&again), seen(&unknown)));
-    assert!(text(&app.get("/e/rust-night?done").await).contains("Look into your mail"));
+    assert!(text(&app.get("/e/rust-night?done").await).contains("Check your mail"));
     let ann = app.get("/users/ann").await.ok();
     assert_eq!((&ann["firstName"], &ann["email"], &ann["attendedCount"]), (&json!("Ann"), &json!("ann@example.org"), &json!(1)));
     assert_eq!(taken(&app).await, 2);

@@ -171,7 +171,7 @@ pub async fn page(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(
         can: Can::of(&campaign),
         started_at: campaign.started_at.clone(),
         finished_at: campaign.finished_at.clone(),
-        scheduled: scheduled(&campaign),
+        scheduled: scheduled(&auth, &campaign),
         reason: campaign.reason.clone(),
         progress: progress_of(&auth, &campaign, None),
         refused: campaign.counts.get(DeliveryState::Error).max(0) as u64,

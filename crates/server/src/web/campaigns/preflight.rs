@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::{AppError, LeftOut, Preflight, Sample};
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, EmailAddress, FieldErrors, Fields, Schedule};
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::composer::by_field;
@@ -16,6 +17,7 @@ use crate::auth::{Auth, NeededRole, Sender, Viewer};
 use crate::http::Answer;
 use crate::http::path::CampaignAt;
 use crate::router::ApiState;
+use crate::web::format::day_and_time;
 use crate::web::href;
 use crate::web::pages::{page as render, see_other};
 use crate::web::shell::{Place, Shell, flash};
@@ -157,7 +159,7 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
         kind: campaign.kind.as_str(),
         audience: words::filter(&campaign.filter),
         from: from(auth.app()),
-        scheduled: scheduled(&campaign),
+        scheduled: scheduled(auth, &campaign),
         subject: campaign.subject,
         found,
         content_faults,
@@ -174,10 +176,12 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
 }
 
 /// The moment of a scheduled campaign, with the zone in which it is meant.
-pub fn scheduled(campaign: &Campaign) -> Option<String> {
-    let at = campaign.scheduled_at.as_ref().filter(|_| campaign.status == CampaignState::Scheduled)?;
-    let at = at.as_str().replace('T', " ");
-    Some(campaign.timezone.as_ref().map_or_else(|| at.clone(), |zone| format!("{at} ({zone})")))
+pub fn scheduled<R: NeededRole>(auth: &Auth<R>, campaign: &Campaign) -> Option<String> {
+    let default = &auth.app().settings.default_zone;
+    let due = campaign.due(default).filter(|_| campaign.status == CampaignState::Scheduled)?;
+    let zone = campaign.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| default.clone());
+    let at = due.to_zoned_datetime(zone);
+    Some(format!("{} ({})", day_and_time(&at, auth.locale()), at.time_zone().iana_name().unwrap_or("UTC")))
 }
 
 fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Found {
@@ -248,7 +252,7 @@ pub async fn schedule(auth: Auth<Sender>, State(state): State<ApiState>, Campaig
     };
     match done {
         Ok(campaign) => {
-            let text = format!("It goes out by itself at {}.", scheduled(&campaign).unwrap_or_default());
+            let text = format!("It goes out by itself on {}.", scheduled(&auth, &campaign).unwrap_or_default());
             Ok(flash(see_other(&href::campaign(campaign.id.as_str()))?, &text, None))
         }
         Err(AppError::Invalid(faults)) => {

@@ -17,6 +17,7 @@ use crate::http::QueryReader;
 use crate::http::path::EventAt;
 use crate::router::ApiState;
 use crate::web::pages::page as render;
+use crate::web::people::fields::new_as;
 use crate::web::shell::{Place, Shell};
 
 /// Rows of a page.
@@ -71,6 +72,8 @@ struct ShowPage {
     q: String,
     /// What was typed to add somebody.
     who: String,
+    /// Where somebody becomes one of the people by what was typed.
+    newcomer: String,
     candidates: Option<Vec<Candidate>>,
     /// Why the last change was refused.
     refused: Option<String>,
@@ -121,6 +124,7 @@ pub async fn page<R: NeededRole>(
         s: list.presence,
         sort: list.sort,
         q: list.q,
+        newcomer: new_as(who.as_deref().unwrap_or_default()),
         who: who.unwrap_or_default(),
         candidates,
         refused,
@@ -153,6 +157,7 @@ pub async fn candidates(auth: Auth<Viewer>, State(state): State<ApiState>, Event
         shell: Shell,
         event: EventView,
         who: String,
+        newcomer: String,
         candidates: Vec<Candidate>,
     }
     let who = query.text("who", TEXT_MAX).unwrap_or_default();
@@ -160,7 +165,7 @@ pub async fn candidates(auth: Auth<Viewer>, State(state): State<ApiState>, Event
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
     let candidates = if who.is_empty() { Vec::new() } else { candidates_for(app, call, &event.id, &who).await? };
-    let part = Part { shell: Shell::of(&auth, &state, Place::Events), event: EventView::of(app, &event), who, candidates };
+    let part = Part { shell: Shell::of(&auth, &state, Place::Events), event: EventView::of(app, &event), newcomer: new_as(&who), who, candidates };
     render(StatusCode::OK, "events/candidates.html", part)
 }
 

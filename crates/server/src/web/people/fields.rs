@@ -13,8 +13,10 @@ use sha2::{Digest, Sha256};
 use super::list::name_of;
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Editor};
+use crate::http::QueryReader;
 use crate::http::path::UserAt;
 use crate::router::ApiState;
+use crate::web::href;
 use crate::web::pages::{page, see_other};
 use crate::web::shell::{Place, Shell, flash};
 use crate::web_form::Form;
@@ -33,10 +35,13 @@ pub const FIELDS: [(&str, &str, usize, &str); 10] = [
     ("avatar", "Picture, address", 2048, "url"),
 ];
 
+/// Fields that an address of the form can fill.
+const ASKED: [&str; 3] = ["firstName", "lastName", "email"];
+
 pub const TAKEN: &str = "Somebody else has this address already.";
 
 /// What stands in the fields.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Filled([String; 10]);
 
 #[derive(Debug, Clone, Serialize)]
@@ -63,6 +68,11 @@ pub struct Field {
 impl Filled {
     pub fn of_form(form: &Form) -> Self {
         Self(FIELDS.map(|(name, ..)| form.value(name).unwrap_or_default().to_owned()))
+    }
+    /// Who somebody looked for and did not find: a name, an address. What is too long is left out.
+    fn of_query(query: &QueryReader) -> Self {
+        let asked = |name: &str, max: usize| query.raw(name).map(str::trim).filter(|text| text.chars().count() <= max).unwrap_or_default().to_owned();
+        Self(FIELDS.map(|(name, _, max, _)| if ASKED.contains(&name) { asked(name, max) } else { String::new() }))
     }
     pub fn of_user(user: &User) -> Self {
         Self(FIELDS.map(|(name, ..)| value_of(user, name)))
@@ -156,8 +166,16 @@ fn once(state: &ApiState) -> String {
     state.app.ids.random().to_string()
 }
 
-pub async fn new(auth: Auth<Editor>, State(state): State<ApiState>) -> Result<Response, ApiError> {
-    show_new(&auth, &state, StatusCode::OK, FieldsPart::of(Filled::default(), &[]), None)
+/// Where adding somebody begins who was looked for as `text`: a name, or an address.
+pub fn new_as(text: &str) -> String {
+    let text = text.trim();
+    let (first, last) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let pairs = if text.contains('@') { vec![("email", text)] } else { vec![("firstName", first), ("lastName", last.trim_start())] };
+    href::with_query("/app/people/new", pairs.into_iter().filter(|(_, value)| !value.is_empty()))
+}
+
+pub async fn new(auth: Auth<Editor>, State(state): State<ApiState>, query: QueryReader) -> Result<Response, ApiError> {
+    show_new(&auth, &state, StatusCode::OK, FieldsPart::of(Filled::of_query(&query), &[]), None)
 }
 
 fn show_new(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, fields: FieldsPart, sent: Option<&Form>) -> Result<Response, ApiError> {
@@ -255,4 +273,17 @@ pub async fn replace(auth: Auth<Editor>, State(state): State<ApiState>, UserAt(i
 fn seen(user: &User) -> String {
     let text = FIELDS.map(|(name, ..)| value_of(user, name)).join("\u{1f}");
     URL_SAFE_NO_PAD.encode(Sha256::digest(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_was_looked_for_is_a_name_or_an_address() {
+        assert_eq!(new_as(" Ann  van Dyk "), "/app/people/new?firstName=Ann&lastName=van+Dyk");
+        assert_eq!(new_as("Ann"), "/app/people/new?firstName=Ann");
+        assert_eq!(new_as("ann@example.org"), "/app/people/new?email=ann%40example.org");
+        assert_eq!(new_as(" "), "/app/people/new");
+    }
 }

@@ -162,6 +162,19 @@ struct ImportPage {
     busy: bool,
 }
 
+/// A fault with the field as people know it: `email: is needed` is `Address is needed`.
+fn in_words(fault: &str) -> String {
+    let Some((key, text)) = fault.split_once(": ") else { return fault.to_owned() };
+    let label = if key == "email" { "Address" } else { LABELS.iter().find(|(field, _)| *field == key).map_or(key, |(_, label)| *label) };
+    let between = if text.starts_with("is ") || text.starts_with("must ") { " " } else { ": " };
+    format!("{label}{between}{text}")
+}
+
+/// Every fault of a row.
+fn all_in_words(faults: &[String]) -> Vec<String> {
+    faults.iter().map(|fault| in_words(fault)).collect()
+}
+
 #[derive(Serialize)]
 struct Column {
     number: usize,
@@ -190,6 +203,9 @@ async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): P
             Err(AppError::Invalid(faults)) => fault = faults.0.into_iter().next().map(|fault| fault.message),
             Err(other) => return Err(other.into()),
         }
+    }
+    for row in &mut checked.faults {
+        row.faults = all_in_words(&row.faults);
     }
     let pairs: Vec<(String, String)> = (0..).zip(&mapping).map(|(n, field): (usize, _)| (format!("c{n}"), field.clone().unwrap_or_default())).collect();
     let path = format!("/app/people/import/{id}/faults.csv");
@@ -245,7 +261,7 @@ async fn faults(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id):
     let names: Vec<&str> = ["line", "what is wrong"].into_iter().chain(import.header.iter().map(String::as_str)).collect();
     row(&mut out, &names);
     for fault in checked.faults {
-        let (line, why) = (fault.line.to_string(), fault.faults.join("; "));
+        let (line, why) = (fault.line.to_string(), all_in_words(&fault.faults).join("; "));
         let cells: Vec<&str> = [line.as_str(), why.as_str()].into_iter().chain(fault.cells.iter().map(String::as_str)).collect();
         row(&mut out, &cells);
     }

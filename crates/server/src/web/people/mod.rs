@@ -15,7 +15,7 @@
 
 mod delete;
 mod export;
-mod fields;
+pub mod fields;
 mod import;
 pub mod list;
 mod person;

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 
 use emcrm_app::events::{Ends, EventList};
+use emcrm_app::roster::{HERE, REGISTERED};
+use emcrm_app::when::zone_name;
 use emcrm_app::{App, AppError, Call};
 use emcrm_model::{Attendance, CampaignId, Delivery, DeliveryState, Event, EventId, Page, PageRequest, Position, UserId};
 use futures::future::try_join_all;
@@ -16,6 +18,8 @@ const ROWS: u32 = 50;
 pub struct Entry {
     /// Milliseconds since 1970.
     pub at: i64,
+    /// Where the time is meant, if not where the reader is.
+    pub zone: Option<String>,
     pub icon: &'static str,
     pub tone: &'static str,
     /// What happened, before the name of the thing.
@@ -106,12 +110,14 @@ fn ms(stamp: Option<&str>) -> i64 {
 }
 
 fn of_attendance(one: &Attendance, event: Option<Event>) -> Entry {
-    let (verb, detail) = if one.attended == "yes" { ("Registered for", String::new()) } else { ("Registered for", format!("Noted: {}", one.attended)) };
+    let here = one.attended == HERE;
+    let detail = if here || one.attended == REGISTERED { String::new() } else { format!("Noted: {}", one.attended) };
     Entry {
-        at: ms(one.created_at.as_deref()),
+        at: ms(one.updated_at.as_deref().filter(|_| here).or(one.created_at.as_deref())),
+        zone: None,
         icon: "event",
         tone: "",
-        verb,
+        verb: if here { "Checked in at" } else { "Registered for" },
         href: format!("/app/events/{}", one.event_id),
         title: event.map_or_else(|| "an event that is gone".to_owned(), |event| event.title),
         detail,
@@ -125,7 +131,16 @@ fn of_hosted(app: &App, event: Event) -> Entry {
         None => format!("{} people registered", event.attendee_count),
     };
     let verb = if starts <= app.now() { "Hosted" } else { "Hosts" };
-    Entry { at: starts.as_millisecond(), icon: "people", tone: "", verb, href: format!("/app/events/{}", event.id), title: event.title, detail: places }
+    Entry {
+        at: starts.as_millisecond(),
+        zone: Some(zone_name(&event, &app.settings.default_zone)),
+        icon: "people",
+        tone: "",
+        verb,
+        href: format!("/app/events/{}", event.id),
+        title: event.title,
+        detail: places,
+    }
 }
 
 fn of_delivery(delivery: Delivery, subjects: &HashMap<CampaignId, String>) -> Entry {
@@ -141,6 +156,7 @@ fn of_delivery(delivery: Delivery, subjects: &HashMap<CampaignId, String>) -> En
     };
     Entry {
         at: ms(delivery.sent_at.as_deref().or(Some(&delivery.created_at))),
+        zone: None,
         icon,
         tone,
         verb,

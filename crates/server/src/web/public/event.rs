@@ -29,6 +29,9 @@ struct EventPage<'a> {
     month: String,
     day: String,
     weekday: String,
+    /// `event.when` in two parts, so that the times stay on one line.
+    when_date: String,
+    when_time: String,
     /// What was typed.
     typed: Typed,
     faults: BTreeMap<&'static str, &'static str>,
@@ -65,12 +68,16 @@ struct Shown {
 fn show(state: &ApiState, status: StatusCode, event: &Event, shown: Shown) -> Result<Response, ApiError> {
     let zone = &state.app.settings.default_zone;
     let start = event.starts(zone).to_zoned_datetime(event.zone(zone));
+    let view = EventView::of(&state.app, event);
+    let (when_date, when_time) = view.when.rsplit_once(", ").unwrap_or_default();
     let context = EventPage {
         name: &state.settings.name,
         month: start.strftime("%b").to_string(),
         day: start.strftime("%-d").to_string(),
         weekday: start.strftime("%a").to_string(),
-        event: EventView::of(&state.app, event),
+        when_date: when_date.to_owned(),
+        when_time: when_time.to_owned(),
+        event: view,
         typed: shown.typed,
         faults: shown.faults,
         done: shown.done,
