@@ -3,6 +3,8 @@
 //
 //   node provider.mjs PORT [FOLDER OF node_modules]
 //
+// OIDC_ISSUER and OIDC_HOST: how it is called, and where it listens, when it is asked from other containers.
+//
 //   POST /test/rotate               a new signing key; the old one is gone from the key set
 //   POST /test/ttl                  {"AccessToken": 5, "IdToken": 5, "RefreshToken": 60, "Session": 60}, in seconds; what is not named stays
 //   POST /test/people               {"name": "ann", "groups": ["viewers"], "email": …, "email_verified": …, "password": …, "gone": true}
@@ -19,7 +21,7 @@ const folder = process.argv[3] ?? import.meta.dirname ?? '.';
 const library = createRequire(`${folder}/`).resolve('oidc-provider');
 const { Provider } = await import(pathToFileURL(library));
 
-const issuer = `http://127.0.0.1:${port}`;
+const issuer = process.env.OIDC_ISSUER ?? `http://127.0.0.1:${port}`;
 
 // ------------------------------------------------------------------------------------------------------------- what tests change
 
@@ -260,4 +262,4 @@ http
       response.end(String(error.message ?? error));
     }
   })
-  .listen(port, '127.0.0.1', () => console.log(`ready: ${issuer}`));
+  .listen(port, process.env.OIDC_HOST ?? '127.0.0.1', () => console.log(`ready: ${issuer}`));
