@@ -39,14 +39,15 @@ async function measure(path) {
 try {
   const seeded = await seed(server.api, { plain: true, audience: { company: ['Oakhurl Systems'], maxAttended: 100 } });
   seeded.import = await seedImport(server.address);
-  seeded.unsubscribe = '/u/forged';
   const { total } = await server.api.get('/users/?size=1');
   console.log(`${total.toLocaleString('en-GB')} people, ${ROUNDS} requests for each page one after the other\n`);
   console.log('| page | p50 ms | p95 ms | bytes, compressed |\n|---|---|---|---|');
   const slow = [];
   for (const { path, name } of PAGES) {
-    if (!path) continue;
-    const { p50, p95, bytes } = await measure(path(seeded));
+    // Links that only mails have are not there: the server's mails go into files.
+    const address = path?.(seeded);
+    if (!address) continue;
+    const { p50, p95, bytes } = await measure(address);
     console.log(`| ${name} | ${p50.toFixed(1)} | ${p95.toFixed(1)} | ${bytes.toLocaleString('en-GB')} |`);
     if (p95 > BUDGET) slow.push(name);
   }
