@@ -125,7 +125,7 @@ smoke_test() {
 
 build_and_push() {
   local repository="$1"
-  run docker build --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" --label "org.opencontainers.image.revision=$TAG" "$ROOT"
+  run docker build --platform linux/amd64 --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" --label "org.opencontainers.image.revision=$TAG" "$ROOT"
   if [[ "$DRY_RUN" == yes ]]; then
     say "+ aws ecr get-login-password | docker login --username AWS --password-stdin ${repository%%/*}"
   else
@@ -186,7 +186,9 @@ fi
 PLANS="$(mktemp -d)"
 trap 'rm -rf "$PLANS"' EXIT
 
-run terraform "-chdir=$FOLDER" init -input=false
+BACKEND=()
+if [[ -f "$FOLDER/backend.hcl" ]]; then BACKEND=(-backend-config=backend.hcl); fi
+run terraform "-chdir=$FOLDER" init -input=false "${BACKEND[@]}"
 repository="$(output repository_url)"
 cluster="$(output cluster)"
 url="$(output url)"

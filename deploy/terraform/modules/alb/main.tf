@@ -115,7 +115,8 @@ resource "aws_lb_target_group" "api" {
   port                 = 8080
   deregistration_delay = 30
   health_check {
-    path                = "/health/ready"
+    # Not whether it is ready: while the search is away the rest goes on, and new tasks would help nobody.
+    path                = "/health/live"
     interval            = 10
     timeout             = 5
     healthy_threshold   = 2
