@@ -9,6 +9,8 @@ use subtle::ConstantTimeEq;
 
 /// Bytes of the tag: enough that nobody guesses one, for years.
 const TAG: usize = 16;
+/// Longest address that a link leads to, in bytes: with the longest ids its token can still be opened.
+pub(crate) const TARGET_MAX: usize = 2_048;
 /// Longest token that is looked at, in characters.
 const LONGEST: usize = 4_096;
 
@@ -184,6 +186,25 @@ mod tests {
         for bad in ["", "x", "AAAA", &"A".repeat(5_000), "ä", "../..", "%00"] {
             assert_eq!(key.open(Purpose::Click, bad), None);
         }
+    }
+
+    #[test]
+    fn links_in_mails_of_earlier_versions_still_open() {
+        let key = LinkKey::new(&[3; 32]);
+        // Made by another program's HMAC.
+        for (purpose, token) in [(Purpose::Unsubscribe, "pbKqQByDWPIqCt0mCrBCYQJjMQJ1MQ"), (Purpose::Delivery, "9DItbemEsPWRyL5-iPOkxQJjMQJ1MQ")] {
+            let signed = Signed { campaign: "c1".to_owned().into(), user: "u1".to_owned().into(), target: String::new() };
+            assert_eq!(key.open(purpose, token), Some(signed));
+            assert_eq!(key.of(&"c1".to_owned().into(), &"u1".to_owned().into()).seal(purpose, ""), token);
+        }
+    }
+
+    #[test]
+    fn the_longest_target_opens_with_the_longest_ids() {
+        let key = LinkKey::new(&[3; 32]);
+        let (campaign, user, target) = ("c".repeat(50), "u".repeat(50), format!("https://example.org/{}", "x".repeat(TARGET_MAX - 20)));
+        let token = key.of(&campaign.into(), &user.into()).seal(Purpose::Click, &target);
+        assert_eq!(key.open(Purpose::Click, &token).unwrap().target, target);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::freeze::moved;
-use crate::links::{Purpose, Signed};
+use crate::links::{Purpose, Signed, TARGET_MAX};
 use crate::render::insert_at_end;
 use crate::{App, AppError, Call};
 
@@ -90,10 +90,10 @@ pub struct Readers {
     pub exact: bool,
 }
 
-/// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are.
+/// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are, and so do those that are too long.
 pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&dyn Fn(&str) -> String>, spare: &str) {
     if let Some(click) = click {
-        *html = links_replaced(html, |target| if target.starts_with(spare) { None } else { Some(click(target)) });
+        *html = links_replaced(html, |target| if target.starts_with(spare) || target.len() > TARGET_MAX { None } else { Some(click(target)) });
     }
     if let Some(pixel) = pixel {
         insert_at_end(html, &format!("<img src=\"{pixel}\" width=\"1\" height=\"1\" alt=\"\">"));

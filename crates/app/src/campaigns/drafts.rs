@@ -3,7 +3,7 @@
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, FieldErrors, Rev, Role, Schedule};
 use emcrm_store::{Campaigns, CountKind, Guard, Queue, Rule, Table, Task, Transaction, keys};
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::app::{ATTEMPTS, back_off};
 use crate::audit::Deed;
@@ -158,6 +158,7 @@ impl App {
 
     fn schedule_task(&self, tx: &mut Transaction, campaign: &Campaign) {
         let Some(due) = campaign.due(&self.settings.default_zone).map(Timestamp::as_millisecond) else { return };
+        // Workers of an earlier version want to see the moment.
         let payload = json!({ "campaign": campaign.id.as_str(), "due": due });
         self.store.tasks.put(tx, Queue::Mail, campaign.id.as_str(), "schedule", payload, due);
     }
@@ -205,19 +206,18 @@ impl App {
         Err(AppError::Contended)
     }
 
-    /// The moment of a scheduled campaign has come. Tasks of earlier schedules find another moment and end.
+    /// The moment of a scheduled campaign has come, or one that was its moment before: then it is waited for.
     pub(crate) async fn schedule_due(&self, task: &Task) -> Result<Outcome, AppError> {
         let Some(id) = campaign_of(task) else { return Ok(Outcome::Done) };
         let Some(campaign) = self.store.campaigns.get(&id).await? else { return Ok(Outcome::Done) };
         let due = campaign.due(&self.settings.default_zone);
-        let meant = task.payload.get("due").and_then(Value::as_i64);
-        if campaign.status != CampaignState::Scheduled || due.map(Timestamp::as_millisecond) != meant {
+        if campaign.status != CampaignState::Scheduled {
             return Ok(Outcome::Done);
         }
         let Some(due) = due else { return Ok(Outcome::Done) };
         let now = self.now();
         if due > now {
-            // The clock was put back.
+            // It was scheduled anew, the clock was put back, or the rules of its time zone are others now.
             return Ok(Outcome::Again { due: due.as_millisecond(), payload: task.payload.clone() });
         }
         let grace = campaign.late_after_minutes.unwrap_or(Campaign::LATE_AFTER_MINUTES);

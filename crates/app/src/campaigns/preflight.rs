@@ -106,6 +106,10 @@ pub struct Preflight {
 }
 
 impl Preflight {
+    /// How many mails it would be; at most so many, where not everybody was looked at.
+    pub fn mails(&self) -> u64 {
+        if self.checked < self.matches { self.matches } else { self.recipients }
+    }
     /// Everybody was looked at.
     pub fn is_exact(&self) -> bool {
         self.settled && self.checked >= self.matches
@@ -193,7 +197,7 @@ impl App {
         };
         self.look_at_audience(&draft, &prepared, &mut found).await?;
         let rates = [draft.rate, self.transport.rate()];
-        found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.recipients.div_ceil(u64::from(rate)));
+        found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.mails().div_ceil(u64::from(rate)));
         self.judge(&draft, &mut found);
         Ok(found)
     }

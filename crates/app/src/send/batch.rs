@@ -58,7 +58,14 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
         let mut batch = Vec::new();
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied);
-            batch = if share == 0 { Vec::new() } else { next(&run, share).await? };
+            batch = match if share == 0 { Ok(Vec::new()) } else { next(&run, share).await } {
+                Ok(batch) => batch,
+                Err(error) => {
+                    // What became of the last mails is known, whatever cannot be read.
+                    record_all(&run, &mut in_hand, &mut ended).await?;
+                    return Err(error);
+                }
+            };
             if batch.is_empty() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
                 if share == 0 {
                     close(&run, &mut lines, 0).await;
@@ -181,7 +188,16 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
     let records: Vec<Step> = ended.into_iter().map(|ended| record(run, ended)).collect();
     let mut skips = Vec::new();
     let mut claims = Vec::new();
-    for (delivery, check) in batch.iter().cloned().zip(check(run, &batch).await?) {
+    let checked = match check(run, &batch).await {
+        Ok(checked) => checked,
+        Err(error) => {
+            // Outcomes are known and must not wait for what cannot be read.
+            run.halt(Halt::Moved);
+            app.record_surely(&run.campaign.id, &run.token, &records).await;
+            return Err(error);
+        }
+    };
+    for (delivery, check) in batch.iter().cloned().zip(checked) {
         match check {
             Ok(user) => {
                 let address = delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned();

@@ -144,7 +144,7 @@ impl Check<'_> {
             return Ok(());
         }
         let (kind, detail) = match state {
-            CampaignState::Pending | CampaignState::Freezing | CampaignState::Sending => {
+            CampaignState::Scheduled | CampaignState::Pending | CampaignState::Freezing | CampaignState::Sending => {
                 (FindingKind::CampaignStuck, format!("the campaign is {state}, and no task carries it on"))
             }
             _ => (FindingKind::DeliveryUnsettled, format!("the campaign is {state}, and {open} rows of its ledger are pending or sending")),
@@ -195,7 +195,10 @@ impl Check<'_> {
             for delivery in &deliveries {
                 tally.count(delivery.status);
                 // A row that was skipped, for instance because its user moved on, mailed nobody.
-                let out = matches!(delivery.status, DeliveryState::Sending | DeliveryState::Sent | DeliveryState::Unknown);
+                let out = matches!(
+                    delivery.status,
+                    DeliveryState::Sending | DeliveryState::Sent | DeliveryState::Unknown | DeliveryState::Bounced | DeliveryState::Complained
+                );
                 if let Some(address) = delivery.email.as_ref().filter(|address| out && !mailed.insert(hash(address.normalised()))) {
                     let row = keys::delivery(&campaign.id, &delivery.user_id);
                     let detail = format!("another row of this ledger was sent to {address}, too");

@@ -106,6 +106,43 @@ impl Engine for Forgetful {
     }
 }
 
+/// Reads fail for a moment as soon as the first mails are out.
+struct Hiccup {
+    engine: Arc<dyn Engine>,
+    mail: Arc<Slow>,
+    left: AtomicUsize,
+}
+
+#[async_trait]
+impl Engine for Hiccup {
+    async fn get(&self, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
+        self.engine.get(table, key).await
+    }
+    async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
+        // Of the people, that is; campaigns lie in the other table.
+        let out = table == Table::Main && !self.mail.taken.lock().is_empty();
+        if out && self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok() {
+            return Err(EngineError::Unavailable("a moment".to_owned()));
+        }
+        self.engine.get_many(table, keys).await
+    }
+    async fn query(&self, query: Query) -> Result<Rows, EngineError> {
+        self.engine.query(query).await
+    }
+    async fn scan(&self, table: Table, after: Option<Key>, limit: u32) -> Result<Rows, EngineError> {
+        self.engine.scan(table, after, limit).await
+    }
+    async fn transact(&self, tx: Transaction) -> Result<(), TransactError> {
+        self.engine.transact(tx).await
+    }
+    async fn health(&self) -> Result<(), EngineError> {
+        self.engine.health().await
+    }
+    fn name(&self) -> &'static str {
+        "hiccup"
+    }
+}
+
 /// What is left when everything has come to its end.
 struct After {
     campaign: Campaign,
@@ -185,6 +222,32 @@ fn a_worker_that_dies_at_any_moment_mails_nobody_twice_and_loses_nobody() {
     assert!(after.deaths >= 10 && unknown <= after.deaths * CONNECTIONS, "{} deaths, {unknown} unknown", after.deaths);
     assert!(counts.sent_count as usize <= after.taken && after.taken <= PEOPLE);
     println!("{} deaths, {} sent, {unknown} unknown, none twice", after.deaths, counts.sent_count);
+}
+
+#[test]
+fn what_a_server_said_is_recorded_though_people_cannot_be_read() {
+    let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
+    let engine: Arc<dyn Engine> = Arc::new(Hiccup { engine: Arc::new(SqliteEngine::memory()), mail: mail.clone(), left: AtomicUsize::new(6) });
+    runtime().block_on(async {
+        let app = app(&engine, &index, &mail);
+        let worker = Worker::spawn(app.clone());
+        for i in 0..60 {
+            app.user_create(&call(), None, user_draft(&format!("u{i:04}"), json!({}))).await.unwrap();
+        }
+        assert!(app.index_settled(Duration::from_mins(1)).await.unwrap());
+        let draft = app.campaign_draft(&call(), campaign_draft(json!({})), None).await.unwrap();
+        let id = app.campaign_send(&call(), &draft.id).await.unwrap().id;
+        for _ in 0..6_000 {
+            if app.store.campaigns.get(&id).await.unwrap().unwrap().status.is_final() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        worker.stop().await;
+        let campaign = app.store.campaigns.get(&id).await.unwrap().unwrap();
+        assert_eq!((campaign.status, campaign.counts.sent_count, campaign.counts.get(DeliveryState::Unknown)), (CampaignState::Sent, 60, 0));
+        assert!(mail.taken.lock().values().all(|times| *times == 1));
+    });
 }
 
 #[test]

@@ -248,16 +248,24 @@ fn mail_later(config: &Config, report: &mut Report) {
 /// The folder is ours: everything can be looked at.
 async fn opened(app: &App, report: &mut Report) {
     let health = app.health().await;
+    let lost = match app.store.engine.name() {
+        "sqlite" => "Nothing works without it. Restore a backup, or see docs/OPERATIONS.md.",
+        _ => "Nothing works without it. Check its address, the region, the network and the credentials; see docs/OPERATIONS.md.",
+    };
+    let away = match app.index.name() {
+        "tantivy" => "Run `emcrm reindex`; nothing is lost by it.",
+        _ => "Searches wait for it, everything else goes on. Check OPENSEARCH_ENDPOINT, the network and the credentials.",
+    };
     match (&health.storage, app.store.counts.total(CountKind::Users).await) {
         (Ok(()), Ok(users)) => report.ok("storage", format!("{} answers; {users} people", app.store.engine.name())),
-        (Err(error), _) => report.fault("storage", error.clone(), "Nothing works without it. Restore a backup, or see docs/OPERATIONS.md."),
-        (_, Err(error)) => report.fault("storage", error.to_string(), "Nothing works without it. Restore a backup, or see docs/OPERATIONS.md."),
+        (Err(error), _) => report.fault("storage", error.clone(), lost),
+        (_, Err(error)) => report.fault("storage", error.to_string(), lost),
     }
     match (&health.search, app.index.is_complete().await) {
         (Ok(()), Ok(true)) => report.ok("search", format!("{} answers", app.index.name())),
         (Ok(()), Ok(false)) => report.warn("search", "the index is empty or was lost", "Nothing to do: the next start fills it. `emcrm reindex` does it now."),
-        (Err(error), _) => report.fault("search", error.clone(), "Run `emcrm reindex`; nothing is lost by it."),
-        (_, Err(error)) => report.fault("search", error.to_string(), "Run `emcrm reindex`; nothing is lost by it."),
+        (Err(error), _) => report.fault("search", error.clone(), away),
+        (_, Err(error)) => report.fault("search", error.to_string(), away),
     }
     match tokio::time::timeout(Duration::from_secs(20), app.transport.health()).await {
         Ok(Ok(())) => report.ok("mail", format!("{} answers", app.transport.name())),
@@ -273,7 +281,8 @@ async fn waiting(app: &App, report: &mut Report) -> Result<(), emcrm_app::AppErr
     for (queue, backlog) in Queue::ALL.into_iter().zip(app.backlog().await?.queues) {
         let says = format!("queue {}: {} tasks wait", backlog.queue, backlog.waiting);
         if backlog.oldest_seconds > WAITS_LONG {
-            report.warn("work", format!("{says}, the oldest since {} s", backlog.oldest_seconds), "Start the server (role all or worker): it does them.");
+            let advice = "A server (role all or worker) does them: start one, or see docs/OPERATIONS.md, \"The backlog grows\".";
+            report.warn("work", format!("{says}, the oldest since {} s", backlog.oldest_seconds), advice);
         } else {
             report.ok("work", says);
         }

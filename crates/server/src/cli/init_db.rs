@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use super::open::{StartError, open_app};
+use super::open::{StartError, open_new_app};
 use crate::config::{Config, DbEngine};
 
 #[derive(Debug, Clone, Default, Args)]
@@ -29,7 +29,7 @@ pub async fn run(args: InitDbArgs, load: impl FnOnce() -> Result<Config, StartEr
     let config = load()?;
     let said = match config.storage().engine {
         DbEngine::Sqlite => {
-            open_app(&config).await?;
+            open_new_app(&config).await?;
             format!("The data folder {} is ready.", config.app.data_dir.display())
         }
         DbEngine::Dynamodb => tables(&config).await?,

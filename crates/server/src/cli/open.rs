@@ -11,7 +11,7 @@ use emcrm_mail::{Notifications, Outbox, SmtpTransport, Transport};
 use emcrm_model::{Clock, RandomIds, SystemClock};
 use emcrm_search::{Index, SearchError, TantivyIndex};
 use emcrm_store::Engine;
-use emcrm_store::sqlite::{OpenError, SqliteEngine};
+use emcrm_store::sqlite::{DATABASE, OpenError, SqliteEngine};
 
 use crate::config::{Config, ConfigError, DbEngine, MailTransport, SearchEngine, secret_key};
 use crate::measured;
@@ -96,11 +96,23 @@ fn first_upper(text: &str) -> String {
 /// The same, on storage that is made when it is not there yet.
 pub async fn open_new_app(config: &Config) -> Result<Arc<App>, StartError> {
     make_tables(config).await?;
-    open_app(config).await
+    open(config).await
 }
 
-/// Opens everything that the configuration names. Blocks while files are opened.
+/// Opens everything that the configuration names, where something is stored already: whoever looks into the wrong folder must not be told that all is well there.
 pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
+    let folder = config.app.data_dir.as_path();
+    if config.storage().engine == DbEngine::Sqlite && !folder.join(DATABASE).is_file() {
+        return Err(StartError::Data(format!(
+            "There are no data in {}. Name the folder that the server uses with APP_DATA_DIR; its first start makes one.",
+            folder.display()
+        )));
+    }
+    open(config).await
+}
+
+/// Blocks while files are opened.
+async fn open(config: &Config) -> Result<Arc<App>, StartError> {
     let folder = config.app.data_dir.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The engine first: an embedded one makes the folder and makes sure that no other process uses it.

@@ -63,6 +63,20 @@ fn reindex_builds_the_index_that_was_deleted() {
 }
 
 #[test]
+fn a_folder_without_data_is_not_called_well() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["verify"][..], &["reindex"], &["export", "everything.gz"], &["user", "export", "anna"]] {
+        let (status, stdout, stderr) = command(folder.path(), args);
+        assert_eq!(status, 3, "{args:?}: {stdout}{stderr}");
+        assert!(stderr.contains("There are no data in") && stderr.contains("APP_DATA_DIR"), "{stderr}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?} left something behind");
+    }
+    // A token may be made before the first start.
+    assert_eq!(command(folder.path(), &["token", "create", "first", "--grant", "admin"]).0, 0);
+    assert_eq!(command(folder.path(), &["verify"]).0, 0);
+}
+
+#[test]
 fn verify_ends_with_1_when_something_was_found_and_with_0_after_the_repair() {
     let folder = tempfile::tempdir().unwrap();
     json(folder.path(), &[&GENERATE[..], &["1"]].concat());

@@ -10,8 +10,7 @@ use serde_json::json;
 use crate::helpers::TestApp;
 use crate::helpers::process::{emcrm, start};
 
-/// Not seen here: the first needs a disk that is slower than the log, the second DynamoDB under load, the third a collector (their own tests provoke what
-/// they count).
+/// Not seen here: the first needs a disk that is slower than the log, the second DynamoDB under load, the third a collector (which its own tests have).
 const NOT_HERE: [&str; 3] = ["emcrm_log_lines_dropped_total", "emcrm_storage_retries_total", "emcrm_trace_spans_total"];
 
 /// The names in the first column of the table.

@@ -50,6 +50,8 @@ struct Context {
 struct Found {
     matches: u64,
     recipients: u64,
+    /// What the button names.
+    mails: u64,
     exact: bool,
     checked: u64,
     left_out: Vec<Reason>,
@@ -198,6 +200,7 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
     Found {
         matches: found.matches,
         recipients: found.recipients,
+        mails: found.mails(),
         exact,
         checked: found.checked,
         left_out: found.left_out.into_iter().map(left_out).collect(),
