@@ -13,7 +13,6 @@ use emcrm_model::Clock;
 use parking_lot::{Condvar, Mutex};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::{FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt};
 
@@ -51,21 +50,30 @@ impl Drop for LogWriter {
 }
 
 /// Makes a log that writes to `to`, and lets spans go to `traces`. The subscriber is to be made the global one; the writer is to be kept until the end.
-pub fn start<W: Write + Send + 'static>(
+pub fn start(
     format: LogFormat,
     filter: &str,
     clock: Arc<dyn Clock>,
-    to: W,
+    to: impl Write + Send + 'static,
     traces: Option<&Traces>,
-) -> (impl Subscriber + Send + Sync + use<W>, LogWriter) {
+) -> (Box<dyn Subscriber + Send + Sync>, LogWriter) {
     let queue = Arc::new(Queue { buffer: Mutex::new(Vec::new()), filled: Condvar::new(), dropped: AtomicU64::new(0), stop: AtomicBool::new(false) });
     let for_thread = queue.clone();
     let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || write_all(&for_thread, to)).ok();
     let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = Lines { queue: queue.clone(), format, clock };
-    // Lines are events. What nobody takes is never made, and spans are for traces alone.
-    let events = filter_fn(|metadata| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
-    (Registry::default().with(lines.with_filter(events.and(filter))).with(traces.map(Traces::layer)), LogWriter { queue, thread })
+    // Spans of traces are for traces alone; what nobody takes is never made.
+    let filter = match format!("{}=off", emcrm_trace::TARGET).parse() {
+        Ok(directive) => filter.add_directive(directive),
+        Err(_) => filter,
+    };
+    let lines = Registry::default().with(lines.with_filter(filter));
+    // A layer that is None would have its say about lines, too.
+    let subscriber: Box<dyn Subscriber + Send + Sync> = match traces {
+        Some(traces) => Box::new(lines.with(traces.layer())),
+        None => Box::new(lines),
+    };
+    (subscriber, LogWriter { queue, thread })
 }
 
 fn write_all(queue: &Queue, mut to: impl Write) {
