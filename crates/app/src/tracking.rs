@@ -210,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn an_address_that_is_too_long_for_a_link_stays_as_it_is() {
+        for (length, tracked) in [(TARGET_MAX, true), (TARGET_MAX + 1, false)] {
+            let target = format!("https://a.example/{}", "x".repeat(length - 18));
+            let mut html = format!("<a href=\"{target}\">A</a>");
+            with_tracking(&mut html, None, Some(&|_: &str| "https://crm.example/t/c/1".to_owned()), "https://crm.example/u/");
+            assert_eq!((target.len(), html.contains("/t/c/1"), html.contains(&target)), (length, tracked, !tracked));
+        }
+    }
+
+    #[test]
     fn scanners_and_requests_that_come_too_soon_are_machines() {
         let hit = |agent: &str, after| Hit { user_id: String::new(), kind: HitKind::Open, at: String::new(), after, agent: agent.to_owned(), target: None };
         let browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120";

@@ -68,7 +68,7 @@ pub fn start(
         Err(_) => filter,
     };
     let lines = Registry::default().with(lines.with_filter(filter));
-    // A layer that is None would have its say about lines, too.
+    // Beside a layer that is None, a span that nobody takes swallows the next line.
     let subscriber: Box<dyn Subscriber + Send + Sync> = match traces {
         Some(traces) => Box::new(lines.with(traces.layer())),
         None => Box::new(lines),

@@ -344,3 +344,14 @@ fn nobody() -> User {
         rev: emcrm_model::Rev(1),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_not_everybody_was_looked_at_all_who_match_may_be_mailed() {
+        let found = |matches, checked, recipients| Preflight { matches, checked, recipients, ..Preflight::default() }.mails();
+        assert_eq!((found(0, 0, 0), found(10, 10, 7), found(1_000_000, 50_000, 49_990)), (0, 7, 1_000_000));
+    }
+}

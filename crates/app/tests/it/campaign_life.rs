@@ -5,7 +5,7 @@ use emcrm_app::feedback::Heard;
 use emcrm_app::verify::{FindingKind, verify};
 use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Schedule, SuppressionReason};
-use emcrm_store::{Table, Transaction, keys};
+use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, call};
@@ -158,6 +158,47 @@ async fn a_second_schedule_replaces_the_first_and_none_makes_it_a_draft_again() 
     t.later(2 * 3_600);
     t.settle().await;
     assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Draft, 0));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_schedule_whose_moment_is_another_one_now_is_waited_for() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(schedule("2026-11-22T10:00:00Z", json!({})))).await.unwrap();
+    // What new rules of its time zone do: its task comes too early.
+    let mut tx = Transaction::new();
+    tx.update(Table::Email, keys::campaign(&campaign.id)).set("scheduledAt", "2026-11-22T11:00:00Z");
+    t.app.store.engine.transact(tx).await.unwrap();
+    t.later(3_600 + 60);
+    t.settle().await;
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Scheduled);
+    t.later(3_600);
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_schedule_that_lost_its_task_is_named_brought_back_and_kept() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(schedule("2026-11-22T10:00:00Z", json!({})))).await.unwrap();
+    t.settle().await;
+    for shard in 0..keys::SHARDS {
+        let tasks = t.app.store.tasks.all(Queue::Mail, shard).await.unwrap();
+        t.app.store.tasks.delete_many(&tasks).await.unwrap();
+    }
+    for repair in [false, true] {
+        let report = verify(&t.app, repair, &|_, _| ()).await.unwrap();
+        assert_eq!(report.findings.iter().map(|finding| finding.kind).collect::<Vec<_>>(), [FindingKind::CampaignStuck]);
+    }
+    clean(&t).await;
+    t.settle().await;
+    assert_eq!(get(&t, &campaign).await.status, CampaignState::Scheduled, "not before its moment");
+    t.later(3_600 + 60);
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1));
     clean(&t).await;
 }
 

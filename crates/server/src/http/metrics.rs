@@ -91,7 +91,7 @@ impl HttpMetrics {
 }
 
 /// Methods are the client's choice; only the usual ones get a label of their own.
-fn label(method: &Method) -> &'static str {
+pub(super) fn label(method: &Method) -> &'static str {
     match method.as_str() {
         "GET" => "GET",
         "HEAD" => "HEAD",

@@ -4,6 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use emcrm_trace::{Span, TraceParent, begins, follow, root};
 use tracing::field::Empty;
 
+use super::metrics::label;
 use super::request::RequestInfo;
 
 /// The span of a request, where its trace is kept. `ratio` is none where nothing is traced. Whoever watches the process asks all the time and is not traced.
@@ -48,16 +49,10 @@ pub(super) fn answered(span: &Span, info: &RequestInfo, method: &Method, status:
     Some(place.trace_id())
 }
 
-/// Methods may be any word that a caller likes.
+/// OpenTelemetry writes the others with an underscore.
 fn known(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "PATCH" => "PATCH",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        _ => "_OTHER",
+    match label(method) {
+        "OTHER" => "_OTHER",
+        usual => usual,
     }
 }

@@ -193,6 +193,26 @@ async fn nothing_is_exported_without_an_endpoint_or_beyond_the_ratio() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_request_has_its_line_in_the_log_whether_it_is_traced_or_not() {
+    for (endpoint, ratio) in [("", "1"), ("http://127.0.0.1:9", "1"), ("http://127.0.0.1:9", "0"), ("http://127.0.0.1:9", "0.5")] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut command = traced(folder.path(), endpoint);
+        command.env("OTEL_TRACES_SAMPLER_ARG", ratio).env("APP_LOG_FORMAT", "json");
+        let server = start_with(command, Stdio::from(std::fs::File::create(&log).unwrap()));
+        let client = http_client();
+        for n in 0..40 {
+            let path = ["users/nobody", "health", "search/users?city=X", "no/such/page"][n % 4];
+            client.get(format!("{}/{path}", server.address)).send().await.unwrap();
+        }
+        ended(server).await;
+        let lines = std::fs::read_to_string(&log).unwrap();
+        let requests = lines.lines().filter(|line| line.contains("\"target\":\"emcrm::http\"")).count();
+        assert_eq!((requests, lines.contains("\"message\":\"stopped\"")), (40, true), "endpoint {endpoint:?}, ratio {ratio}: {lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_hangs_slows_nothing_down_and_what_it_does_not_take_is_dropped_and_counted() {
     // Connections are accepted by the system, and nobody ever answers.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();

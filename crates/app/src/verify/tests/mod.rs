@@ -340,6 +340,10 @@ async fn an_address_that_was_mailed_twice_is_for_a_person() {
     })
     .await;
     named_and_left(&town, &[(FindingKind::AddressMailedTwice, 1)]).await;
+    // Also one that came back.
+    town.set_delivery(3, DeliveryState::Sent, DeliveryState::Bounced).await;
+    named_and_left(&town, &[(FindingKind::AddressMailedTwice, 1)]).await;
+    town.set_delivery(3, DeliveryState::Bounced, DeliveryState::Sent).await;
     // A row that mailed nobody does not count.
     town.set_delivery(3, DeliveryState::Sent, DeliveryState::Skipped).await;
     assert!(town.verify(false).await.is_clean());
