@@ -27,8 +27,9 @@ impl App {
     pub async fn feedback(&self, report: &Report) -> Result<Heard, AppError> {
         let (state, reason) = match report.kind {
             ReportKind::Delayed => return Ok(Heard::Ignored),
-            ReportKind::Bounced => (DeliveryState::Bounced, SuppressionReason::Bounced),
-            ReportKind::Complained => (DeliveryState::Complained, SuppressionReason::Complained),
+            ReportKind::Bounced => (DeliveryState::Bounced, Some(SuppressionReason::Bounced)),
+            ReportKind::Returned => (DeliveryState::Bounced, None),
+            ReportKind::Complained => (DeliveryState::Complained, Some(SuppressionReason::Complained)),
         };
         let signed = report.delivery.as_deref().and_then(|token| self.links.open(Purpose::Delivery, token.trim()));
         // Only what we have signed is believed: anybody can name an address.
@@ -36,7 +37,7 @@ impl App {
         let Some(delivery) = self.store.campaigns.delivery(&campaign, &user).await? else { return Ok(Heard::NotOurs) };
         let words: String = report.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
         let changed = self.delivery_came_back(&campaign, &user, state, &words).await?;
-        if let Some(email) = &delivery.email {
+        if let (Some(email), Some(reason)) = (&delivery.email, reason) {
             let about_it = report.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
             if about_it {
                 self.suppress(email, reason, Some(words), Some(&campaign)).await?;

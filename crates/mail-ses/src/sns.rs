@@ -142,7 +142,12 @@ fn amazons(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     let host = url.host_str()?;
     let region = host.strip_prefix("sns.").and_then(|rest| rest.strip_suffix(".amazonaws.com").or_else(|| rest.strip_suffix(".amazonaws.com.cn")))?;
-    let sane = !region.is_empty() && region.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+    // `sns.s3.amazonaws.com` and its like are buckets, and anybody's.
+    let mut parts = region.split('-');
+    let area = parts.next().is_some_and(|area| area.len() == 2 && area.bytes().all(|b| b.is_ascii_lowercase()));
+    let number = parts.next_back().is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()));
+    let places: Vec<&str> = parts.collect();
+    let sane = area && number && !places.is_empty() && places.iter().all(|place| !place.is_empty() && place.bytes().all(|b| b.is_ascii_lowercase()));
     (url.scheme() == "https" && url.port().is_none() && url.username().is_empty() && url.password().is_none() && sane).then_some(url)
 }
 
@@ -207,8 +212,13 @@ pub fn reports(message: &str) -> Vec<Report> {
     let kind = text(&event, "eventType").or_else(|| text(&event, "notificationType")).unwrap_or_default();
     match kind.as_str() {
         "Bounce" => {
-            let permanent = event.pointer("/bounce/bounceType").and_then(Value::as_str) == Some("Permanent");
-            let kind = if permanent { ReportKind::Bounced } else { ReportKind::Delayed };
+            let of = |path| event.pointer(path).and_then(Value::as_str).unwrap_or_default();
+            let kind = match (of("/bounce/bounceType"), of("/bounce/bounceSubType")) {
+                ("Permanent", _) => ReportKind::Bounced,
+                // Given up, though the address is good. The general ones may be no more than an answer of somebody on holiday.
+                ("Transient", "MailboxFull" | "MessageTooLarge" | "ContentRejected" | "AttachmentRejected") => ReportKind::Returned,
+                _ => ReportKind::Delayed,
+            };
             let report = |recipient: Value| {
                 let words = text(&recipient, "diagnosticCode").or_else(|| text(&recipient, "status")).unwrap_or_else(|| "bounced".to_owned());
                 Report { kind, delivery: delivery.clone(), address: text(&recipient, "emailAddress"), words }

@@ -26,6 +26,8 @@ pub struct Report {
 pub enum ReportKind {
     /// The address does not exist, or never takes mail.
     Bounced,
+    /// It was given up; the address may be good, and take the next one.
+    Returned,
     /// The reader reported it as unwanted.
     Complained,
     /// Something that may pass, such as a full mailbox: it asks for nothing.
@@ -94,13 +96,24 @@ fn look(part: &ParsedMail<'_>, depth: usize, found: &mut Found) {
 fn delivery_status(body: &str, found: &mut Found) {
     let body = body.replace("\r\n", "\n");
     for group in body.split("\n\n") {
-        let Some(address) = field(group, "final-recipient").or_else(|| field(group, "original-recipient")) else { continue };
+        // The one that we wrote to, where it was forwarded.
+        let Some(address) = field(group, "original-recipient").or_else(|| field(group, "final-recipient")) else { continue };
         let action = field(group, "action").unwrap_or_default().to_ascii_lowercase();
         let status = field(group, "status").unwrap_or_default();
-        let kind = if action == "failed" && status.starts_with('5') { ReportKind::Bounced } else { ReportKind::Delayed };
+        let kind = match (action.as_str(), status.as_str()) {
+            ("failed", status) if means_the_address(status) => ReportKind::Bounced,
+            ("failed", _) => ReportKind::Returned,
+            _ => ReportKind::Delayed,
+        };
         let words = field(group, "diagnostic-code").map_or_else(|| format!("{action} {status}"), |code| after_type(&code));
         found.push(Report { kind, delivery: None, address: Some(after_type(&address)), words });
     }
+}
+
+/// Whether a failure is the address's own and will stay (RFC 3463): 5.0 undefined, 5.1 address, 5.2.0 and 5.2.1 mailbox. Not a full mailbox, a mail that is too
+/// large, the network, or a policy about the mail.
+fn means_the_address(status: &str) -> bool {
+    status.starts_with("5.0.") || status.starts_with("5.1.") || ["5.2.0", "5.2.1"].contains(&status.trim())
 }
 
 fn feedback_report(body: &str, found: &mut Found) {
@@ -162,6 +175,26 @@ mod tests {
         assert_eq!((gone.kind, gone.address.as_deref(), gone.delivery.as_deref()), (ReportKind::Bounced, Some("Gone@Example.org"), Some("token")));
         assert_eq!(gone.words, "550 5.1.1 no such user");
         assert_eq!((full.kind, full.words.as_str()), (ReportKind::Delayed, "delayed 4.2.2"));
+    }
+
+    #[test]
+    fn what_was_given_up_did_not_arrive_and_only_dead_addresses_are_held_against_anybody() {
+        for (action, status, expected) in [
+            ("failed", "5.1.1", ReportKind::Bounced),
+            ("Failed", "5.1.10", ReportKind::Bounced),
+            ("failed", "5.0.0", ReportKind::Bounced),
+            ("failed", "5.2.1", ReportKind::Bounced),
+            ("failed", "5.2.2", ReportKind::Returned),
+            ("failed", "5.7.1", ReportKind::Returned),
+            ("failed", "4.4.7", ReportKind::Returned),
+            ("delayed", "4.4.1", ReportKind::Delayed),
+            ("relayed", "2.0.0", ReportKind::Delayed),
+        ] {
+            let mail = BOUNCE.replace("Action: failed\r\nStatus: 5.1.1", &format!("Action: {action}\r\nStatus: {status}"));
+            assert_eq!(read(mail.as_bytes()).first().map(|report| report.kind), Some(expected), "{action} {status}");
+        }
+        let forwarded = BOUNCE.replace("Final-Recipient: rfc822; Gone@", "Final-Recipient: rfc822; elsewhere@other.example\r\nOriginal-Recipient: rfc822; Gone@");
+        assert_eq!(read(forwarded.as_bytes()).first().and_then(|report| report.address.as_deref()), Some("Gone@Example.org"));
     }
 
     #[test]

@@ -40,6 +40,30 @@ struct Line {
     _place: OwnedSemaphorePermit,
 }
 
+/// Connections that the mail server did not want to give. One of them is asked for again after a while: servers that are full do not stay so.
+#[derive(Debug, Default)]
+struct Denied {
+    lines: usize,
+    ask_at: Option<Instant>,
+}
+
+impl Denied {
+    fn one(&mut self, now: Instant) {
+        self.lines += 1;
+        self.ask_at = Some(now + DENIED_REST);
+    }
+    /// How many are not to be asked for.
+    fn now(&mut self, now: Instant) -> usize {
+        if self.lines > 0 && self.ask_at.is_none_or(|at| at <= now) {
+            self.lines -= 1;
+            self.ask_at = Some(now + DENIED_REST);
+        }
+        self.lines
+    }
+}
+
+/// How long a connection that was not given is not asked for.
+const DENIED_REST: Duration = Duration::from_secs(30);
 /// A wait that is worth closing the connections for.
 const LONG_WAIT: Duration = Duration::from_secs(2);
 /// How often a group that has to rest looks whether it may go on.
@@ -52,12 +76,11 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut ended = Vec::new();
     // Of the batch that `ended` comes from: it lasts until its outcomes are recorded.
     let mut in_hand = Span::none();
-    // Connections that the mail server did not want to give.
-    let mut denied = 0;
+    let mut denied = Denied::default();
     loop {
         let mut batch = Vec::new();
         if !run.is_halted() {
-            let share = run.app.lines_share(group).saturating_sub(denied);
+            let share = run.app.lines_share(group).saturating_sub(denied.now(Instant::now()));
             batch = match if share == 0 { Ok(Vec::new()) } else { next(&run, share).await } {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -334,7 +357,7 @@ fn refused(run: &Run, delivery: &Delivery, reply: &str) {
 }
 
 /// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
-async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut usize, batch: &Span) -> Vec<Ended> {
+async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut Denied, batch: &Span) -> Vec<Ended> {
     let one = async |line: &mut Line, claim: Claimed| {
         let span = spans::mail(batch, run.app.transport.name(), &claim.delivery);
         let result = match line_ready(run, line).await {
@@ -356,7 +379,7 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
             } else if lines.len() > i {
                 // The server allows fewer connections than we would like.
                 lines.swap_remove(i);
-                *denied += 1;
+                denied.one(Instant::now());
             }
         }
     }
@@ -369,4 +392,24 @@ async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn
         run.open_lines.fetch_add(1, Ordering::Relaxed);
     }
     line.connection.as_mut().ok_or_else(|| MailError::Unavailable { cause: "no connection".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_not_given_is_asked_for_again_after_a_while() {
+        let mut denied = Denied::default();
+        let start = Instant::now();
+        assert_eq!(denied.now(start), 0);
+        denied.one(start);
+        denied.one(start);
+        assert_eq!(denied.now(start + DENIED_REST / 2), 2);
+        assert_eq!(denied.now(start + DENIED_REST), 1, "one at a time");
+        assert_eq!(denied.now(start + DENIED_REST), 1);
+        denied.one(start + DENIED_REST * 3 / 2);
+        assert_eq!(denied.now(start + DENIED_REST * 2), 2, "refused again");
+        assert_eq!([3, 4, 5].map(|n| denied.now(start + DENIED_REST * n)), [1, 0, 0]);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use emcrm_model::{CampaignId, Delivery, DeliveryState};
+use emcrm_model::{CampaignId, CampaignState, Delivery, DeliveryState};
 use emcrm_store::engine::OpBuilder;
 use emcrm_store::{Guard, Rule, Table, TransactError, Transaction, keys};
 use serde_json::Value;
@@ -149,7 +149,8 @@ impl App {
         Ok(())
     }
 
-    /// Moves every row of a ledger that is in one of `from` to `to`, in chunks. Returns the number of rows still `sending`.
+    /// Moves every row of a ledger that is in one of `from` to `to`, in chunks. Returns the number of rows still `sending`. Rows wait again only while
+    /// the campaign is `sending`: one that is cancelled meanwhile gets no more of them.
     pub(crate) async fn ledger_move(&self, campaign: &CampaignId, from: &[DeliveryState], to: DeliveryState, reason: Option<&str>) -> Result<u64, AppError> {
         let mut after = None;
         let mut sending = 0;
@@ -195,7 +196,11 @@ impl App {
             }
             counted.moved(delivery.status, to);
         }
-        counted.write(self.store.campaigns.update_any(&mut tx, campaign));
+        counted.write(if to == DeliveryState::Pending {
+            self.store.campaigns.update_in(&mut tx, campaign, &[CampaignState::Sending])
+        } else {
+            self.store.campaigns.update_any(&mut tx, campaign)
+        });
         Ok(crate::freeze::moved(self.transact(tx).await)?)
     }
 }

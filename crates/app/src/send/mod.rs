@@ -37,6 +37,8 @@ const GROUPS: usize = 4;
 const GROUP_MAX: usize = 49;
 /// Refusals without a success between them that pause the campaign: something is wrong with all of it.
 const REFUSED_IN_A_ROW: u32 = 100;
+/// When a run that was taken over looks again whether the other one goes on, in milliseconds.
+const TAKEN_OVER_MS: i64 = 1_000;
 /// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
 const USELESS_RUNS: u64 = 15;
 
@@ -172,6 +174,11 @@ impl App {
         run.span.record("emcrm.batches", run.batches.load(Ordering::Relaxed));
         run.span.record("emcrm.mails.accepted", run.sent.load(Ordering::Relaxed));
         match failed {
+            // What got mails out is no failure to count: a long campaign would add them up until its task is given up.
+            Some(error) if run.sent.load(Ordering::Relaxed) > 0 => {
+                tracing::warn!(campaign = %id, %error, "a run of the campaign ended early; it goes on");
+                Ok(Outcome::Again { due: self.now_ms() + 1_000, payload: task.payload.clone() })
+            }
             Some(error) => Err(error),
             None => self.run_ended(&run, task).await,
         }
@@ -206,8 +213,9 @@ impl App {
         let why = run.why.lock().clone();
         match why {
             Some(Halt::Moved) => {
-                // Another run goes on, or nobody does: the campaign was paused or cancelled.
-                return Ok(Outcome::Done);
+                // Nobody goes on if it was paused or cancelled. If another run took it over, that run lives by this very task.
+                let going_on = self.store.campaigns.get(id).await?.is_some_and(|campaign| campaign.status == CampaignState::Sending);
+                return Ok(if going_on { Outcome::Again { due: now + TAKEN_OVER_MS, payload: task.payload.clone() } } else { Outcome::Done });
             }
             Some(Halt::Refused(reply)) => {
                 self.campaign_hold(id, &format!("{REFUSED_IN_A_ROW} mails in a row were refused; the last answer was: {reply}")).await?;

@@ -8,7 +8,7 @@ use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAd
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, call};
+use crate::support::{Answer, TestApp, call};
 
 fn draft(more: Value) -> CampaignDraft {
     let mut body = json!({"filter": {}, "subject": "Hello {{ user.firstName }}", "body": "See you."});
@@ -391,7 +391,7 @@ fn delivery_header(t: &TestApp, address: &str) -> String {
 #[tokio::test]
 async fn bounces_and_complaints_change_the_ledger_once_and_keep_the_address_from_further_mail() {
     let t = public();
-    for name in ["ann", "ben", "cem"] {
+    for name in ["ann", "ben", "cem", "dan"] {
         t.user(name).await;
     }
     let worker = t.worker();
@@ -409,18 +409,21 @@ async fn bounces_and_complaints_change_the_ledger_once_and_keep_the_address_from
     assert_eq!(tell(ReportKind::Bounced, "ben@example.org", Some(ben.clone())).await, Heard::Recorded);
     assert_eq!(tell(ReportKind::Complained, "ben@example.org", Some(ben.clone())).await, Heard::Recorded, "a complaint outweighs a bounce");
     assert_eq!(tell(ReportKind::Bounced, "ben@example.org", Some(ben)).await, Heard::Known, "and not the other way round");
+    let dan = delivery_header(&t, "dan@example.org");
+    assert_eq!(tell(ReportKind::Returned, "dan@example.org", Some(dan)).await, Heard::Recorded);
     assert_eq!(tell(ReportKind::Bounced, "cem@example.org", None).await, Heard::NotOurs, "anybody can name an address");
     assert_eq!(tell(ReportKind::Bounced, "cem@example.org", Some(format!("{ann}x"))).await, Heard::NotOurs);
 
     let states = t.states(&campaign).await;
     assert_eq!(
-        (states["ann@example.org"], states["ben@example.org"], states["cem@example.org"]),
-        (DeliveryState::Bounced, DeliveryState::Complained, DeliveryState::Sent)
+        (states["ann@example.org"], states["ben@example.org"], states["cem@example.org"], states["dan@example.org"]),
+        (DeliveryState::Bounced, DeliveryState::Complained, DeliveryState::Sent, DeliveryState::Bounced)
     );
     let counts = get(&t, &campaign).await.counts;
-    assert_eq!((counts.bounced_count, counts.complained_count, counts.sent_count, counts.total()), (1, 1, 1, 3));
+    assert_eq!((counts.bounced_count, counts.complained_count, counts.sent_count, counts.total()), (2, 1, 1, 4));
     let reason = async |address: &str| t.app.suppression_get(&call(), &EmailAddress::parse(address).unwrap()).await.map(|entry| entry.reason).ok();
     assert_eq!((reason("ann@example.org").await, reason("ben@example.org").await), (Some(SuppressionReason::Bounced), Some(SuppressionReason::Complained)));
+    assert_eq!(reason("dan@example.org").await, None, "what did not arrive this time may the next time");
     let worker = t.worker();
     let next = t.app.campaign_create(&call(), draft(json!({"kind": "transactional"}))).await.unwrap();
     worker.stop().await;
@@ -569,4 +572,22 @@ async fn a_list_of_addresses_is_taken_line_by_line() {
     let found: Vec<_> = list.items.iter().map(|entry| (entry.email.as_deref().unwrap(), entry.reason.as_str())).collect();
     assert_eq!(found, [("ann@example.org", "manual"), ("bea@example.org", "bounced")]);
     assert!(matches!(t.app.suppression_import(&call(), &"a@example.org\n".repeat(5_001)).await, Err(AppError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn rows_do_not_wait_again_in_a_campaign_that_was_cancelled_meanwhile() {
+    let t = public();
+    t.user("ann").await;
+    t.mail.answer("ann@example.org", &[Answer::Permanent]);
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.states(&campaign).await["ann@example.org"], DeliveryState::Error);
+    // The cancellation is done before the retry is.
+    t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
+    t.app.campaign_cancel(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    assert_eq!(t.states(&campaign).await["ann@example.org"], DeliveryState::Error);
+    clean(&t).await;
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use emcrm_app::{App, AppParts, AppSettings, DomainLimits, Worker};
 use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
-use emcrm_model::{Campaign, CampaignState, DeliveryState, RandomIds, SystemClock};
+use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState, RandomIds, SystemClock};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Change, Engine, EngineError, Guard, Item, Key, Op, Query, Queue, Rows, Table, TransactError, Transaction, keys};
@@ -224,6 +224,66 @@ fn a_worker_that_dies_at_any_moment_mails_nobody_twice_and_loses_nobody() {
     println!("{} deaths, {} sent, {unknown} unknown, none twice", after.deaths, counts.sent_count);
 }
 
+/// Sixty people and a campaign to all of them that has been asked to be sent.
+async fn sending(app: &Arc<App>) -> CampaignId {
+    for i in 0..60 {
+        app.user_create(&call(), None, user_draft(&format!("u{i:04}"), json!({}))).await.unwrap();
+    }
+    assert!(app.index_settled(Duration::from_mins(1)).await.unwrap());
+    let draft = app.campaign_draft(&call(), campaign_draft(json!({})), None).await.unwrap();
+    app.campaign_send(&call(), &draft.id).await.unwrap().id
+}
+
+/// The campaign when it has ended, and the most failures that its task had counted.
+async fn ended(app: &Arc<App>, id: &CampaignId) -> (Campaign, u32) {
+    let mut failures = 0;
+    for _ in 0..6_000 {
+        let tasks = app.store.tasks.all(Queue::Mail, keys::shard_of(id.as_str())).await.unwrap();
+        failures = tasks.iter().map(|task| task.attempts).max().unwrap_or(0).max(failures);
+        if app.store.campaigns.get(id).await.unwrap().unwrap().status.is_final() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    (app.store.campaigns.get(id).await.unwrap().unwrap(), failures)
+}
+
+#[test]
+fn a_run_that_was_taken_over_leaves_the_other_one_its_task() {
+    let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
+    let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::memory());
+    runtime().block_on(async {
+        let app = app(&engine, &index, &mail);
+        let worker = Worker::spawn(app.clone());
+        let id = sending(&app).await;
+        while mail.taken.lock().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Another run says that the campaign is its own, and dies at once.
+        let mut tx = Transaction::new();
+        app.store.campaigns.update_in(&mut tx, &id, &[CampaignState::Sending]).set("sender", "another");
+        engine.transact(tx).await.unwrap();
+        let (campaign, _) = ended(&app, &id).await;
+        worker.stop().await;
+        assert_eq!((campaign.status, campaign.counts.sent_count), (CampaignState::Sent, 60), "nobody went on with it: {:?}", campaign.counts);
+        assert!(mail.taken.lock().values().all(|times| *times == 1));
+    });
+}
+
+#[test]
+fn a_run_that_got_mails_out_is_not_counted_as_a_failure() {
+    let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
+    let engine: Arc<dyn Engine> = Arc::new(Hiccup { engine: Arc::new(SqliteEngine::memory()), mail: mail.clone(), left: AtomicUsize::new(1) });
+    runtime().block_on(async {
+        let app = app(&engine, &index, &mail);
+        let worker = Worker::spawn(app.clone());
+        let id = sending(&app).await;
+        let (campaign, failures) = ended(&app, &id).await;
+        worker.stop().await;
+        assert_eq!((campaign.status, campaign.counts.sent_count, failures), (CampaignState::Sent, 60, 0));
+    });
+}
+
 #[test]
 fn what_a_server_said_is_recorded_though_people_cannot_be_read() {
     let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
@@ -231,20 +291,9 @@ fn what_a_server_said_is_recorded_though_people_cannot_be_read() {
     runtime().block_on(async {
         let app = app(&engine, &index, &mail);
         let worker = Worker::spawn(app.clone());
-        for i in 0..60 {
-            app.user_create(&call(), None, user_draft(&format!("u{i:04}"), json!({}))).await.unwrap();
-        }
-        assert!(app.index_settled(Duration::from_mins(1)).await.unwrap());
-        let draft = app.campaign_draft(&call(), campaign_draft(json!({})), None).await.unwrap();
-        let id = app.campaign_send(&call(), &draft.id).await.unwrap().id;
-        for _ in 0..6_000 {
-            if app.store.campaigns.get(&id).await.unwrap().unwrap().status.is_final() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let id = sending(&app).await;
+        let (campaign, _) = ended(&app, &id).await;
         worker.stop().await;
-        let campaign = app.store.campaigns.get(&id).await.unwrap().unwrap();
         assert_eq!((campaign.status, campaign.counts.sent_count, campaign.counts.get(DeliveryState::Unknown)), (CampaignState::Sent, 60, 0));
         assert!(mail.taken.lock().values().all(|times| *times == 1));
     });

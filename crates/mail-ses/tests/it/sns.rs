@@ -140,6 +140,8 @@ async fn a_signed_message_is_believed_and_every_change_of_it_is_not() {
         ("SigningCertURL", json!("https://user@sns.us-east-1.amazonaws.com/cert.pem")),
         ("SigningCertURL", json!("https://sns.us-east-1.amazonaws.com:8443/cert.pem")),
         ("SigningCertURL", json!("https://sns.x/y.amazonaws.com/cert.pem")),
+        ("SigningCertURL", json!("https://sns.s3.amazonaws.com/cert.pem")),
+        ("SigningCertURL", json!("https://sns.s3-us-west-2.amazonaws.com/cert.pem")),
         ("SigningCertURL", json!("https://sns.us-east-1.amazonaws.com/?x=cert.pem")),
     ] {
         let mut forged = message.clone();
@@ -176,6 +178,11 @@ async fn complaints_delays_and_other_events_are_told_apart() {
             "delayed",
             json!({"eventType": "Bounce", "bounce": {"bounceType": "Transient", "bouncedRecipients": [{"emailAddress": "full@example.org"}]}, "mail": mail}),
         ),
+        (
+            "returned",
+            json!({"eventType": "Bounce", "bounce": {"bounceType": "Transient", "bounceSubType": "MailboxFull",
+                "bouncedRecipients": [{"emailAddress": "full@example.org"}]}, "mail": mail}),
+        ),
         ("other", json!({"eventType": "Delivery", "mail": mail})),
     ]);
     for (which, message) in told {
@@ -185,6 +192,7 @@ async fn complaints_delays_and_other_events_are_told_apart() {
         let found: Vec<_> = reports.iter().map(|report| (report.kind, report.address.as_deref().unwrap(), report.delivery.as_deref().unwrap())).collect();
         match which {
             "complaint" => assert_eq!(found, [(ReportKind::Complained, "ann@example.org", "t")]),
+            "returned" => assert_eq!(found, [(ReportKind::Returned, "full@example.org", "t")]),
             "delayed" => assert_eq!(found, [(ReportKind::Delayed, "full@example.org", "t")]),
             _ => assert!(found.is_empty()),
         }
