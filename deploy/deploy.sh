@@ -125,7 +125,7 @@ smoke_test() {
 
 build_and_push() {
   local repository="$1"
-  run docker build --platform linux/amd64 --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" --label "org.opencontainers.image.revision=$TAG" "$ROOT"
+  run docker build --platform linux/amd64 --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" --build-arg "EMCRM_COMMIT=$TAG" --label "org.opencontainers.image.revision=$TAG" "$ROOT"
   if [[ "$DRY_RUN" == yes ]]; then
     say "+ aws ecr get-login-password | docker login --username AWS --password-stdin ${repository%%/*}"
   else

@@ -146,6 +146,7 @@ impl App {
         if let Some(event) = self.store.events.get(&id).await? {
             return Ok(event);
         }
+        call.require(Role::Viewer)?;
         let slug = Slug::parse(id_or_slug).map_err(|_| AppError::EventUnknown)?;
         self.store.events.by_slug(&slug).await?.ok_or(AppError::EventUnknown)
     }

@@ -1,6 +1,6 @@
 //! What is reachable, and what waits.
 
-use emcrm_model::CampaignState;
+use emcrm_model::{Campaign, CampaignState};
 use emcrm_store::{Campaigns, Queue, keys};
 
 use crate::{App, AppError};
@@ -36,10 +36,11 @@ impl App {
         Health { storage: storage.map_err(|error| error.to_string()), search: search.map_err(|error| error.to_string()) }
     }
 
-    /// States of the newest campaigns.
-    pub async fn campaign_states(&self, limit: u32) -> Result<Vec<CampaignState>, AppError> {
+    /// States of the newest campaigns, and whether the product itself holds them and waits for a person.
+    pub async fn campaign_states(&self, limit: u32) -> Result<Vec<(CampaignState, bool)>, AppError> {
         let rows = self.store.engine.query(Campaigns::list().limit(limit)).await?;
-        Ok(rows.items.into_iter().map(|item| Campaigns::read_without_body(item).map(|campaign| campaign.status)).collect::<Result<_, _>>()?)
+        let state = |campaign: Campaign| (campaign.status, campaign.status == CampaignState::Paused && campaign.reason.is_some());
+        Ok(rows.items.into_iter().map(|item| Campaigns::read_without_body(item).map(state)).collect::<Result<_, _>>()?)
     }
 
     pub async fn backlog(&self) -> Result<Backlog, AppError> {

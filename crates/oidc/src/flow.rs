@@ -1,6 +1,6 @@
 //! The authorization code flow with PKCE (RFC 6749, RFC 7636, OpenID Connect Core 3.1), refreshing, signing out.
 
-use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType};
+use oauth2::basic::{BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType};
 use oauth2::{
     AuthUrl, AuthorizationCode, Client, ClientId, ClientSecret, CsrfToken, EndpointNotSet, EndpointSet, ExtraTokenFields, PkceCodeChallenge, PkceCodeVerifier,
     RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse as _, TokenUrl,
@@ -109,7 +109,11 @@ impl Oidc {
                 refresh_token: answer.refresh_token().map(|token| token.secret().clone()),
                 expires_in: answer.expires_in().and_then(|time| i64::try_from(time.as_secs()).ok()),
             }),
-            Err(RequestTokenError::ServerResponse(refusal)) => Err(OidcError::Refused(refusal.error().to_string())),
+            // The only answer that is about this code or token (RFC 6749, section 5.2). Others are about the issuer or the client, and pass or are mended.
+            Err(RequestTokenError::ServerResponse(refusal)) if *refusal.error() == BasicErrorResponseType::InvalidGrant => {
+                Err(OidcError::Refused(refusal.error().to_string()))
+            }
+            Err(RequestTokenError::ServerResponse(refusal)) => Err(unavailable(refusal.error())),
             Err(RequestTokenError::Request(error)) => Err(unavailable(error)),
             // The body may hold tokens: not even its beginning is repeated.
             Err(RequestTokenError::Parse(..)) => Err(unavailable("its answer cannot be read")),

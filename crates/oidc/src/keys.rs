@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
-use tokio::sync::Mutex;
+use parking_lot::Mutex;
 
 use crate::{Oidc, OidcError};
 
@@ -15,12 +15,25 @@ const KEPT: Duration = Duration::from_hours(1);
 const PACE: Duration = Duration::from_secs(5);
 
 #[derive(Default)]
-pub(crate) struct Keys(Mutex<Kept>);
+pub(crate) struct Keys {
+    kept: Mutex<Kept>,
+    /// Held while they are asked for: one question at a time. Whoever needs a key that is kept does not wait for it.
+    asking: tokio::sync::Mutex<()>,
+}
 
 #[derive(Default)]
 struct Kept {
     set: Option<(Instant, Arc<JwkSet>)>,
     asked: Option<Instant>,
+}
+
+impl Keys {
+    /// A key that is kept, and whether it is fresh.
+    fn kept(&self, kid: Option<&str>) -> Option<(Jwk, bool)> {
+        let kept = self.kept.lock();
+        let (at, set) = kept.set.as_ref()?;
+        Some((find(set, kid)?, at.elapsed() < KEPT))
+    }
 }
 
 fn find(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
@@ -36,21 +49,28 @@ fn find(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
 impl Oidc {
     /// The key of this name; none when the issuer has none.
     pub(crate) async fn key(&self, kid: Option<&str>) -> Result<Option<Jwk>, OidcError> {
-        let mut kept = self.keys.0.lock().await;
-        if let Some((at, set)) = &kept.set
-            && at.elapsed() < KEPT
-            && let Some(key) = find(set, kid)
-        {
+        let kept = self.keys.kept(kid);
+        if let Some((key, true)) = kept {
             return Ok(Some(key));
         }
-        let old = kept.set.as_ref().map(|(_, set)| set.clone());
-        if kept.asked.is_some_and(|at| at.elapsed() < PACE) {
-            return match old {
-                Some(set) => Ok(find(&set, kid)),
-                None => Err(OidcError::Unavailable("its keys could not be read a moment ago".to_owned())),
-            };
-        }
-        kept.asked = Some(Instant::now());
+        let _asking = match (self.keys.asking.try_lock(), kept) {
+            (Ok(asking), _) => asking,
+            // Somebody asks already, and this one was good an hour ago.
+            (Err(_), Some((key, _))) => return Ok(Some(key)),
+            (Err(_), None) => self.keys.asking.lock().await,
+        };
+        let old = {
+            let mut kept = self.keys.kept.lock();
+            let old = kept.set.as_ref().map(|(_, set)| set.clone());
+            if kept.asked.is_some_and(|at| at.elapsed() < PACE) {
+                return match old {
+                    Some(set) => Ok(find(&set, kid)),
+                    None => Err(OidcError::Unavailable("its keys could not be read a moment ago".to_owned())),
+                };
+            }
+            kept.asked = Some(Instant::now());
+            old
+        };
         let asked = match &self.settings.jwks_url {
             Some(url) => self.http.get::<JwkSet>(url).await,
             None => match self.metadata().await {
@@ -58,6 +78,9 @@ impl Oidc {
                 Err(error) => Err(error),
             },
         };
+        // The pace counts from the answer: a slow issuer is not asked without a pause.
+        let mut kept = self.keys.kept.lock();
+        kept.asked = Some(Instant::now());
         match (asked, old) {
             (Ok(set), _) => {
                 let key = find(&set, kid);

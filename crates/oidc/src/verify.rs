@@ -149,10 +149,10 @@ impl Oidc {
         }
         let now = self.clock.now().as_second();
         let (expires, from) = (raw.exp as i64, raw.nbf.into_iter().chain(raw.iat).fold(f64::MIN, f64::max) as i64);
-        if expires + LEEWAY <= now {
+        if expires.saturating_add(LEEWAY) <= now {
             return Err(TokenError::Expired);
         }
-        if from - LEEWAY > now {
+        if from.saturating_sub(LEEWAY) > now {
             return Err(TokenError::NotYet);
         }
         let is_access = match (settings.cognito, raw.token_use.as_deref()) {

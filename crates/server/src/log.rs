@@ -283,6 +283,38 @@ mod tests {
         String::from_utf8(bytes).unwrap()
     }
 
+    /// Takes nothing until it is let go.
+    struct Slow(Arc<Mutex<()>>);
+
+    impl Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _held = self.0.lock();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_nobody_can_write_in_time_are_dropped_and_counted() {
+        let dropped = || {
+            let text = crate::http::metrics::recorder().render();
+            text.lines().find_map(|line| line.strip_prefix("emcrm_log_lines_dropped_total ")?.parse::<u64>().ok()).unwrap_or(0)
+        };
+        let before = dropped();
+        let gate = Arc::new(Mutex::new(()));
+        let closed = gate.lock();
+        let clock = Arc::new(FixedClock::new("2026-01-02T03:04:05.678Z".parse().unwrap()));
+        let (subscriber, writer) = start(LogFormat::Text, "info", clock, Slow(gate.clone()), None);
+        let long = "x".repeat(BUFFER_MAX / 8);
+        tracing::subscriber::with_default(subscriber, || (0..20).for_each(|_| tracing::info!(long, "hello")));
+        drop(closed);
+        drop(writer);
+        // At most two buffers full could wait.
+        assert!((4..20).contains(&(dropped() - before)), "{} of 20 lines were dropped", dropped() - before);
+    }
+
     #[test]
     fn user_text_cannot_forge_a_line() {
         let name = "a\n{\"level\":\"ERROR\"}\u{1b}[31m\u{202e}\"";

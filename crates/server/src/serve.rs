@@ -13,6 +13,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -28,6 +29,8 @@ const HEADERS_MAX: usize = 100;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 /// See [`ServeSettings::head`].
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
+/// See [`ServeSettings::answer`].
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
 /// How often collected measurements are summed up.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -42,6 +45,8 @@ pub struct ServeSettings {
     pub connections: usize,
     /// How long the head of a request may take, which is also how long a kept connection may be idle.
     pub head: Duration,
+    /// How long a client may take no further byte of an answer.
+    pub answer: Duration,
     /// Patience with requests in hand when stopping.
     pub shutdown: Duration,
     /// Tells this process's request ids from those of others.
@@ -62,6 +67,7 @@ impl ServeSettings {
             access: AccessSettings::of(config),
             connections: config.app.max_connections as usize,
             head: HEAD_PATIENCE,
+            answer: ANSWER_PATIENCE,
             shutdown: config.app.shutdown_timeout.0,
             id_prefix: rand::random(),
             traced: config.traces.endpoint.as_ref().map(|_| config.traces.ratio.0),
@@ -99,8 +105,9 @@ impl Server {
         let state = ApiState::new(app.clone(), settings.api, Arc::new(access)).with_notifications(settings.notifications);
         let edge = Edge::new(router(state.clone()), state.settings.name.clone(), settings.limits, gate.clone(), settings.id_prefix, settings.traced);
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
+        let patience = Patience { head: settings.head, answer: settings.answer };
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        background.spawn(accept(listener, edge.clone(), (settings.connections, settings.head), stop.clone(), connections.clone()));
+        background.spawn(accept(listener, edge.clone(), settings.connections, patience, stop.clone(), connections.clone()));
         background.spawn(upkeep(gate, stop.clone()));
         background.close();
         Ok(Self { address, state, edge, stop, connections, background, worker, shutdown: settings.shutdown })
@@ -122,6 +129,13 @@ impl Server {
     }
 }
 
+/// See the fields of [`ServeSettings`] with these names.
+#[derive(Clone, Copy)]
+struct Patience {
+    head: Duration,
+    answer: Duration,
+}
+
 async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
@@ -135,7 +149,7 @@ async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     }
 }
 
-async fn accept(listener: TcpListener, edge: Edge, (most, head): (usize, Duration), stop: CancellationToken, connections: TaskTracker) {
+async fn accept(listener: TcpListener, edge: Edge, most: usize, patience: Patience, stop: CancellationToken, connections: TaskTracker) {
     let places = Arc::new(Semaphore::new(most));
     let open = ::metrics::gauge!("emcrm_http_connections_open");
     loop {
@@ -155,7 +169,7 @@ async fn accept(listener: TcpListener, edge: Edge, (most, head): (usize, Duratio
                 let open = open.clone();
                 open.increment(1.0);
                 connections.spawn(async move {
-                    serve_connection(stream, peer, edge, head, stop).await;
+                    serve_connection(stream, peer, edge, patience, stop).await;
                     open.decrement(1.0);
                     drop(place);
                 });
@@ -171,7 +185,7 @@ async fn accept(listener: TcpListener, edge: Edge, (most, head): (usize, Duratio
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, head: Duration, stop: CancellationToken) {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, patience: Patience, stop: CancellationToken) {
     // Answers are written whole: nothing is gained by waiting for more.
     let _ = stream.set_nodelay(true);
     let service = service_fn(move |request| {
@@ -179,8 +193,11 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, head:
         async move { Ok::<_, Infallible>(edge.answer(request, Some(peer)).await) }
     });
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(head).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
-    let connection = http.serve_connection(TokioIo::new(stream), service);
+    http.timer(TokioTimer::new()).header_read_timeout(patience.head).max_headers(HEADERS_MAX).max_buf_size(HEAD_BYTES_MAX);
+    // A client that reads nothing has no claim on a connection.
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(patience.answer));
+    let connection = http.serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,

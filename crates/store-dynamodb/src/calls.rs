@@ -66,6 +66,7 @@ pub struct Metered {
 
 pub struct Calls {
     permits: Semaphore,
+    most: usize,
     retries: u32,
     conflict_patience: Duration,
     meter: Mutex<Meter>,
@@ -73,7 +74,13 @@ pub struct Calls {
 
 impl Calls {
     pub fn new(connections: usize, retries: u32) -> Self {
-        Self { permits: Semaphore::new(connections.max(1)), retries, conflict_patience: CONFLICT_PATIENCE, meter: Mutex::default() }
+        let most = connections.max(1);
+        Self { permits: Semaphore::new(most), most, retries, conflict_patience: CONFLICT_PATIENCE, meter: Mutex::default() }
+    }
+
+    /// Calls that are on their way, and how many may be.
+    pub fn in_use(&self) -> (usize, usize) {
+        (self.most - self.permits.available_permits(), self.most)
     }
 
     pub fn meter(&self) -> Meter {
@@ -236,6 +243,30 @@ mod tests {
         assert_eq!(attempts(Repeat::Never, true, &[throttled, throttled]).await, (Ok(2), 3));
         let (result, count) = attempts(Repeat::Never, true, &[throttled, throttled, throttled]).await;
         assert_eq!((result, count), (Err(EngineError::Unavailable("slow down".to_owned())), 3));
+    }
+
+    #[test]
+    fn each_attempt_that_failed_is_counted_by_its_reason() {
+        let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        metrics::with_local_recorder(&recorder, || {
+            for failures in [&[throttled as fn() -> Failure, throttled][..], &[conflict], &[refused], &[ambiguous]] {
+                let _ = runtime.block_on(attempts(Repeat::Harmless, true, failures));
+            }
+        });
+        let text = handle.render();
+        for (reason, times) in [("throttled", 2), ("conflict", 1), ("not_sent", 1), ("no_answer", 1)] {
+            assert!(text.contains(&format!("emcrm_storage_retries_total{{reason=\"{reason}\"}} {times}\n")), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn permits_of_calls_on_their_way_are_seen() {
+        let calls = Calls::new(3, 0);
+        assert_eq!(calls.in_use(), (0, 3));
+        let seen = calls.run("test", Repeat::Never, false, || async { Ok(calls.in_use()) }).await;
+        assert_eq!((seen, calls.in_use()), (Ok((1, 3)), (0, 3)));
     }
 
     #[tokio::test]

@@ -11,9 +11,9 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update,
 };
 use emcrm_aws::{AwsSettings, sdk_config};
-use emcrm_store::Rule;
+use emcrm_store::{Rule, keys};
 use emcrm_store::engine::{
-    Change, Direction, Engine, EngineError, GET_MANY_MAX, IndexName, Item, Key, Op, Query, Rows, Table, TransactError, Transaction, check_key, check_limits,
+    Change, Direction, Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Op, Pool, Query, Rows, Table, TransactError, Transaction, check_key, check_limits,
     check_query, check_scan,
 };
 
@@ -33,6 +33,9 @@ const UNPROCESSED_ROUNDS: u32 = 12;
 const CAPACITY: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
+/// Layout of the items. It counts up when a program that knows only the one before would read them wrongly.
+pub const FORMAT: i64 = 1;
+
 /// Why the tables cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
@@ -44,6 +47,8 @@ pub enum OpenError {
     Wrong(Vec<String>),
     #[error("The table {table} could not be made: {cause}")]
     NotMade { table: String, cause: String },
+    #[error("The table {table} was written by a newer version (layout {found}, this version knows {FORMAT}); use that version")]
+    Newer { table: String, found: i64 },
 }
 
 pub struct DynamoEngine {
@@ -66,6 +71,17 @@ async fn client(settings: &DynamoSettings) -> Client {
     Client::new(&sdk_config(&aws).await)
 }
 
+/// Notes the layout in tables that have no note of it yet.
+pub async fn note_format(engine: &dyn Engine) -> Result<(), EngineError> {
+    let mut tx = Transaction::new();
+    let attrs = [("version".to_owned(), FORMAT.into())].into_iter().collect();
+    let _ = tx.put(Table::Main, Item { key: keys::format(), attrs }).when(Guard::Absent);
+    match engine.transact(tx).await {
+        Ok(()) | Err(TransactError::Refused(_)) => Ok(()),
+        Err(TransactError::Engine(error)) => Err(error),
+    }
+}
+
 impl DynamoEngine {
     /// Checks both tables; makes nothing.
     pub async fn open(settings: DynamoSettings) -> Result<Self, OpenError> {
@@ -82,7 +98,12 @@ impl DynamoEngine {
             }
         }
         let (Some(email), Some(main)) = (shapes.pop(), shapes.pop()) else { return Err(OpenError::Wrong(faults)) };
-        Ok(Self { client, calls, order: Order::default(), main, email, settings })
+        let engine = Self { client, calls, order: Order::default(), main, email, settings };
+        let format = engine.get(Table::Main, &keys::format()).await.map_err(|error| OpenError::Unreachable(error.to_string()))?;
+        match format.and_then(|item| item.attrs.get("version").and_then(serde_json::Value::as_i64)) {
+            Some(found) if found > FORMAT => Err(OpenError::Newer { table: engine.settings.main_table, found }),
+            _ => Ok(engine),
+        }
     }
 
     /// Makes the tables that are not there. Names of those that were made.
@@ -529,6 +550,10 @@ impl Engine for DynamoEngine {
         Ok(())
     }
 
+    fn pools(&self) -> Vec<Pool> {
+        let (in_use, max) = self.calls.in_use();
+        vec![Pool { name: "calls", in_use, max }]
+    }
     fn name(&self) -> &'static str {
         "dynamodb"
     }

@@ -21,7 +21,7 @@ mod values;
 use std::time::Duration;
 
 pub use calls::{Meter, Metered};
-pub use engine::{DynamoEngine, OpenError};
+pub use engine::{DynamoEngine, FORMAT, OpenError, note_format};
 
 /// How DynamoDB is reached.
 #[derive(Debug, Clone)]

@@ -407,10 +407,22 @@ pub trait Engine: Send + Sync + 'static {
     fn is_ordered(&self, _table: Table, _index: IndexName) -> bool {
         true
     }
+    /// What it has only so many of, for whoever watches it.
+    fn pools(&self) -> Vec<Pool> {
+        Vec::new()
+    }
     /// Whether reads and writes work now.
     async fn health(&self) -> Result<(), EngineError>;
     /// `sqlite`, `dynamodb`, …
     fn name(&self) -> &'static str;
+}
+
+/// Something an engine has only so many of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    pub name: &'static str,
+    pub in_use: usize,
+    pub max: usize,
 }
 
 /// Checks the limits of a transaction; every engine calls this first.

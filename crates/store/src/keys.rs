@@ -111,6 +111,16 @@ pub fn restored() -> Key {
     Key::single("restored#mark")
 }
 
+/// Which layout the items have. The embedded engine keeps it in the head of its file.
+pub fn format() -> Key {
+    Key::single("format#items")
+}
+
+/// Whether an item is of the storage itself and its processes, and not of the data.
+pub fn is_of_processes(pk: &str) -> bool {
+    pk == WORKERS || pk.starts_with("lease#") || pk == format().pk
+}
+
 /// People from a file: how far it is.
 pub fn people_import(id: &str) -> Key {
     Key::single(people_import_part(id))
@@ -130,7 +140,9 @@ pub fn people_import_steps(id: &str, n: u32) -> Key {
     Key::new(people_import_part(id), format!("steps#{n:06}"))
 }
 
+/// An actor is named by its issuer and may hold anything: `#` must not end its name early.
 pub fn idempotency(actor: &str, key: &str) -> Key {
+    let actor = actor.replace('%', "%25").replace('#', "%23");
     Key::single(format!("idem#{actor}#{key}"))
 }
 
@@ -269,4 +281,16 @@ pub fn audit_of(object: &str, seq: u64) -> Key {
 pub fn shard_of(subject: &str) -> u32 {
     let hash = subject.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     ((hash >> 32) % u64::from(SHARDS)) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_actors_have_no_key_of_an_idempotent_call_in_common() {
+        let pairs = [("a", "b#k"), ("a#b", "k"), ("a%23b", "k"), ("a%2523b", "k")];
+        let keys: std::collections::BTreeSet<String> = pairs.iter().map(|(actor, key)| idempotency(actor, key).pk).collect();
+        assert_eq!(keys.len(), pairs.len());
+    }
 }

@@ -65,9 +65,9 @@ pub async fn export(app: &App, file: &Path, online: bool, progress: &dyn Fn(u64)
 fn is_moved(table: Table, item: &Item, now: i64) -> bool {
     let pk = item.key.pk.as_str();
     // Sessions stay behind too: they are of browsers that know another address.
-    let prefixes = ["lease#", "task#index#", keys::SESSION_PREFIX, keys::SESSIONS_PREFIX];
+    let prefixes = ["task#index#", keys::SESSION_PREFIX, keys::SESSIONS_PREFIX];
     let of_processes =
-        table == Table::Main && (pk == keys::WORKERS || prefixes.iter().any(|prefix| pk.starts_with(prefix)) || item.key == keys::import_state());
+        table == Table::Main && (keys::is_of_processes(pk) || prefixes.iter().any(|prefix| pk.starts_with(prefix)) || item.key == keys::import_state());
     let expired = item.attrs.get(emcrm_store::engine::EXPIRES).and_then(Value::as_i64).is_some_and(|at| at <= now);
     !of_processes && !expired
 }

@@ -85,8 +85,7 @@ async fn begin(app: &App, checked: &Checked) -> Result<u64, ArchiveError> {
     }
     for table in line::TABLES {
         let rows = app.store.engine.scan(table, None, LOOK).await?;
-        let of_processes = |pk: &str| pk == keys::WORKERS || pk.starts_with("lease#");
-        if let Some(item) = rows.items.iter().find(|item| !of_processes(&item.key.pk)) {
+        if let Some(item) = rows.items.iter().find(|item| !keys::is_of_processes(&item.key.pk)) {
             return Err(ArchiveError::NotEmpty(item.key.pk.clone()));
         }
     }

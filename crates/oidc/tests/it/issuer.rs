@@ -57,6 +57,8 @@ pub struct World {
     pub keys: Mutex<Vec<Value>>,
     pub asked_for_keys: AtomicU32,
     pub down: AtomicBool,
+    /// Does not answer who asks for its keys.
+    pub hangs: AtomicBool,
     issuer: Mutex<String>,
 }
 
@@ -81,6 +83,9 @@ async fn document(State(world): State<Arc<World>>) -> Answer {
 
 async fn keys(State(world): State<Arc<World>>) -> Answer {
     world.asked_for_keys.fetch_add(1, Ordering::Relaxed);
+    if world.hangs.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
     if world.down.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }

@@ -48,6 +48,27 @@ async fn what_is_known_holds_while_the_issuer_is_down() {
 }
 
 #[tokio::test]
+async fn nobody_whose_key_is_known_waits_while_the_issuer_is_asked_for_another() {
+    let issuer = Issuer::start().await;
+    let oidc = std::sync::Arc::new(issuer.oidc());
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    // Longer than the pace of questions.
+    tokio::time::sleep(std::time::Duration::from_millis(5_100)).await;
+    issuer.world.hangs.store(true, Ordering::Relaxed);
+    let unknown = Pen::new("x").sign(&json!({ "alg": "ES256", "kid": "made-up" }), &issuer.claims());
+    let asking = tokio::spawn({
+        let oidc = oidc.clone();
+        async move { oidc.verify(&unknown, TokenKind::Bearer).await.is_err() }
+    });
+    while issuer.world.asked_for_keys.load(Ordering::Relaxed) < 2 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    assert!(!asking.is_finished(), "the question was over before it was got past");
+    asking.abort();
+}
+
+#[tokio::test]
 async fn a_document_of_another_issuer_is_refused() {
     let issuer = Issuer::start().await;
     issuer.pretend("https://evil.example");

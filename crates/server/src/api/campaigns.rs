@@ -29,8 +29,8 @@ use crate::router::ApiState;
 
 /// How often a watched campaign is looked at.
 const WATCH: Duration = Duration::from_secs(1);
-/// How long one watch lasts; browsers ask again by themselves.
-const WATCHES: u32 = 600;
+/// How long one watch lasts; browsers ask again by themselves, and are let in again or not.
+const WATCHES: u32 = 60;
 
 /// When a campaign shall go out.
 #[derive(Debug, ToSchema)]

@@ -110,6 +110,7 @@ pub async fn metrics(Open(info): Open, State(state): State<ApiState>, headers: H
     may_see_metrics(&info, &state, &headers)?;
     let mut text = metrics::recorder().render();
     measured::process(&mut text);
+    measured::storage(&state.app, &mut text);
     measured::campaigns(&state.app, &mut text).await;
     if let Ok(backlog) = state.app.backlog().await {
         for (metric, help) in [("waiting", "Tasks that are waiting"), ("oldest_seconds", "Age of the oldest task"), ("dead", "Tasks that were given up")] {

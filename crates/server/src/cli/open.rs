@@ -75,6 +75,7 @@ impl StartError {
             }
             OpenError::Wrong(_) => "docs/KEYS.md says what the tables look like.",
             OpenError::NotMade { .. } => "Nothing else was changed.",
+            OpenError::Newer { .. } => "Nothing was changed.",
         };
         let text = error.to_string();
         Self::Data(format!("{}. {advice}", text.strip_suffix('.').unwrap_or(&text)))
@@ -96,7 +97,13 @@ fn first_upper(text: &str) -> String {
 /// The same, on storage that is made when it is not there yet.
 pub async fn open_new_app(config: &Config) -> Result<Arc<App>, StartError> {
     make_tables(config).await?;
-    open(config).await
+    let app = open(config).await?;
+    #[cfg(feature = "aws")]
+    if config.storage().engine == DbEngine::Dynamodb {
+        let noted = emcrm_store_dynamodb::note_format(app.store.engine.as_ref()).await;
+        noted.map_err(|error| StartError::Data(format!("The layout of the tables could not be noted: {error}. Check what this program may write.")))?;
+    }
+    Ok(app)
 }
 
 /// Opens everything that the configuration names, where something is stored already: whoever looks into the wrong folder must not be told that all is well there.

@@ -152,13 +152,10 @@ impl Gate {
         if !ours(&peer) {
             return Some(peer);
         }
-        let mut said: Vec<IpAddr> = Vec::new();
-        for line in headers.get_all("x-forwarded-for") {
-            let parts = line.to_str().unwrap_or_default().split(',').map(str::trim);
-            said.extend(parts.filter_map(|part| part.parse::<IpAddr>().ok().or_else(|| part.parse::<SocketAddr>().ok().map(|address| address.ip()))));
-        }
-        // From the end: each proxy adds whom it saw, and only what ours have added can be believed.
-        Some(said.into_iter().rev().map(|ip| ip.to_canonical()).find(|ip| !ours(ip)).unwrap_or(peer))
+        let lines: Vec<&str> = headers.get_all("x-forwarded-for").into_iter().map(|line| line.to_str().unwrap_or_default()).collect();
+        // From the end: each proxy adds whom it saw, and only what ours have added can be believed. Before a part that is no address stands what anybody wrote.
+        let said = lines.iter().flat_map(|line| line.split(',')).rev().map(|part| forwarded(part.trim()));
+        Some(said.take_while(Option::is_some).flatten().find(|ip| !ours(ip)).unwrap_or(peer))
     }
 
     /// Counts a request; an error when it is one too many.
@@ -218,11 +215,19 @@ fn network_of(from: Option<IpAddr>) -> String {
 
 /// Pages for everybody are counted by address, at the gate.
 pub fn class_of_path(path: &str) -> Option<Class> {
-    match path {
+    // Routes are found without it, too.
+    match path.strip_suffix('/').unwrap_or(path) {
         "/auth/login" | "/auth/callback" => Some(Class::SignIn),
         _ if ["/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
         _ => None,
     }
+}
+
+/// An address as proxies write it: alone, with a port, an IPv6 one with or without its brackets.
+fn forwarded(part: &str) -> Option<IpAddr> {
+    let bare = part.strip_prefix('[').and_then(|part| part.strip_suffix(']')).unwrap_or(part);
+    let ip = bare.parse::<IpAddr>().ok().or_else(|| part.parse::<SocketAddr>().ok().map(|address| address.ip()))?;
+    Some(ip.to_canonical())
 }
 
 #[cfg(test)]
@@ -258,6 +263,9 @@ mod tests {
         assert_eq!(client("10.0.0.1:5", "198.51.100.7"), "198.51.100.7");
         assert_eq!(client("10.0.0.1:5", "1.2.3.4, 198.51.100.7, 10.0.0.2"), "198.51.100.7", "what the client itself said is before");
         assert_eq!(client("10.0.0.1:5", "rubbish"), "10.0.0.1");
+        assert_eq!(client("10.0.0.1:5", "1.2.3.4, unknown"), "10.0.0.1", "what stands before it may be anybody's");
+        assert_eq!(client("10.0.0.1:5", "1.2.3.4, [2001:db8::1]"), "2001:db8::1");
+        assert_eq!(client("10.0.0.1:5", "1.2.3.4, [2001:db8::1]:443, 10.0.0.2:80"), "2001:db8::1");
         assert_eq!(client("[::ffff:10.0.0.1]:5", "2001:db8::1"), "2001:db8::1");
     }
 

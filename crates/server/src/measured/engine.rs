@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use emcrm_store::{Engine, EngineError, IndexName, Item, Key, Query, Rows, Table, TransactError, Transaction};
+use emcrm_store::{Engine, EngineError, IndexName, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction};
 use metrics::{Histogram, counter, histogram};
 
 use super::called;
@@ -76,6 +76,9 @@ impl Engine for Measured {
     }
     fn is_ordered(&self, table: Table, index: IndexName) -> bool {
         self.inner.is_ordered(table, index)
+    }
+    fn pools(&self) -> Vec<Pool> {
+        self.inner.pools()
     }
     async fn health(&self) -> Result<(), EngineError> {
         self.seen("health", self.inner.health().await)

@@ -18,8 +18,11 @@ fn one(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
 
 /// What Linux says about this process. Nothing where it says nothing.
 pub fn process(text: &mut String) {
-    let version = env!("CARGO_PKG_VERSION");
-    let _ = writeln!(text, "# HELP emcrm_build_info The program\n# TYPE emcrm_build_info gauge\nemcrm_build_info{{version=\"{version}\"}} 1");
+    let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("EMCRM_COMMIT").unwrap_or("unknown"));
+    let _ = writeln!(
+        text,
+        "# HELP emcrm_build_info The program\n# TYPE emcrm_build_info gauge\nemcrm_build_info{{version=\"{version}\",commit=\"{commit}\"}} 1"
+    );
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the program stands in brackets and may hold anything; the fields behind it are numbers (proc(5)).
     let fields: Vec<f64> =
@@ -44,7 +47,22 @@ pub async fn campaigns(app: &App, text: &mut String) {
     let Ok(found) = app.campaign_states(CAMPAIGNS_LOOKED_AT).await else { return };
     let _ = writeln!(text, "# HELP emcrm_campaigns Campaigns by state, among the newest {CAMPAIGNS_LOOKED_AT}\n# TYPE emcrm_campaigns gauge");
     for state in CampaignState::ALL {
-        let n = found.iter().filter(|seen| **seen == state).count();
+        let n = found.iter().filter(|(seen, _)| *seen == state).count();
         let _ = writeln!(text, "emcrm_campaigns{{state=\"{state}\"}} {n}");
+    }
+    let held = found.iter().filter(|(_, held)| *held).count();
+    one(text, "emcrm_campaigns_held", "gauge", "Paused campaigns that wait for a person, because of a fault", held as f64);
+}
+
+/// What the storage has only so many of, and how much of it is in use.
+pub fn storage(app: &App, text: &mut String) {
+    let engine = &app.store.engine;
+    let pools = engine.pools();
+    for (metric, help) in [("in_use", "Of what the storage has only so many: how many are in use"), ("max", "How many there are")] {
+        let _ = writeln!(text, "# HELP emcrm_storage_pool_{metric} {help}\n# TYPE emcrm_storage_pool_{metric} gauge");
+        for pool in &pools {
+            let value = if metric == "max" { pool.max } else { pool.in_use };
+            let _ = writeln!(text, "emcrm_storage_pool_{metric}{{engine=\"{}\",pool=\"{}\"}} {value}", engine.name(), pool.name);
+        }
     }
 }

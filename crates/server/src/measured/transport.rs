@@ -108,3 +108,74 @@ impl Drop for Line {
         self.figures.open.decrement(1.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use parking_lot::Mutex;
+
+    /// Answers as it is told, last first.
+    struct Told(Arc<Mutex<Vec<Result<Receipt, MailError>>>>);
+
+    #[async_trait]
+    impl Transport for Told {
+        async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+            Ok(Box::new(Self(self.0.clone())))
+        }
+        fn connections_max(&self) -> usize {
+            7
+        }
+        fn rate(&self) -> Option<u32> {
+            None
+        }
+        async fn health(&self) -> Result<(), MailError> {
+            Ok(())
+        }
+        fn name(&self) -> &'static str {
+            "told"
+        }
+    }
+
+    #[async_trait]
+    impl Connection for Told {
+        async fn send(&mut self, _: &Handover) -> Result<Receipt, MailError> {
+            self.0.lock().pop().unwrap()
+        }
+        async fn close(self: Box<Self>) {}
+    }
+
+    #[test]
+    fn each_outcome_is_counted_and_connections_come_and_go() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let words = || "later".to_owned();
+        let answers = vec![
+            Ok(Receipt { reply: words() }),
+            Err(MailError::Temporary { reply: words() }),
+            Err(MailError::Permanent { reply: words() }),
+            Err(MailError::Unknown { cause: words() }),
+            Err(MailError::Unavailable { cause: words() }),
+        ];
+        let mails = answers.len();
+        metrics::with_local_recorder(&recorder, || {
+            futures::executor::block_on(async {
+                let transport = Measured::new(Arc::new(Told(Arc::new(Mutex::new(answers)))));
+                let mut line = transport.connect().await.unwrap();
+                let mail = Handover { from: "a@x.example".to_owned(), to: "b@x.example".to_owned(), message: Vec::new().into() };
+                for _ in 0..mails {
+                    let _ = line.send(&mail).await;
+                }
+                let text = handle.render();
+                for outcome in ["accepted", "temporary", "permanent", "unknown", "unavailable"] {
+                    assert!(text.contains(&format!("emcrm_mail_handovers_total{{transport=\"told\",outcome=\"{outcome}\"}} 1\n")), "{outcome}: {text}");
+                }
+                assert!(text.contains("emcrm_mail_connections_open{transport=\"told\"} 1\n") && text.contains("emcrm_mail_connections_max{transport=\"told\"} 7\n"));
+                assert!(text.contains(&format!("emcrm_mail_handover_duration_seconds_count{{transport=\"told\"}} {mails}\n")));
+                line.close().await;
+                assert!(handle.render().contains("emcrm_mail_connections_open{transport=\"told\"} 0\n"));
+            });
+        });
+    }
+}

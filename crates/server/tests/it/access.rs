@@ -100,6 +100,20 @@ async fn a_token_for_one_door_opens_no_other() {
 }
 
 #[tokio::test]
+async fn a_token_for_a_door_does_not_follow_a_slug() {
+    let app = TestApp::new().await;
+    app.event("tea").await;
+    let draft = emcrm_model::ApiTokenDraft::parse(&json!({ "name": "door", "grant": "checkin:tea" })).unwrap();
+    let (_, door) = app.app.token_create(&emcrm_app::Call::system(), draft).await.unwrap();
+    with(&app, &door, Method::GET, "/events/tea", json!({})).await.ok();
+    app.call(Method::DELETE, "/events/tea", &[], axum::body::Body::empty()).await;
+    let event = json!({ "id": "board", "slug": "tea", "title": "Board meeting", "startAt": "2030-01-01T10:00:00Z", "endAt": "2030-01-01T12:00:00Z" });
+    app.post("/events", event).await.ok();
+    assert_eq!(app.get("/events/tea").await.ok()["title"], "Board meeting");
+    assert_eq!(with(&app, &door, Method::GET, "/events/tea", json!({})).await.problem(403), "forbidden");
+}
+
+#[tokio::test]
 async fn what_was_done_is_listed_with_who_did_it() {
     let mut app = TestApp::with(closed(), router).await;
     app.work();

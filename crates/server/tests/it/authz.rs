@@ -98,6 +98,7 @@ fn routes() -> BTreeSet<(String, String)> {
             routes.insert((method.to_uppercase(), path.clone()));
         }
     }
+    routes_of(include_str!("../../src/router.rs"), &mut routes);
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/web")];
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {

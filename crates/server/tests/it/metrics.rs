@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
-use emcrm_store::Query;
-use emcrm_store::Table;
+use emcrm_model::CampaignId;
+use emcrm_store::{Query, Queue, Table, Transaction, keys};
 use serde_json::json;
 
 use crate::helpers::TestApp;
 use crate::helpers::process::{emcrm, start};
 
-/// Not seen here: the first needs a disk that is slower than the log, the second DynamoDB under load, the third a collector (which its own tests have).
+/// Seen by tests of their own: `log.rs`, `store-dynamodb/src/calls.rs`, `it/traces.rs`.
 const NOT_HERE: [&str; 3] = ["emcrm_log_lines_dropped_total", "emcrm_storage_retries_total", "emcrm_trace_spans_total"];
 
 /// The names in the first column of the table.
@@ -39,6 +39,15 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     let mut app = TestApp::new().await;
     let engine = app.app.store.engine.name();
     let before = scrape(&app).await;
+    // Nobody works yet: what waits is counted, and so is what was given up.
+    app.post("/users", json!({"id": "abe", "firstName": "Abe", "lastName": "X", "email": "abe@metrics.example"})).await.ok();
+    let given_up = app.app.store.tasks.due(Queue::Index, keys::shard_of("user#abe"), i64::MAX - 1, 1).await.unwrap().remove(0);
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    let waiting = scrape(&app).await;
+    let queue = |metric: &str| value(&waiting, &format!("emcrm_tasks_{metric}{{queue=\"index\"}}"));
+    assert!(queue("waiting") >= 1.0 && queue("oldest_seconds") >= 1.0, "{waiting}");
+    assert!(value(&waiting, "emcrm_http_requests_in_hand ") >= 1.0, "the request that asks is one");
+    app.app.store.tasks.bury(&given_up, "a test gave it up").await.unwrap();
     app.work();
     for id in ["ann", "bea"] {
         app.post("/users", json!({"id": id, "firstName": id, "lastName": "X", "email": format!("{id}@metrics.example"), "city": "Metricton"})).await.ok();
@@ -54,7 +63,14 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     while app.get(&format!("/email/requests/{id}")).await.ok()["status"] != "sent" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let after = scrape(&app).await;
+    // One that the product itself pauses.
+    let mut tx = Transaction::new();
+    let held = CampaignId::from(id);
+    let paused = app.app.store.campaigns.update_any(&mut tx, &held).set("status", "paused");
+    paused.set("reason", "the mail server cannot be used");
+    let sent = scrape(&app).await;
+    app.app.store.engine.transact(tx).await.unwrap();
+    let after = format!("{}\n{}", sent.lines().filter(|line| line.starts_with("emcrm_campaigns{")).collect::<Vec<_>>().join("\n"), scrape(&app).await);
     for (series, least) in [
         (format!("emcrm_storage_operation_duration_seconds_count{{engine=\"{engine}\",operation=\"transact\"}}"), 3.0),
         (format!("emcrm_storage_refusals_total{{engine=\"{engine}\",rule=\"EmailTaken\"}}"), 1.0),
@@ -64,11 +80,18 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
         ("emcrm_mail_handovers_total{transport=\"outbox\",outcome=\"accepted\"}".to_owned(), 2.0),
         ("emcrm_http_requests_total{method=\"POST\",route=\"/users\",status=\"400\"}".to_owned(), 1.0),
         ("emcrm_campaigns{state=\"sent\"}".to_owned(), 1.0),
+        ("emcrm_campaigns_held".to_owned(), 1.0),
+        ("emcrm_tasks_dead{queue=\"index\"}".to_owned(), 1.0),
+        ("emcrm_mail_handover_duration_seconds_count{transport=\"outbox\"}".to_owned(), 2.0),
+        ("emcrm_http_request_duration_seconds_count{method=\"POST\",route=\"/users\"}".to_owned(), 3.0),
     ] {
         // Other tests of this process may add to it; none takes away.
         let moved = value(&after, &series) - value(&before, &series);
         assert!(moved >= least, "{series} moved by {moved}:\n{}", after.lines().filter(|line| line.contains("emcrm_storage_refus")).collect::<String>());
     }
+    let pools: Vec<&str> = after.lines().filter(|line| line.starts_with("emcrm_storage_pool_max{")).collect();
+    assert!(!pools.is_empty() && pools.iter().all(|line| line.contains(engine) && !line.ends_with(" 0")), "{pools:?}");
+    assert!(value(&after, "emcrm_mail_connections_max{transport=\"outbox\"}") >= 1.0);
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_cpu_seconds_total"] {
         assert!(value(&after, &format!("{name} ")) > 0.0, "{name}");
     }

@@ -435,9 +435,12 @@ async fn attempts_to_sign_in_are_counted() {
     let limits = GateLimits { sign_ins: 3, ..GateLimits::default() };
     let app = TestApp::with(Options { gate: GateSettings { limits, ..GateSettings::default() }, ..options() }, router).await;
     let mut eve = Browser::new(&app);
-    for left in ["2", "1", "0"] {
-        let answer = eve.get("/auth/login").await;
+    for (path, left) in [("/auth/login", "2"), ("/auth/login/", "1"), ("/auth/login", "0")] {
+        let answer = eve.get(path).await;
         assert_eq!((answer.status.as_u16(), answer.header("ratelimit-remaining")), (303, left));
+    }
+    for path in ["/auth/callback", "/auth/callback/", "/auth/login/"] {
+        assert_eq!(eve.get(path).await.problem(429), "too_many_requests", "{path}");
     }
     let answer = eve.get("/auth/login").await;
     assert_eq!(answer.problem(429), "too_many_requests");

@@ -69,3 +69,30 @@ async fn connections_that_say_nothing_keep_others_out_for_no_longer_than_a_head_
     assert!(answered(server.address, Duration::from_secs(20)).await, "and get their turn");
     server.stop().await;
 }
+
+/// Asks again and again for something large, and reads nothing. Until the server hangs up, or for at most so long; whether it did.
+async fn deaf(address: SocketAddr, patience: Duration) -> bool {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    let ask = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let attack = async {
+        // Once nothing is read any more, nothing more is taken either; an error tells that the other end has gone.
+        while stream.write_all(ask).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(patience, attack).await.is_ok()
+}
+
+#[tokio::test]
+async fn whoever_reads_no_answer_loses_the_connection() {
+    let app = TestApp::new().await;
+    let strict = server(&app, |settings| settings.answer = Duration::from_millis(300)).await;
+    assert!(deaf(strict.address, Duration::from_secs(20)).await);
+    strict.stop().await;
+    // The control: with patience it is waited for.
+    let patient = server(&app, |_| {}).await;
+    assert!(!deaf(patient.address, Duration::from_secs(2)).await);
+    patient.stop().await;
+}

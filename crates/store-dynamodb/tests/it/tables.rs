@@ -1,7 +1,7 @@
 //! Making tables, and saying what is wrong with those that are there.
 
-use emcrm_store::{Engine, Table};
-use emcrm_store_dynamodb::{DynamoEngine, OpenError, tables};
+use emcrm_store::{Engine, Table, Transaction, keys};
+use emcrm_store_dynamodb::{DynamoEngine, FORMAT, OpenError, note_format, tables};
 use serde_json::Value;
 
 use super::{earlier, settings};
@@ -18,6 +18,25 @@ async fn tables_are_made_once_and_open() {
     assert_eq!(engine.indexes_without_range(), Vec::<String>::new());
     DynamoEngine::drop_tables(&settings).await.unwrap();
     assert!(engine.health().await.is_err());
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
+    let settings = settings();
+    DynamoEngine::create_tables(&settings).await.unwrap();
+    let engine = DynamoEngine::open(settings.clone()).await.unwrap();
+    let stored = async || engine.get(Table::Main, &keys::format()).await.unwrap().and_then(|item| item.attrs["version"].as_i64());
+    assert_eq!(stored().await, None, "opening writes nothing");
+    note_format(&engine).await.unwrap();
+    assert_eq!(stored().await, Some(FORMAT));
+    assert!(DynamoEngine::open(settings.clone()).await.is_ok());
+    let mut tx = Transaction::new();
+    tx.update(Table::Main, keys::format()).set("version", FORMAT + 1);
+    engine.transact(tx).await.unwrap();
+    assert_eq!(DynamoEngine::open(settings.clone()).await.err(), Some(OpenError::Newer { table: settings.main_table.clone(), found: FORMAT + 1 }));
+    note_format(&engine).await.unwrap();
+    assert_eq!(stored().await, Some(FORMAT + 1));
+    DynamoEngine::drop_tables(&settings).await.unwrap();
 }
 
 #[tokio::test]

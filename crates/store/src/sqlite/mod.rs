@@ -40,7 +40,7 @@ use self::{
     writer::{Job, QUEUE_MAX, Writer},
 };
 use crate::engine::{
-    Engine, EngineError, GET_MANY_MAX, Item, Key, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query, check_scan,
+    Engine, EngineError, GET_MANY_MAX, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query, check_scan,
 };
 
 /// Queries for more rows than this leave the caller's thread.
@@ -214,6 +214,16 @@ impl Engine for SqliteEngine {
         tokio::time::timeout(HEALTH_WAIT, ping).await.unwrap_or_else(|_| Err(EngineError::Unavailable("the writer does not answer".to_owned())))
     }
 
+    fn pools(&self) -> Vec<Pool> {
+        let waiting = self.jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
+        let readers = &self.readers;
+        let reading = readers.short.iter().filter(|connection| connection.is_locked()).count();
+        vec![
+            Pool { name: "writes_waiting", in_use: waiting, max: QUEUE_MAX },
+            Pool { name: "readers", in_use: reading, max: readers.short.len() },
+            Pool { name: "long_readers", in_use: readers.long.len() - readers.long_places.available_permits(), max: readers.long.len() },
+        ]
+    }
     fn name(&self) -> &'static str {
         "sqlite"
     }
