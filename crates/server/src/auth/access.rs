@@ -128,7 +128,10 @@ impl Access {
                 let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
                 Ok(Known { actor, by: By::Session(Box::new(open)) })
             }
-            None => Err(unauthorized(Challenge::Who, "Sign in, or send a token.")),
+            None => {
+                self.gate.count_address(Class::Public, from)?;
+                Err(unauthorized(Challenge::Who, "Sign in, or send a token."))
+            }
         }
     }
 

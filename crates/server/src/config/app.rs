@@ -36,7 +36,7 @@ section! {
         "APP_LIMIT_READS" => limit_reads: Rate = "100",
         /// Writes a second of each signed-in caller; five times as many in a burst. 0: no limit. Without sign-in there is none.
         "APP_LIMIT_WRITES" => limit_writes: Rate = "50",
-        /// Requests a second to pages that are for everybody, of each address; five times as many in a burst. 0: no limit.
+        /// Requests a second of each address to pages that are for everybody, and of whoever does not say who he is; five times as many in a burst. 0: no limit.
         "APP_LIMIT_PUBLIC" => limit_public: Rate = "20",
         /// Attempts to sign in, and wrong tokens, a minute of each address. 0: no limit.
         "APP_LIMIT_SIGN_INS" => limit_sign_ins: Rate = "20",

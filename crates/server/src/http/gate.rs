@@ -24,7 +24,7 @@ pub struct GateLimits {
     pub reads: u32,
     /// Writes a second of somebody who is signed in.
     pub writes: u32,
-    /// Requests a second to pages for everybody, of one address.
+    /// Requests a second of one address to pages for everybody, and of whoever does not say who he is.
     pub public: u32,
     /// Attempts to sign in, and wrong tokens, a minute of one address.
     pub sign_ins: u32,
@@ -218,7 +218,8 @@ pub fn class_of_path(path: &str) -> Option<Class> {
     // Routes are found without it, too.
     match path.strip_suffix('/').unwrap_or(path) {
         "/auth/login" | "/auth/callback" => Some(Class::SignIn),
-        _ if ["/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
+        "/openapi.json" => Some(Class::Public),
+        _ if ["/docs", "/redoc", "/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
         _ => None,
     }
 }

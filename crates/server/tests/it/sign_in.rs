@@ -448,3 +448,16 @@ async fn attempts_to_sign_in_are_counted() {
     // Wrong tokens count with them.
     assert_eq!(app.call(Method::GET, "/users", &[("authorization", "Bearer x")], Body::empty()).await.problem(429), "too_many_requests");
 }
+
+#[tokio::test]
+async fn who_does_not_say_who_he_is_is_counted_by_his_address() {
+    let limits = GateLimits { public: 1, ..GateLimits::default() };
+    let app = TestApp::with(Options { gate: GateSettings { limits, ..GateSettings::default() }, ..options() }, router).await;
+    let mut answers = Vec::new();
+    for path in ["/users", "/openapi.json", "/docs", "/users", "/app", "/users"] {
+        answers.push(app.call(Method::GET, path, &[], Body::empty()).await.status.as_u16());
+    }
+    // Five in a burst.
+    assert_eq!(answers.iter().filter(|status| **status == 429).count(), 1, "{answers:?}");
+    assert_eq!(answers.last(), Some(&429));
+}
