@@ -18,7 +18,7 @@ use crate::calendar::event_ics;
 use crate::cascade::Outcome;
 use crate::roster::REGISTERED;
 use crate::users::unexpected;
-use crate::when::{when_words, zone_name};
+use crate::when::when_and_zone;
 use crate::{App, AppError, Call};
 
 /// Whose idempotency rows keep an address from getting the same reminder again and again.
@@ -195,7 +195,7 @@ impl App {
         // No name of the person: whoever filled the form in chose it, and could make us send their words to anybody.
         let title = one_line(&event.title);
         let head = if again { "You have a place already at" } else { "You have a place at" };
-        let mut text = format!("{head}:\n\n{title}\n\nWhen: {} ({})\n", when_words(event, zone), zone_name(event, zone));
+        let mut text = format!("{head}:\n\n{title}\n\nWhen: {}\n", when_and_zone(event, zone));
         if let Some(venue) = &event.venue {
             let _ = writeln!(text, "Where: {}", one_line(venue));
         }

@@ -1,13 +1,13 @@
 //! A campaign's mails: its content compiled once, filled in for each recipient, with what the law and the product add.
 
 use emcrm_mail::{DELIVERY_HEADER, Handover, Mailbox, Message, message_id};
-use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignKind, EventId, FieldErrors, MailContent, Tracking, User};
+use emcrm_model::{BodyFormat, Campaign, CampaignDraft, CampaignId, CampaignKind, EventId, FieldErrors, MailContent, Role, Tracking, User};
 
 use crate::calendar::event_ics;
 use crate::links::Purpose;
-use crate::template::{Content, EventValues, Recipient, RenderError, Template};
+use crate::template::{Content, EventValues, Recipient, RenderError, Template, without_tags};
 use crate::tracking::with_tracking;
-use crate::{App, AppError};
+use crate::{App, AppError, Call};
 
 /// What makes a mail, besides its recipient.
 #[derive(Debug, Clone)]
@@ -78,6 +78,25 @@ impl App {
             kind: recipe.kind,
             tracking: recipe.tracking,
         })
+    }
+
+    /// A campaign's subject as one person reads it, with what is known of them now: what was sent may have had other values. Where it cannot be filled in, it
+    /// stands without its tags.
+    pub async fn campaign_subject_to(&self, call: &Call, campaign: &Campaign, user: &User) -> Result<String, AppError> {
+        call.require(Role::Viewer)?;
+        let subject = &campaign.subject;
+        if !subject.contains('{') {
+            return Ok(subject.clone());
+        }
+        let event = match &campaign.event_id {
+            Some(id) if subject.contains("event") => self.store.events.get(id).await?,
+            _ => None,
+        };
+        let values = event.map(|event| EventValues::new(&event, &self.settings.default_zone, self.event_url(&event).as_deref()));
+        let alone = MailContent { subject: subject.clone(), body: String::new(), body_format: BodyFormat::Text };
+        let recipient = Recipient { user: Some(user), event: values.as_ref(), unsubscribe_url: None };
+        let filled = Template::compile(&alone, values.is_some()).ok().and_then(|template| template.render(&recipient).ok());
+        Ok(filled.map_or_else(|| without_tags(subject), |content| content.subject))
     }
 
     /// Of the sender's address.

@@ -15,6 +15,16 @@ pub fn when_words(event: &Event, default_zone: &TimeZone) -> String {
     }
 }
 
+/// The same with its zone: `…, 18:30–21:00 (America/New York)`.
+pub fn when_and_zone(event: &Event, default_zone: &TimeZone) -> String {
+    format!("{} ({})", when_words(event, default_zone), zone_words(&zone_name(event, default_zone)))
+}
+
+/// The name of a zone as people write it: `America/New York`.
+pub fn zone_words(name: &str) -> String {
+    name.replace('_', " ")
+}
+
 /// Name of the zone in which the times of [`when_words`] are meant.
 pub fn zone_name(event: &Event, default_zone: &TimeZone) -> String {
     event.zone(default_zone).iana_name().unwrap_or("UTC").to_owned()

@@ -136,6 +136,24 @@ impl Template {
     }
 }
 
+/// A text for which nobody's values are at hand: `Hello {{ user.firstName }}` is `Hello …`, and conditions are left out.
+pub fn without_tags(source: &str) -> String {
+    let mut text = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find('{') {
+        let (before, from) = rest.split_at(at);
+        text.push_str(before);
+        let tag = [("{{", "}}", "…"), ("{%", "%}", ""), ("{#", "#}", "")].into_iter().find(|(open, ..)| from.starts_with(*open));
+        let whole = tag.and_then(|(_, close, shown)| Some((from.find(close)? + close.len(), shown)));
+        // A brace that begins no tag is a text.
+        let (end, shown) = whole.unwrap_or((1, "{"));
+        text.push_str(shown);
+        rest = from.get(end..).unwrap_or_default();
+    }
+    text.push_str(rest);
+    text
+}
+
 fn environment() -> Environment<'static> {
     let mut env = Environment::empty();
     env.set_undefined_behavior(UndefinedBehavior::SemiStrict);

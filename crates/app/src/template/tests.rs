@@ -42,9 +42,30 @@ fn variables_defaults_filters_and_conditions_are_filled_in() {
     assert_eq!(mail.subject, "Mara Okonjo: Rust & You");
     assert_eq!(
         mail.text,
-        "Hello MARA,\nRust & You is on Thursday, 19 November 2026 at 18:30 (CST).\nNear you!\nyour company Thursday, 19 November 2026, 18:30 (CST) https://crm.example/u/token"
+        "Hello MARA,\nRust & You is on Thursday, 19 November 2026 at 18:30 (America/Chicago).\nNear you!\nyour company Thursday, 19 November 2026, 18:30 (America/Chicago) https://crm.example/u/token"
     );
     assert_eq!(mail.html, None);
+}
+
+#[test]
+fn a_subject_without_values_is_still_a_text() {
+    for (source, text) in [
+        ("Hello {{ user.firstName }}, come", "Hello …, come"),
+        ("{% if user.city %}Near you{% endif %}{# note #}: {{ event.title }}", "Near you: …"),
+        ("{ü} {{ never closed", "{ü} {{ never closed"),
+        ("plain", "plain"),
+    ] {
+        assert_eq!(without_tags(source), text);
+    }
+}
+
+#[test]
+fn a_time_says_its_zone_by_name() {
+    let event = json!({"id": "e", "slug": "s", "startAt": "2026-11-19T18:30:00", "endAt": "2026-11-19T21:00:00", "timezone": "America/New_York"});
+    let event = EventValues::new(&serde_json::from_value(event).unwrap(), &TimeZone::UTC, None);
+    let mail = Template::compile(&content("S", "{{ event.startAt }}", BodyFormat::Text), true).unwrap();
+    let mail = mail.render(&Recipient { user: None, event: Some(&event), unsubscribe_url: None }).unwrap();
+    assert_eq!(mail.text, "Thursday, 19 November 2026, 18:30 (America/New York)");
 }
 
 #[test]

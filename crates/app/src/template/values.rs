@@ -10,6 +10,7 @@ use minijinja::value::{Object, Value};
 use minijinja::{Error, ErrorKind};
 
 use super::check::Variable;
+use crate::when::zone_words;
 
 /// Whom a mail is made for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,7 +101,7 @@ struct Moment(ZonedDateTime);
 
 impl Object for Moment {
     fn render(self: &Arc<Self>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}", self.0.strftime("%A, %-d %B %Y"), self.0.strftime("%H:%M (%Z)"))
+        write!(f, "{}, {}", self.0.strftime("%A, %-d %B %Y"), clock(&self.0))
     }
 }
 
@@ -119,7 +120,12 @@ pub(super) fn day(value: &Value) -> Result<String, Error> {
     Ok(moment(value, "day")?.strftime("%A, %-d %B %Y").to_string())
 }
 
-/// `18:30 (CST)`
+/// `18:30 (America/Chicago)`
+fn clock(at: &ZonedDateTime) -> String {
+    format!("{} ({})", at.strftime("%H:%M"), zone_words(at.time_zone().iana_name().unwrap_or("UTC")))
+}
+
+/// `18:30 (America/Chicago)`
 pub(super) fn time(value: &Value) -> Result<String, Error> {
-    Ok(moment(value, "time")?.strftime("%H:%M (%Z)").to_string())
+    Ok(clock(moment(value, "time")?))
 }

@@ -152,6 +152,16 @@ impl Access {
         }
     }
 
+    /// Whoever a browser shows a page to, with the mark of its forms; none where that cannot be told. Tokens are not looked at: they are for programs.
+    pub(crate) async fn reader(self: &Arc<Self>, app: &Arc<App>, headers: &HeaderMap) -> Option<(Actor, String)> {
+        if self.sign_in.is_none() {
+            return Some((Actor::Local, app.mark("csrf", "local")));
+        }
+        let open = self.session(app, headers).await.ok().flatten()?;
+        let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
+        Some((actor, app.mark("csrf", &open.digest)))
+    }
+
     /// The session that the browser holds. When the issuer should be asked anew, that happens beside the request.
     pub(crate) async fn session(self: &Arc<Self>, app: &Arc<App>, headers: &HeaderMap) -> Result<Option<OpenSession>, ApiError> {
         let Some(cookie) = self.cookies.read(headers, CookieName::Session) else { return Ok(None) };

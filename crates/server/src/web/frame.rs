@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::again::Kept;
 use super::pages::{page, see_other, wants_part};
-use super::shell::{FLASH, clear_flash};
+use super::shell::{FLASH, Place, Shell, clear_flash};
 use crate::api::error::{Cause, Told};
 use crate::router::ApiState;
 
@@ -24,6 +24,8 @@ struct ErrorPage<'a> {
     request_id: &'a str,
     /// The application, not a page of the public.
     inside: bool,
+    /// Around the page, for those who may see the application.
+    shell: Option<Shell>,
 }
 
 /// Headers of an error that its page keeps.
@@ -43,6 +45,7 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
         return next.run(request).await;
     }
     let asked = Asked::of(&request);
+    let reader = of_reader(request.headers());
     let (mut response, kept) = match Kept::of(request, state.access.public_url.as_deref()).await {
         Ok((request, kept)) => (next.run(request).await, kept),
         Err(error) => (error.into_response(), None),
@@ -50,13 +53,27 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
     if let Some(told) = response.extensions_mut().remove::<Told>() {
         response = match kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
             Some(kept) => kept.page(&state, response.status()).await,
-            None => asked.error(&state.settings.name, &response, &told),
+            None => {
+                let shell = if asked.has_shell(response.status(), &told) { Shell::of_reader(&state, &reader, Place::of_path(&asked.path)).await } else { None };
+                asked.error(&state.settings.name, shell, &response, &told)
+            }
         };
     }
     if asked.shows_toast && response.status() != StatusCode::SEE_OTHER && is_html(&response) {
         clear_flash(response.headers_mut());
     }
     response
+}
+
+/// What of a request's headers says who reads the answer.
+fn of_reader(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = HeaderMap::new();
+    for name in [header::COOKIE, header::ACCEPT_LANGUAGE] {
+        for value in headers.get_all(&name) {
+            kept.append(name.clone(), value.clone());
+        }
+    }
+    kept
 }
 
 /// The sender of a form is not signed in any more, or was not yet when its page was made.
@@ -69,7 +86,7 @@ pub fn of_edge(asked: Option<Asked>, name: &str, mut response: Response) -> Resp
     // Who calls us by a name that is not ours is shown nothing of us.
     let Some(asked) = asked.filter(|_| response.status() != StatusCode::MISDIRECTED_REQUEST) else { return response };
     match response.extensions_mut().remove::<Told>() {
-        Some(told) => asked.error(name, &response, &told),
+        Some(told) => asked.error(name, None, &response, &told),
         None => response,
     }
 }
@@ -106,16 +123,34 @@ impl Asked {
         }
     }
 
-    fn error(&self, name: &str, response: &Response, told: &Told) -> Response {
+    /// Whether the application stands around an error. Where something broke, nothing more is asked of what may be broken; what another site made a browser
+    /// send is answered with nothing of the application.
+    fn has_shell(&self, status: StatusCode, told: &Told) -> bool {
+        !self.part && self.path.starts_with("/app") && status.is_client_error() && status != StatusCode::UNAUTHORIZED && told.code != "cross_site"
+    }
+
+    fn error(&self, name: &str, shell: Option<Shell>, response: &Response, told: &Told) -> Response {
         let status = response.status();
         let inside = self.path.starts_with("/app");
         if status == StatusCode::UNAUTHORIZED && inside && self.method == Method::GET && !self.typed {
             return self.sign_in();
         }
         let text = sentence(status, told, inside);
-        let context =
-            ErrorPage { name, status: status.as_u16(), title: title(status), text: &text, faults: told.faults.clone(), request_id: &self.request_id, inside };
-        let template = if self.part { "error-part.html" } else { "error.html" };
+        let template = match (self.part, &shell) {
+            (true, _) => "error-part.html",
+            (false, Some(_)) => "app/error.html",
+            (false, None) => "error.html",
+        };
+        let context = ErrorPage {
+            name,
+            status: status.as_u16(),
+            title: title(status),
+            text: &text,
+            faults: told.faults.clone(),
+            request_id: &self.request_id,
+            inside,
+            shell,
+        };
         let mut shown = page(status, template, context).unwrap_or_else(IntoResponse::into_response);
         for (name, value) in response.headers() {
             if KEPT.contains(name) || name.as_str().starts_with("ratelimit") {

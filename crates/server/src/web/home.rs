@@ -10,6 +10,7 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use emcrm_app::events::{Ends, EventList};
 use emcrm_app::generate::{GeneratePlan, generate};
+use emcrm_app::when::{zone_name, zone_words};
 use emcrm_app::{App, AppError, UserList};
 use emcrm_model::{Campaign, CampaignState, DateTime, Event, Page, PageRequest, Position};
 use serde::Serialize;
@@ -170,7 +171,10 @@ fn upcoming_of(app: &App, event: Event, locale: Locale) -> Upcoming {
     let ends = event.ends(default).to_zoned_datetime(zone.clone());
     let now = app.now().to_zoned_datetime(zone);
     let end = if starts.date() == ends.date() { clock(&ends, locale) } else { day_and_time(&ends, locale) };
-    let when = format!("{}, {}–{end}", starts.strftime("%a"), clock(&starts, locale));
+    let mut when = format!("{}, {}–{end}", starts.strftime("%a"), clock(&starts, locale));
+    if event.zone(default) != *default {
+        when = format!("{when} ({})", zone_words(&zone_name(&event, default)));
+    }
     let left = event.max_capacity.map_or(0, |capacity| (capacity - event.attendee_count).max(0));
     let fill = match event.max_capacity {
         Some(_) if left == 0 => "full",

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::templates::{Template, render, templates};
 use crate::api::error::ApiError;
 
-pub static TEMPLATES: &[Template] = templates!["public/base.html", "public/gone.html", "error.html", "error-part.html"];
+pub static TEMPLATES: &[Template] = templates!["public/base.html", "public/gone.html", "error.html", "error-body.html", "error-part.html", "app/error.html"];
 
 /// Nothing inline, nothing from elsewhere.
 const CSP: HeaderValue = HeaderValue::from_static(

@@ -10,6 +10,8 @@ use emcrm_model::{Actor, Role};
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::format::Locale;
+use super::frame::cookie;
 use super::pages::see_other;
 use super::templates::{Template, templates};
 use crate::api::error::ApiError;
@@ -46,6 +48,19 @@ pub enum Place {
     Settings,
     /// Pages that belong to none of them.
     Nowhere,
+}
+
+impl Place {
+    /// The part that an address belongs to.
+    pub fn of_path(path: &str) -> Self {
+        match path.strip_prefix("/app/").and_then(|rest| rest.split('/').next()) {
+            Some("people") => Self::People,
+            Some("events") => Self::Events,
+            Some("campaigns") => Self::Campaigns,
+            Some("settings" | "outbox") => Self::Settings,
+            _ => Self::Nowhere,
+        }
+    }
 }
 
 /// The context of `app/base.html`. Every page's context has one, named `shell`.
@@ -96,18 +111,29 @@ pub struct Toast {
 
 impl Shell {
     pub fn of<R: NeededRole>(auth: &Auth<R>, state: &ApiState, place: Place) -> Self {
-        let actor = &auth.read().actor;
+        Self::around(state, place, auth.actor(), auth.csrf().to_owned(), auth.locale(), |name| auth.cookie(name))
+    }
+
+    /// Around a page that no handler made, such as an error. None where nobody is known, or where they may not see the application.
+    pub async fn of_reader(state: &ApiState, headers: &HeaderMap, place: Place) -> Option<Self> {
+        let (actor, csrf) = state.access.reader(&state.app, headers).await?;
+        let locale = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).map(Locale::accepted).unwrap_or_default();
+        actor.may(Role::Viewer).then(|| Self::around(state, place, &actor, csrf, locale, |name| cookie(headers, name)))
+    }
+
+    fn around<'a>(state: &ApiState, place: Place, actor: &Actor, csrf: String, locale: Locale, cookie: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let zone = cookie(ZONE).map(|zone| zone.replace("%2F", "/")).filter(|zone| TimeZone::get(zone).is_ok());
         Self {
             name: state.settings.name.clone(),
             place,
             account: account(actor),
             may: May { edit: actor.may(Role::Editor), send: actor.may(Role::Sender), administer: actor.may(Role::Admin) },
-            theme: auth.cookie(THEME).and_then(known_theme),
-            csrf: auth.csrf().to_owned(),
-            toast: auth.cookie(FLASH).and_then(toast),
-            locale: auth.locale().word(),
-            zone_guessed: asked_zone(auth).is_none(),
-            zone: zone(auth),
+            theme: cookie(THEME).and_then(known_theme),
+            csrf,
+            toast: cookie(FLASH).and_then(toast),
+            locale: locale.word(),
+            zone_guessed: zone.is_none(),
+            zone: zone.or_else(|| state.app.settings.default_zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "UTC".to_owned()),
             now: state.app.now().to_string(),
         }
     }
@@ -130,15 +156,6 @@ fn account(actor: &Actor) -> Option<Account> {
         }
         Actor::System | Actor::Local | Actor::Public => None,
     }
-}
-
-fn zone<R: NeededRole>(auth: &Auth<R>) -> String {
-    asked_zone(auth).or_else(|| auth.app().settings.default_zone.iana_name().map(str::to_owned)).unwrap_or_else(|| "UTC".to_owned())
-}
-
-/// The zone that the browser told.
-fn asked_zone<R: NeededRole>(auth: &Auth<R>) -> Option<String> {
-    auth.cookie(ZONE).map(|zone| zone.replace("%2F", "/")).filter(|zone| TimeZone::get(zone).is_ok())
 }
 
 fn known_theme(word: &str) -> Option<&'static str> {

@@ -34,6 +34,7 @@ async fn a_token_is_made_shown_once_and_revoked_by_forms() {
     let listed = text(&app.get("/app/settings/tokens").await);
     assert!(!listed.contains(token) && listed.contains("&lt;i&gt;door&lt;/i&gt;") && listed.contains("checkin:tea"));
     let id = &token[6..38];
+    assert!(listed.contains(&format!("id=\"revoke-{id}\"")), "asks first");
     assert_eq!(post(&app, &format!("/app/settings/tokens/{id}/revoke"), &[]).await.header("location"), "/app/settings/tokens");
     assert!(app.app.token_caller(token).await.unwrap().is_none());
     assert!(text(&app.get("/app/settings/tokens").await).contains("revoked"));

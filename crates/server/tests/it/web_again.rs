@@ -123,6 +123,16 @@ async fn nobody_is_led_away_from_a_page_on_which_something_is_typed() {
 }
 
 #[tokio::test]
+async fn an_error_has_the_application_around_it_for_whoever_is_signed_in() {
+    let app = with_sign_in().await;
+    let cookie = session(&app).await;
+    let inside = html(&app.call(Method::GET, "/app/nothing", &[("cookie", &cookie)], Body::empty()).await, 404);
+    assert!(inside.contains("<nav class=\"nav primary\"") && inside.contains("<small>sender</small>"), "{inside}");
+    let outside = html(&app.get("/app/nothing").await, 404);
+    assert!(!outside.contains("<nav class") && !outside.contains("sender"), "{outside}");
+}
+
+#[tokio::test]
 async fn the_form_of_a_draft_that_is_sent_twice_makes_one_draft() {
     let app = TestApp::with(Options::default(), router).await;
     let csrf = app.app.mark("csrf", "local");

@@ -108,6 +108,10 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     let checked = html(&send(&app, "/app/campaigns/new", &[&CONTENT[..4], &[("do", "check")]].concat()).await, 200);
     assert!(checked.contains("<b>Hello ann</b>") && checked.contains("ann@example.org"), "{checked}");
     assert_eq!(app.get("/email").await.status, 404, "looking saves nothing");
+    app.event("tea").await;
+    let of_event = html(&app.get("/app/campaigns/new?event=tea").await, 200);
+    assert!(of_event.contains("not the event’s list: without a filter, that is everybody"), "{of_event}");
+    assert!(html(&app.get("/app/events/tea").await, 200).contains("Mail about this event"));
     let to = leads_to(&send(&app, "/app/campaigns/new", &[&CONTENT[..4], &[("do", "review")]].concat()).await);
     let href = to.strip_suffix("/preflight").unwrap();
     assert_eq!(leads_to(&app.get(href).await), format!("{href}/edit"), "a draft is for editing");
@@ -141,6 +145,8 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     let found = html(&app.get(&format!("{href}?address=BEA@example.org")).await, 200);
     assert!(found.contains("bea@example.org") && !found.contains("ann@example.org"), "{found}");
     assert!(html(&app.get(&format!("{href}?address=cid@example.org")).await, 200).contains("Nothing went to"));
+    let person = html(&app.get("/app/people/ann").await, 200);
+    assert!(person.contains(">Hello ann</a>") && !person.contains("{{"), "the subject as it was read: {person}");
     let csv = app.get(&format!("{href}/ledger.csv")).await;
     assert_eq!((csv.header("content-type"), String::from_utf8_lossy(&csv.body).lines().count()), ("text/csv; charset=utf-8", 3));
     let list = html(&app.get("/app/campaigns").await, 200);

@@ -164,7 +164,7 @@ async fn deleting_asks_first() {
     app.event("e1").await;
     app.user("ann").await;
     app.post("/attend", json!({"user_id": "ann", "event_id": "e1"})).await.ok();
-    assert!(page(&app, "/app/events/e1/delete").await.contains("Delete the event and 1 registration"));
+    assert!(page(&app, "/app/events/e1/delete").await.contains("Delete the event and its list of 1 attendee"));
     assert_eq!(app.get("/events/e1").await.status, 200);
     assert_eq!(location(&form(&app, "/app/events/e1/delete", &[]).await), "/app/events");
     // The back button leads to a page that says so.
@@ -202,6 +202,24 @@ async fn people_are_added_taken_off_and_put_back() {
     // Twice is as good as once.
     location(&form(&app, "/app/events/e1/attendees/ann/remove", &[]).await);
     location(&form(&app, "/app/events/e1/attendees/ann/remove", &[]).await);
+}
+
+#[tokio::test]
+async fn who_is_new_leads_back_to_the_list_they_were_looked_for() {
+    let app = TestApp::working().await;
+    app.event("e1").await;
+    app.user("ann").await;
+    app.settled().await;
+    let none = page(&app, "/app/events/e1?who=Cid+Doe").await;
+    assert!(none.contains("href=\"/app/people/new?firstName=Cid&amp;lastName=Doe&amp;event=e1\""), "{none}");
+    let blank = page(&app, "/app/people/new?firstName=Cid&event=e1").await;
+    assert_eq!(hidden(&blank, "event"), "e1");
+    let fields = [("firstName", "Cid"), ("email", "no address"), ("event", "e1")];
+    assert_eq!(hidden(&html(&form(&app, "/app/people/new", &fields).await), "event"), "e1", "a fault does not lose the way back");
+    let made = form(&app, "/app/people/new", &[("firstName", "Cid"), ("email", "cid@example.org"), ("event", "e1")]).await;
+    assert_eq!(location(&made), "/app/events/e1?who=cid%40example.org#add");
+    app.settled().await;
+    assert!(page(&app, "/app/events/e1?who=cid%40example.org").await.contains("name=\"user\" value=\""));
 }
 
 #[tokio::test]
@@ -311,6 +329,12 @@ async fn attendees_go_out_as_a_file_that_no_spreadsheet_runs_and_come_in_row_by_
     let rows = "First name;E-Mail;Surname\nBea;bea@example.org;Öz\n;nobody;\nEvil;evil@example.org;X\n";
     let done = html(&form(&app, "/app/events/e1/import", &[("rows", rows)]).await);
     assert!(done.contains("1 person added") && done.contains("1 on the list already") && done.contains("1 not added"), "{done}");
+    // What was not added stands in the form below, to be mended and sent again.
+    let again = "address,first name,last name\nnobody,,\n";
+    assert!(done.contains("1 line that was not added stands below") && done.contains(&format!("{again}</textarea>")), "{done}");
+    let mended = form(&app, "/app/events/e1/import", &[("rows", &again.replace("nobody,,", "cid@example.org,Cid,"))]).await;
+    assert!(html(&mended).contains("1 person added") && html(&mended).contains("Import more"), "{}", html(&mended));
+    app.delete(&format!("/attend/{}/e1", app.get("/users?email=cid@example.org").await.ok()["items"][0]["id"].as_str().unwrap())).await.ok();
     assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 2);
     let bea = app.get("/users?email=bea@example.org").await.ok();
     assert_eq!(bea["items"][0]["lastName"], "Öz");

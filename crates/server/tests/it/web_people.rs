@@ -95,6 +95,7 @@ async fn a_change_of_somebody_else_is_shown_beside_what_was_typed() {
     let app = TestApp::new().await;
     app.user("ann").await;
     let form = html(&app.get("/app/people/ann/edit").await);
+    assert!(form.contains("<h1>Edit Ann ann</h1>") && form.contains("<a href=\"/app/people/ann\">Ann ann</a>"), "{form}");
     let was = form.split("name=\"was\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     // A counter that moves is no change of the form's fields.
     app.event("e1").await;
@@ -172,6 +173,8 @@ async fn several_are_deleted_after_a_question() {
     assert!(toast_after(&app, &done, "/app/people?city=Austin").await.contains("Deleted 2 people"));
     assert_eq!(app.get("/users/u00").await.status, 404);
     assert_eq!(send(&app, "/app/people/delete", &[]).await.status, 303);
+    let gone = send(&app, "/app/people/delete", &[("id", "u00"), ("id", "u01")]).await;
+    assert!(toast_after(&app, &gone, "/app/people").await.contains("deleted already"), "nobody is asked about nobody");
 }
 
 #[tokio::test]

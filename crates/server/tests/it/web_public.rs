@@ -45,7 +45,9 @@ async fn a_public_event_is_seen_and_others_are_not_there() {
     assert_eq!(page.status, 200);
     let html = text(&page);
     assert!(
-        html.contains("Sunday, 1 March 2026, <span class=\"nowrap\">18:00–20:00</span>") && html.contains("Time in Europe/Berlin") && html.contains("3 left"),
+        html.contains("Sunday, 1 March 2026, <span class=\"nowrap\">18:00–20:00</span>")
+            && html.contains("<span class=\"nowrap\">(Europe/Berlin)</span>")
+            && html.contains("3 left"),
         "{html}"
     );
     assert!(html.contains("data-starts=\"2026-03-01T17:00:00Z\"") && html.contains("autocomplete=\"given-name\""), "{html}");

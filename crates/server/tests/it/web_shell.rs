@@ -55,6 +55,24 @@ async fn errors_are_pages_for_people_and_json_for_programs() {
 }
 
 #[tokio::test]
+async fn an_error_stands_inside_the_application() {
+    let app = TestApp::new().await;
+    for path in ["/app/nothing", "/app/people/nobody", "/app/people/nobody?show=mails"] {
+        let html = text(&app.get(path).await);
+        assert!(html.contains("<nav class=\"nav primary\"") && html.contains("There is no page at this address · EMCRM</title>"), "{path}: {html}");
+        assert_eq!(html.contains("href=\"/app/people\" aria-current=\"page\""), path.contains("people"), "{path}");
+    }
+    // A toast that was on its way is shown there, once.
+    let flash = emcrm_server::web::shell::flash(axum::response::Response::default(), "Saved", None);
+    let cookie = flash.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let shown = app.call(Method::GET, "/app/nothing", &[("cookie", &cookie)], Body::empty()).await;
+    assert!(text(&shown).contains("<span>Saved</span>") && shown.header("set-cookie").starts_with("flash=; "));
+    for outside in ["/e/nothing-here", "/r/a/b"] {
+        assert!(!text(&app.get(outside).await).contains("<nav"), "{outside}");
+    }
+}
+
+#[tokio::test]
 async fn the_theme_is_chosen_by_a_form_and_leads_back() {
     let app = TestApp::new().await;
     let mark = app.app.mark("csrf", "local");

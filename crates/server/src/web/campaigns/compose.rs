@@ -220,6 +220,9 @@ pub async fn new(auth: Auth<Sender>, State(state): State<ApiState>, query: Query
         event.trim().clone_into(&mut values.event_id);
     }
     let mut told = Told::nothing();
+    if !values.event_id.is_empty() {
+        told.note = Some("The filter chooses who gets it, not the event’s list: without a filter, that is everybody.");
+    }
     if query.raw("q").is_some_and(|q| !q.trim().is_empty()) {
         told.note = Some("The words that were searched for are left out: free text finds people, and never chooses who gets mail. Use the filters.");
     }

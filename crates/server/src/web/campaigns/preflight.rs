@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::extract::State;
 use axum::http::StatusCode;
+use emcrm_app::when::zone_words;
 use emcrm_app::{AppError, LeftOut, Preflight, Sample};
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, EmailAddress, FieldErrors, Fields, Schedule};
 use jiff::tz::TimeZone;
@@ -183,7 +184,7 @@ pub fn scheduled<R: NeededRole>(auth: &Auth<R>, campaign: &Campaign) -> Option<S
     let due = campaign.due(default).filter(|_| campaign.status == CampaignState::Scheduled)?;
     let zone = campaign.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| default.clone());
     let at = due.to_zoned_datetime(zone);
-    Some(format!("{} ({})", day_and_time(&at, auth.locale()), at.time_zone().iana_name().unwrap_or("UTC")))
+    Some(format!("{} ({})", day_and_time(&at, auth.locale()), zone_words(at.time_zone().iana_name().unwrap_or("UTC"))))
 }
 
 fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Found {

@@ -6,7 +6,7 @@ use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use emcrm_app::roster_import::{ImportOutcome, ROWS_MAX, read_rows};
+use emcrm_app::roster_import::{ImportOutcome, ImportRow, ROWS_MAX, read_rows};
 use emcrm_app::{App, Call};
 use emcrm_model::{EventId, PageRequest, Position};
 use futures::stream;
@@ -116,6 +116,22 @@ fn import_page<R: crate::auth::NeededRole>(auth: &Auth<R>, state: &ApiState, eve
     }
 }
 
+/// Rows as a table that can be mended and sent again; nothing where there are none.
+fn once_more(rows: &[&ImportRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    // What goes back into a form is not neutralised: no spreadsheet opens it.
+    let mut out = csv::Writer::from_writer(Vec::new());
+    let head = ["address", "first name", "last name"];
+    let lines = rows.iter().map(|row| [row.email.as_str(), row.first_name.as_str(), row.last_name.as_str()]);
+    for line in [head].into_iter().chain(lines) {
+        // Writing to memory cannot fail.
+        let _ = out.write_record(line);
+    }
+    out.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
 pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
     let event = auth.app().event_get(auth.read(), id.as_str()).await?;
     let page = import_page(&auth, &state, EventView::of(auth.app(), &event));
@@ -136,6 +152,8 @@ pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(i
     };
     let outcomes = app.attendees_import(&auth.write(&form)?, &event.id, &rows).await?;
     let count = |which: fn(&ImportOutcome) -> bool| outcomes.iter().filter(|outcome| which(outcome)).count();
+    let pairs = rows.iter().zip(&outcomes);
+    let refused: Vec<&ImportRow> = pairs.filter(|(_, outcome)| matches!(outcome, ImportOutcome::Full | ImportOutcome::Faulty(_))).map(|(row, _)| row).collect();
     let results = rows.iter().zip(&outcomes).map(|(row, outcome)| {
         let (tone, words) = match outcome {
             ImportOutcome::Added => ("ok", "Added; was in the people already".to_owned()),
@@ -153,7 +171,8 @@ pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(i
         added: count(|outcome| matches!(outcome, ImportOutcome::Added | ImportOutcome::Made)),
         made: count(|outcome| matches!(outcome, ImportOutcome::Made)),
         already: count(|outcome| matches!(outcome, ImportOutcome::Already)),
-        refused: count(|outcome| matches!(outcome, ImportOutcome::Full | ImportOutcome::Faulty(_))),
+        refused: refused.len(),
+        text: once_more(&refused),
         ..import_page(&auth, &state, EventView::of(app, &now))
     };
     render(StatusCode::OK, "events/import.html", page)

@@ -203,7 +203,7 @@ async fn refusal(app: &App, call: &Call, error: AppError, fields: &EventFields) 
         }
         AppError::CapacityTooLow { attendees } => {
             let people = if attendees == 1 { "1 person is".to_owned() } else { format!("{attendees} people are") };
-            one("maxCapacity", format!("{people} registered. Take some off the list first, or keep at least {attendees}."))
+            one("maxCapacity", format!("{people} on the list. Take some off it first, or keep at least {attendees}."))
         }
         AppError::HostsUnknown(ids) => {
             let field = if ids.contains(&fields.owner) { "owner" } else { "hosts" };

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use emcrm_app::events::Ends;
+use emcrm_app::when::zone_words;
 use emcrm_app::{AppError, EventList};
 use emcrm_model::{Event, PageRequest, Position, User, UserId};
 use jiff::ZonedDateTime;
@@ -211,7 +212,7 @@ async fn groups(auth: &Auth<Viewer>, events: &[Event], by_month: bool) -> Result
         let hosts = host_order(event).iter().filter_map(|id| people.iter().find(|person| person.id == id.as_str()).cloned()).collect();
         let mut time = time_of(&start, &end);
         if event.zone(default) != *default {
-            time = format!("{time} ({})", start.time_zone().iana_name().unwrap_or("UTC"));
+            time = format!("{time} ({})", zone_words(start.time_zone().iana_name().unwrap_or("UTC")));
         }
         let row = Row { month: start.strftime("%b").to_string(), day: start.strftime("%-d").to_string(), today, time, hosts, event: EventView::of(app, event) };
         let title = if by_month { start.strftime("%B %Y").to_string() } else { String::new() };

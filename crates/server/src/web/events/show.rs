@@ -124,7 +124,7 @@ pub async fn page<R: NeededRole>(
         s: list.presence,
         sort: list.sort,
         q: list.q,
-        newcomer: new_as(who.as_deref().unwrap_or_default()),
+        newcomer: new_as(who.as_deref().unwrap_or_default(), event.id.as_str()),
         who: who.unwrap_or_default(),
         candidates,
         refused,
@@ -165,7 +165,8 @@ pub async fn candidates(auth: Auth<Viewer>, State(state): State<ApiState>, Event
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
     let candidates = if who.is_empty() { Vec::new() } else { candidates_for(app, call, &event.id, &who).await? };
-    let part = Part { shell: Shell::of(&auth, &state, Place::Events), event: EventView::of(app, &event), newcomer: new_as(&who), who, candidates };
+    let part =
+        Part { shell: Shell::of(&auth, &state, Place::Events), event: EventView::of(app, &event), newcomer: new_as(&who, event.id.as_str()), who, candidates };
     render(StatusCode::OK, "events/candidates.html", part)
 }
 

@@ -1,6 +1,6 @@
 //! What the templates know of events and people.
 
-use emcrm_app::when::{when_words, zone_name};
+use emcrm_app::when::{when_words, zone_name, zone_words};
 use emcrm_app::{App, AppError, Attendee, Call};
 use emcrm_model::{Event, EventId, User, UserId};
 use jiff::Timestamp;
@@ -96,6 +96,8 @@ pub struct EventView {
     /// In words, where the event takes place.
     pub when: String,
     pub zone: String,
+    /// The zone as people write it: `America/New York`.
+    pub zone_words: String,
     /// UTC.
     pub starts: String,
     pub ends: String,
@@ -117,6 +119,7 @@ impl EventView {
             title: event.title.clone(),
             description: event.description.clone(),
             when: when_words(event, zone),
+            zone_words: zone_words(&zone_name(event, zone)),
             zone: zone_name(event, zone),
             starts: event.starts(zone).to_string(),
             ends: event.ends(zone).to_string(),

@@ -103,6 +103,9 @@ pub async fn many(auth: Auth<Editor>, State(state): State<ApiState>, form: Form)
             Err(other) => return Err(other.into()),
         }
     }
+    if people.is_empty() {
+        return Ok(flash(see_other(&back)?, "Whoever was selected is deleted already", None));
+    }
     let context = DeletePage {
         shell: Shell::of(&auth, &state, Place::People),
         people,

@@ -6,7 +6,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use emcrm_app::{AppError, Call};
-use emcrm_model::{FieldErrors, User, UserDraft};
+use emcrm_model::{EventId, FieldErrors, User, UserDraft};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -149,6 +149,10 @@ pub fn draft_of(form: &Form) -> Result<UserDraft, FieldErrors> {
 struct FormPage {
     shell: Shell,
     title: String,
+    /// Who is changed, where somebody is.
+    name: Option<String>,
+    /// The event whose list somebody was not found for: the way back leads there.
+    event: Option<String>,
     /// Where the form goes.
     action: String,
     back: String,
@@ -166,26 +170,36 @@ fn once(state: &ApiState) -> String {
     state.app.ids.random().to_string()
 }
 
-/// Where adding somebody begins who was looked for as `text`: a name, or an address.
-pub fn new_as(text: &str) -> String {
+/// Where adding somebody begins who was looked for as `text`, a name or an address, for the list of `event`.
+pub fn new_as(text: &str, event: &str) -> String {
     let text = text.trim();
     let (first, last) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
     let pairs = if text.contains('@') { vec![("email", text)] } else { vec![("firstName", first), ("lastName", last.trim_start())] };
-    href::with_query("/app/people/new", pairs.into_iter().filter(|(_, value)| !value.is_empty()))
+    href::with_query("/app/people/new", pairs.into_iter().chain([("event", event)]).filter(|(_, value)| !value.is_empty()))
 }
 
 pub async fn new(auth: Auth<Editor>, State(state): State<ApiState>, query: QueryReader) -> Result<Response, ApiError> {
-    show_new(&auth, &state, StatusCode::OK, FieldsPart::of(Filled::of_query(&query), &[]), None)
+    show_new(&auth, &state, StatusCode::OK, FieldsPart::of(Filled::of_query(&query), &[]), query.raw("event"), None)
 }
 
-fn show_new(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, fields: FieldsPart, sent: Option<&Form>) -> Result<Response, ApiError> {
+fn show_new(
+    auth: &Auth<Editor>,
+    state: &ApiState,
+    status: StatusCode,
+    fields: FieldsPart,
+    event: Option<&str>,
+    sent: Option<&Form>,
+) -> Result<Response, ApiError> {
+    let event = event.filter(|id| EventId::lookup(id).is_ok());
     let shell = Shell::of(auth, state, Place::People);
     let once = sent.and_then(|form| form.value("once")).map_or_else(|| once(state), str::to_owned);
     let context = FormPage {
         shell,
         title: "Add a person".to_owned(),
+        name: None,
         action: "/app/people/new".to_owned(),
-        back: "/app/people".to_owned(),
+        back: event.map_or_else(|| "/app/people".to_owned(), href::event),
+        event: event.map(str::to_owned),
         button: "Add person",
         fields,
         was: String::new(),
@@ -196,14 +210,23 @@ fn show_new(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, fields: F
 }
 
 pub async fn create(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) -> Result<Response, ApiError> {
-    let again =
-        |errors: Vec<(String, String)>| show_new(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, FieldsPart::of(Filled::of_form(&form), &errors), Some(&form));
+    let event = form.value("event");
+    let again = |errors: Vec<(String, String)>| {
+        show_new(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, FieldsPart::of(Filled::of_form(&form), &errors), event, Some(&form))
+    };
     let draft = match draft_of(&form) {
         Ok(draft) => draft,
         Err(faults) => return again(errors_of(&faults)),
     };
     match auth.app().user_create(&auth.write(&form)?, None, draft).await {
-        Ok(user) => Ok(flash(see_other(&format!("/app/people/{}", user.id))?, &format!("Added {}", name_of(&user)), None)),
+        Ok(user) => match event.filter(|id| EventId::lookup(id).is_ok()) {
+            // Found by the address: one press from being on the list.
+            Some(event) => {
+                let back = href::with_query(&href::event(event), [("who", user.email.as_str())]);
+                Ok(flash(see_other(&format!("{back}#add"))?, &format!("Added {}. Choose them to put them on the list.", name_of(&user)), None))
+            }
+            None => Ok(flash(see_other(&format!("/app/people/{}", user.id))?, &format!("Added {}", name_of(&user)), None)),
+        },
         Err(AppError::EmailTaken) => again(vec![("email".to_owned(), TAKEN.to_owned())]),
         Err(other) => Err(other.into()),
     }
@@ -226,7 +249,9 @@ fn show_edit(
 ) -> Result<Response, ApiError> {
     let context = FormPage {
         shell: Shell::of(auth, state, Place::People),
-        title: name_of(user),
+        title: format!("Edit {}", name_of(user)),
+        name: Some(name_of(user)),
+        event: None,
         action: format!("/app/people/{}/edit", user.id),
         back: format!("/app/people/{}", user.id),
         button: if conflict { "Save mine" } else { "Save" },
@@ -281,9 +306,9 @@ mod tests {
 
     #[test]
     fn who_was_looked_for_is_a_name_or_an_address() {
-        assert_eq!(new_as(" Ann  van Dyk "), "/app/people/new?firstName=Ann&lastName=van+Dyk");
-        assert_eq!(new_as("Ann"), "/app/people/new?firstName=Ann");
-        assert_eq!(new_as("ann@example.org"), "/app/people/new?email=ann%40example.org");
-        assert_eq!(new_as(" "), "/app/people/new");
+        assert_eq!(new_as(" Ann  van Dyk ", "e 1"), "/app/people/new?firstName=Ann&lastName=van+Dyk&event=e+1");
+        assert_eq!(new_as("Ann", ""), "/app/people/new?firstName=Ann");
+        assert_eq!(new_as("ann@example.org", ""), "/app/people/new?email=ann%40example.org");
+        assert_eq!(new_as(" ", ""), "/app/people/new");
     }
 }

@@ -67,6 +67,8 @@ struct Earlier {
     rows: u64,
     state: ImportState,
     at: String,
+    /// Rows that were left out.
+    left_out: u64,
 }
 
 async fn begin(auth: Auth<Editor>, State(state): State<ApiState>) -> Result<Response, ApiError> {
@@ -80,7 +82,9 @@ async fn begin_again(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, 
         fault,
         megabytes: FILE_MAX / 1024 / 1024,
         rows_max: ROWS_MAX,
-        earlier: earlier.map(|one| Earlier { id: one.id, name: one.name, rows: one.rows, state: one.state, at: one.created_at }).collect(),
+        earlier: earlier
+            .map(|one| Earlier { id: one.id, name: one.name, rows: one.rows, state: one.state, at: one.created_at, left_out: one.counts.faulty })
+            .collect(),
     };
     page(status, "people/import.html", context)
 }

@@ -118,7 +118,7 @@ async fn person<R: NeededRole>(
     facts: Vec<Fact>,
     show: &'static str,
 ) -> Result<Response, ApiError> {
-    let timeline = timeline(auth.app(), auth.read(), &user.id, show != "mails", show != "events").await?;
+    let timeline = timeline(auth.app(), auth.read(), &user, show != "mails", show != "events").await?;
     let suppressed = match auth.app().suppression_get(auth.read(), &user.email).await {
         Ok(Suppression { reason, .. }) => Some(reason.words()),
         Err(AppError::SuppressionUnknown) => None,

@@ -6,7 +6,7 @@ use emcrm_app::events::{Ends, EventList};
 use emcrm_app::roster::{HERE, REGISTERED};
 use emcrm_app::when::zone_name;
 use emcrm_app::{App, AppError, Call};
-use emcrm_model::{Attendance, CampaignId, Delivery, DeliveryState, Event, EventId, Page, PageRequest, Position, UserId};
+use emcrm_model::{Attendance, CampaignId, Delivery, DeliveryState, Event, EventId, Page, PageRequest, Position, User};
 use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -40,11 +40,11 @@ pub struct Timeline {
 }
 
 /// `events` and `mails` say what is wanted.
-pub async fn timeline(app: &App, call: &Call, user: &UserId, events: bool, mails: bool) -> Result<Timeline, AppError> {
+pub async fn timeline(app: &App, call: &Call, user: &User, events: bool, mails: bool) -> Result<Timeline, AppError> {
     let first = || PageRequest { position: Position::Number(1), size: ROWS };
     let mut line = Timeline::default();
     if events {
-        let attended = app.attendance_of_user(call, user, first()).await?;
+        let attended = app.attendance_of_user(call, &user.id, first()).await?;
         line.cut |= attended.next.is_some();
         let titles = try_join_all(attended.items.iter().map(|one| event(app, call, &one.event_id))).await?;
         line.entries.extend(attended.items.into_iter().zip(titles).map(|(one, event)| of_attendance(&one, event)));
@@ -55,7 +55,7 @@ pub async fn timeline(app: &App, call: &Call, user: &UserId, events: bool, mails
             ends: Ends::Whenever,
             q: None,
             owner: None,
-            host: Some(user.to_string()),
+            host: Some(user.id.to_string()),
             sort: Some("-startAt".to_owned()),
         };
         match app.event_list(call, host).await {
@@ -68,7 +68,7 @@ pub async fn timeline(app: &App, call: &Call, user: &UserId, events: bool, mails
             Err(other) => return Err(other),
         }
     }
-    let sent = match app.deliveries_of_user(call, user, first()).await {
+    let sent = match app.deliveries_of_user(call, &user.id, first()).await {
         Ok(page) => page,
         Err(AppError::NothingThere(_)) => Page { items: Vec::new(), total: 0, page: 1, size: ROWS, next: None },
         Err(other) => return Err(other),
@@ -76,7 +76,7 @@ pub async fn timeline(app: &App, call: &Call, user: &UserId, events: bool, mails
     line.mails = sent.total;
     if mails {
         line.cut |= sent.next.is_some();
-        let subjects = subjects(app, call, &sent.items).await?;
+        let subjects = subjects(app, call, user, &sent.items).await?;
         line.entries.extend(sent.items.into_iter().map(|delivery| of_delivery(delivery, &subjects)));
     }
     line.entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
@@ -91,13 +91,14 @@ async fn event(app: &App, call: &Call, id: &EventId) -> Result<Option<Event>, Ap
     }
 }
 
-async fn subjects(app: &App, call: &Call, deliveries: &[Delivery]) -> Result<HashMap<CampaignId, String>, AppError> {
+/// The subjects of mails as this person reads them.
+async fn subjects(app: &App, call: &Call, user: &User, deliveries: &[Delivery]) -> Result<HashMap<CampaignId, String>, AppError> {
     let mut ids: Vec<&CampaignId> = deliveries.iter().map(|delivery| &delivery.campaign_id).collect();
     ids.sort_unstable();
     ids.dedup();
     let subject = |id: CampaignId| async move {
         match app.campaign_get(call, &id).await {
-            Ok(campaign) => Ok(Some((id, campaign.subject))),
+            Ok(campaign) => Ok(Some((id, app.campaign_subject_to(call, &campaign, user).await?))),
             Err(AppError::CampaignUnknown) => Ok(None),
             Err(other) => Err(other),
         }
@@ -117,7 +118,7 @@ fn of_attendance(one: &Attendance, event: Option<Event>) -> Entry {
         zone: None,
         icon: "event",
         tone: "",
-        verb: if here { "Checked in at" } else { "Registered for" },
+        verb: if here { "Checked in at" } else { "On the list of" },
         href: format!("/app/events/{}", one.event_id),
         title: event.map_or_else(|| "an event that is gone".to_owned(), |event| event.title),
         detail,
@@ -128,7 +129,8 @@ fn of_hosted(app: &App, event: Event) -> Entry {
     let starts = event.starts(&app.settings.default_zone);
     let places = match event.max_capacity {
         Some(capacity) => format!("{} of {capacity} places taken", event.attendee_count),
-        None => format!("{} people registered", event.attendee_count),
+        None if event.attendee_count == 1 => "1 attendee".to_owned(),
+        None => format!("{} attendees", event.attendee_count),
     };
     let verb = if starts <= app.now() { "Hosted" } else { "Hosts" };
     Entry {
