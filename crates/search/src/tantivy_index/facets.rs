@@ -1,12 +1,15 @@
 //! The most frequent values of a field among the matches.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::sync::Arc;
 
 use emcrm_model::fold;
+use parking_lot::Mutex;
 use tantivy::columnar::{ColumnIndex, Dictionary, StrColumn, Streamer, TermOrdHit};
-use tantivy::query::{EnableScoring, Query};
-use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocSet, Searcher, TERMINATED};
+use tantivy::index::SegmentId;
+use tantivy::query::{AllQuery, EnableScoring, Query};
+use tantivy::{COLLECT_BLOCK_BUFFER_LEN, DocSet, Opstamp, Searcher, SegmentReader, TERMINATED};
 
 use super::fault;
 use super::fields::ID;
@@ -14,13 +17,58 @@ use super::query::after_prefix;
 use super::top::for_each_match;
 use crate::{Field, SearchError};
 
-/// Most frequent first, then by value; at most `limit`.
-pub fn facets(searcher: &Searcher, query: &dyn Query, field: Field, prefix: &str, limit: usize) -> Result<Vec<(String, u64)>, SearchError> {
+/// What all documents of each segment have in a field, without any condition. The first page of a list asks for it each time, and a segment never changes but
+/// for its deletions: so what was counted once holds until one of its documents is deleted.
+#[derive(Default)]
+pub struct Totals(Mutex<HashMap<(Segment, Field), Arc<[u32]>>>);
+
+/// A segment with the deletions that it has.
+type Segment = (SegmentId, Option<Opstamp>);
+
+impl Totals {
+    fn of(&self, reader: &SegmentReader, field: Field) -> Option<Arc<[u32]>> {
+        self.0.lock().get(&((reader.segment_id(), reader.delete_opstamp()), field)).cloned()
+    }
+
+    /// Keeps the counts; of segments that are no more nothing is kept.
+    fn keep(&self, searcher: &Searcher, reader: &SegmentReader, field: Field, counts: &Arc<[u32]>) {
+        let mut kept = self.0.lock();
+        // A value that only one document has tells little; a field full of them would be as large as the segment.
+        if counts.len() <= VALUES_KEPT {
+            let live: HashSet<Segment> = searcher.segment_readers().iter().map(|reader| (reader.segment_id(), reader.delete_opstamp())).collect();
+            // Lists of the other kind are asked for as well, and have segments of their own.
+            if kept.len() >= SEGMENTS_KEPT {
+                kept.retain(|(segment, _), _| live.contains(segment));
+            }
+            kept.insert(((reader.segment_id(), reader.delete_opstamp()), field), counts.clone());
+        }
+    }
+}
+
+/// Values of a segment's field whose counts are kept, and fields of segments.
+const VALUES_KEPT: usize = 100_000;
+const SEGMENTS_KEPT: usize = 64;
+
+/// Most frequent first, then by value; at most `limit`. Without a query, of all documents.
+pub fn facets(
+    searcher: &Searcher,
+    totals: &Totals,
+    query: Option<&dyn Query>,
+    field: Field,
+    prefix: &str,
+    limit: usize,
+) -> Result<Vec<(String, u64)>, SearchError> {
     let prefix = fold(prefix);
+    let keeps = query.is_none() && prefix.is_empty();
+    let query = query.unwrap_or(&AllQuery);
     let weight = query.weight(EnableScoring::disabled_from_searcher(searcher)).map_err(fault)?;
     let mut segments = Vec::new();
     for reader in searcher.segment_readers() {
         let Some(column) = reader.fast_fields().str(field.as_str()).map_err(fault)? else { continue };
+        if let Some(counts) = totals.of(reader, field).filter(|_| keeps) {
+            segments.push((column, 0, counts));
+            continue;
+        }
         let (first, end) = ordinals(&column, &prefix)?;
         let mut counts = vec![0_u32; (end - first) as usize];
         let ords = column.ords();
@@ -39,6 +87,10 @@ pub fn facets(searcher: &Searcher, query: &dyn Query, field: Field, prefix: &str
             }
             _ => docs.iter().flat_map(|doc| ords.values_for_doc(*doc)).for_each(&mut count),
         })?;
+        let counts: Arc<[u32]> = counts.into();
+        if keeps {
+            totals.keep(searcher, reader, field, &counts);
+        }
         segments.push((column, first, counts));
     }
     let mut streams = Vec::new();

@@ -38,6 +38,7 @@ use tantivy::{Searcher, TantivyError};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tracing::warn;
 
+use self::facets::Totals;
 use self::fields::Columns;
 use self::folder::Folder;
 use self::query::{or_all, query_of};
@@ -55,6 +56,7 @@ pub struct TantivyIndex {
     thread: Option<JoinHandle<()>>,
     /// Searches are work for a processor, so as many run at once as there are processors; the others wait without a thread.
     running: Arc<Semaphore>,
+    totals: Arc<Totals>,
 }
 
 impl TantivyIndex {
@@ -105,7 +107,7 @@ impl TantivyIndex {
             .spawn(move || worker.run(receiver))
             .map_err(|error| SearchError::Unavailable(error.to_string()))?;
         let processors = thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        Ok(Self { shared, commands: Some(commands), thread: Some(thread), running: Arc::new(Semaphore::new(processors)) })
+        Ok(Self { shared, commands: Some(commands), thread: Some(thread), running: Arc::new(Semaphore::new(processors)), totals: Arc::default() })
     }
 
     async fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, SearchError> {
@@ -201,9 +203,10 @@ impl Index for TantivyIndex {
     async fn facets(&self, kind: Kind, conditions: Conditions, field: Field, prefix: String, limit: u32) -> Result<Vec<(String, u64)>, SearchError> {
         check::facets(field)?;
         check::conditions(&conditions)?;
+        let totals = Arc::clone(&self.totals);
         self.read(kind, move |columns, searcher| {
-            let query = or_all(query_of(columns, searcher, &conditions)?);
-            facets::facets(searcher, query.as_ref(), field, &prefix, limit as usize)
+            let query = query_of(columns, searcher, &conditions)?;
+            facets::facets(searcher, &totals, query.as_deref(), field, &prefix, limit as usize)
         })
         .await
     }
