@@ -1,7 +1,7 @@
 //! What is reachable, and what waits.
 
 use emcrm_model::{Campaign, CampaignState};
-use emcrm_store::{Campaigns, Queue, keys};
+use emcrm_store::{Campaigns, Queue, keys, readable};
 
 use crate::{App, AppError};
 
@@ -40,7 +40,7 @@ impl App {
     pub async fn campaign_states(&self, limit: u32) -> Result<Vec<(CampaignState, bool)>, AppError> {
         let rows = self.store.engine.query(Campaigns::list().limit(limit)).await?;
         let state = |campaign: Campaign| (campaign.status, campaign.status == CampaignState::Paused && campaign.reason.is_some());
-        Ok(rows.items.into_iter().map(|item| Campaigns::read_without_body(item).map(state)).collect::<Result<_, _>>()?)
+        Ok(readable(rows.items, |item| Campaigns::read_without_body(item).map(state))?)
     }
 
     pub async fn backlog(&self) -> Result<Backlog, AppError> {

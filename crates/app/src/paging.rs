@@ -1,7 +1,7 @@
 //! Lists that come straight from the storage.
 
 use emcrm_model::{Page, PageRequest, Position};
-use emcrm_store::{EngineError, Item, Key, Query, rows_at};
+use emcrm_store::{EngineError, Item, Key, Query, readable, rows_at};
 
 use crate::{App, AppError};
 
@@ -29,7 +29,7 @@ impl App {
             }
         };
         let next = rows.next.map(|key| self.seal_position(list, key));
-        let items = rows.items.into_iter().map(read).collect::<Result<Vec<T>, _>>()?;
+        let items = readable(rows.items, read)?;
         Ok(Page { items, total, page, size: request.size, next })
     }
 

@@ -2,7 +2,7 @@
 
 use emcrm_model::{EmailAddress, Page, PageRequest, Rev, Role, User, UserDraft, UserId, UserPatch};
 use emcrm_search::Kind;
-use emcrm_store::{CountKind, Guard, Item, Queue, Rule, Table, Transaction, Users, from_item, keys, unchanged};
+use emcrm_store::{CountKind, Guard, Item, Queue, Rule, Table, Transaction, Users, from_item, keys, readable, unchanged};
 use serde_json::{Value, json};
 
 use crate::app::{ATTEMPTS, back_off};
@@ -224,8 +224,7 @@ impl App {
         let after = last_evaluated_key.map(|cursor| self.open_position("users", &cursor)).transpose()?;
         let rows = self.store.engine.query(Users::list().after(after).limit(limit)).await?;
         let next = rows.next.map(|key| self.seal_position("users", key));
-        let users = rows.items.into_iter().map(from_item).collect::<Result<_, _>>()?;
-        Ok((users, next))
+        Ok((readable(rows.items, from_item)?, next))
     }
 }
 

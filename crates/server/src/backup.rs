@@ -30,7 +30,7 @@ pub enum BackupError {
     Damaged(PathBuf, String),
     #[error("The backup is of version {0}; this program reads version {VERSION}. Use a newer program.")]
     Newer(u32),
-    #[error("{0}.")]
+    #[error(transparent)]
     Open(#[from] OpenError),
     #[error("{0}.")]
     Storage(String),

@@ -11,11 +11,11 @@ use aws_sdk_dynamodb::types::{
     TransactWriteItem, Update,
 };
 use emcrm_aws::{AwsSettings, sdk_config};
-use emcrm_store::{Rule, keys};
 use emcrm_store::engine::{
-    Change, Direction, Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Op, Pool, Query, Rows, Table, TransactError, Transaction, check_key, check_limits,
-    check_query, check_scan,
+    Change, Direction, Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Op, Pool, Query, Rows, Table, TransactError, Transaction, check_key,
+    check_limits, check_query, check_scan,
 };
+use emcrm_store::{Rule, keys};
 
 use crate::DynamoSettings;
 use crate::calls::{Calls, Failure, Meter, Repeat, failure, limit};

@@ -55,10 +55,18 @@ impl Campaigns {
         for chunk in items.chunks(GET_MANY_MAX) {
             let keys: Vec<_> = chunk.iter().map(|item| keys::campaign_body(&item.key)).collect();
             for (item, body) in chunk.iter().zip(self.engine.get_many(Table::Email, &keys).await?) {
-                match whole(item.clone(), body) {
-                    Some(item) => campaigns.push(from_item(item)?),
+                let read = match whole(item.clone(), body) {
+                    Some(item) => from_item(item).map(Some),
                     // The list is a moment behind somebody who edits: what stands by now.
-                    None => campaigns.extend(self.get(&from_item::<Campaign>(item.clone())?.id).await?),
+                    None => match from_item::<Campaign>(item.clone()) {
+                        Ok(campaign) => self.get(&campaign.id).await,
+                        Err(error) => Err(error),
+                    },
+                };
+                match read {
+                    Ok(campaign) => campaigns.extend(campaign),
+                    Err(EngineError::Corrupt(why)) => tracing::error!(why, "a campaign cannot be read and is left out of its list"),
+                    Err(error) => return Err(error),
                 }
             }
         }

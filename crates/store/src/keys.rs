@@ -154,6 +154,11 @@ pub fn campaign_part(id: &CampaignId) -> String {
     format!("email#{id}")
 }
 
+/// The campaign that a key is of.
+pub fn campaign_id(key: &Key) -> Option<CampaignId> {
+    key.pk.strip_prefix("email#").map(|id| CampaignId::from(id.to_owned()))
+}
+
 /// The body of the campaign with this key.
 pub fn campaign_body(campaign: &Key) -> Key {
     Key::single(campaign.pk.replacen("email#", "email_body#", 1))

@@ -48,7 +48,7 @@ pub use counts::{CountKind, Counts};
 pub use events::Events;
 pub use idempotency::{IdempotencyRows, Remembered};
 pub use leases::Leases;
-pub use repository::{from_item, rows_at, rows_count};
+pub use repository::{from_item, readable, rows_at, rows_count};
 pub use sessions::{Session, Sessions};
 pub use suppressions::Suppressions;
 pub use tasks::{Queue, Task, TaskTrace, Tasks};

@@ -28,6 +28,19 @@ pub fn from_item<T: DeserializeOwned>(item: Item) -> Result<T, EngineError> {
     serde_json::from_value(Value::Object(attrs)).map_err(|error| EngineError::Corrupt(format!("{} / {}: {error}", key.pk, key.sk)))
 }
 
+/// The rows of a list that can be read. One that cannot must not hide the others; the log names it, and `emcrm verify` does.
+pub fn readable<T>(items: Vec<Item>, read: impl Fn(Item) -> Result<T, EngineError>) -> Result<Vec<T>, EngineError> {
+    let mut rows = Vec::with_capacity(items.len());
+    for item in items {
+        match read(item) {
+            Ok(row) => rows.push(row),
+            Err(EngineError::Corrupt(why)) => tracing::error!(why, "a stored row cannot be read and is left out of its list"),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
 /// Reads values by their keys, in the order of the keys, any number of them.
 pub(crate) async fn read_many<T: DeserializeOwned>(engine: &dyn Engine, table: Table, keys: &[Key]) -> Result<Vec<Option<T>>, EngineError> {
     let mut values = Vec::with_capacity(keys.len());

@@ -84,7 +84,7 @@ impl Check<'_> {
         }
         let waiting = Waiting::read(self.app).await?;
         if waiting.tasks > 0 {
-            self.note(NoteKind::TasksWaiting, waiting.tasks, "task#", "tasks wait for their time or for a worker; what they are about is not compared");
+            self.note(NoteKind::TasksWaiting, waiting.tasks, "tasks", "wait for their time or for a worker; what they are about is not compared");
         }
         Ok(())
     }

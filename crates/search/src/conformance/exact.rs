@@ -113,6 +113,17 @@ pub async fn facets_count_folded_values_among_the_matches(index: Dyn) {
     assert_eq!(facets(any_of(Field::City, &["York", "Yorkshire"]), "yorks", 10).await.unwrap(), pairs(&[("yorkshire", 1)]));
     super::delete(&index, Kind::User, &["a", "c", "e"]).await;
     assert_eq!(facets(Conditions::default(), "", 10).await.unwrap(), pairs(&[("new york", 2), ("york", 1), ("yorkshire", 1)]), "ties are in order of value");
+    // Asked again after each change, of all and of some.
+    put(&index, [user("b").with(Field::City, "York"), user("h").with(Field::City, "Leeds")]).await;
+    for _ in 0..2 {
+        let all = pairs(&[("york", 2), ("leeds", 1), ("new york", 1), ("yorkshire", 1)]);
+        assert_eq!(facets(Conditions::default(), "", 10).await.unwrap(), all);
+        assert_eq!(facets(Conditions::default(), "", 1).await.unwrap(), all[..1]);
+        assert_eq!(facets(any_of(Field::City, &["Leeds"]), "", 10).await.unwrap(), pairs(&[("leeds", 1)]));
+        assert_eq!(facets(Conditions::default(), "le", 10).await.unwrap(), pairs(&[("leeds", 1)]));
+    }
+    super::delete(&index, Kind::User, &["h"]).await;
+    assert_eq!(facets(Conditions::default(), "", 10).await.unwrap(), pairs(&[("york", 2), ("new york", 1), ("yorkshire", 1)]));
 }
 
 pub async fn one_match_of_each_value_is_found_among_the_living(index: Dyn) {

@@ -167,7 +167,12 @@ impl<R: NeededRole> Auth<R> {
         if !needs || bool::from(shown.as_bytes().ct_eq(self.csrf.as_bytes())) {
             return Ok(());
         }
-        Err(Problem::new(StatusCode::FORBIDDEN, "csrf", "The form is too old, or it is not one of ours. Load the page again and repeat it.").into())
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            "csrf",
+            "The form is too old, or it is not one of ours. Load the page again and repeat it. A program with a session sends X-CSRF-Token.",
+        )
+        .into())
     }
 }
 

@@ -11,7 +11,7 @@ use emcrm_model::{Clock as _, SystemClock};
 use serde_json::json;
 
 use super::open::{StartError, open_app};
-use crate::backup;
+use crate::backup::{self, BackupError};
 use crate::config::{Config, DbEngine};
 
 #[derive(Debug, Clone, Args)]
@@ -52,17 +52,22 @@ Examples:
 For tables that were restored to a point in time. Run it before the first server or worker uses them: it pauses what would mail by itself.")]
 pub struct RestoredArgs {
     /// The moment that the tables are of
-    #[arg(long, value_name = "MOMENT")]
+    #[arg(long, value_name = "MOMENT", value_parser = moment)]
     pub at: String,
     /// Answer in JSON
     #[arg(long)]
     pub json: bool,
 }
 
+/// People read it in each campaign that is held.
+fn moment(text: &str) -> Result<String, String> {
+    text.parse::<jiff::Timestamp>().map(|_| text.to_owned()).map_err(|_| "write it like 2026-11-25T10:00:00Z".to_owned())
+}
+
 pub async fn run_backup(args: BackupArgs, config: Config) -> anyhow::Result<ExitCode> {
     embedded_only(&config)?;
     let at = format!("{:.0}", SystemClock.now());
-    let note = backup::backup(&config.app.data_dir, &args.folder, &at).await?;
+    let note = backup::backup(&config.app.data_dir, &args.folder, &at).await.map_err(told)?;
     let mut stdout = std::io::stdout().lock();
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string(&note)?)?;
@@ -101,6 +106,14 @@ pub async fn run_restored(args: RestoredArgs, config: Config) -> anyhow::Result<
         writeln!(stdout, "{}", in_words(held))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with the data folder ends like it does for every other command.
+fn told(error: BackupError) -> anyhow::Error {
+    match error {
+        BackupError::Open(error) => StartError::open(&error).into(),
+        other => other.into(),
+    }
 }
 
 fn in_words(held: Held) -> String {

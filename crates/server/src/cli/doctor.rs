@@ -40,6 +40,8 @@ pub struct DoctorArgs {
 }
 
 /// Below this many free bytes a warning, below the second a fault.
+const OWN_KEY: &str = "kept in the data folder of this process; others that use the same tables have others";
+const OWN_KEY_ADVICE: &str = "Set APP_SECRET_KEY, the same for every process: sessions, links in mails and the audit trail are made with it.";
 const FREE_LOW: u64 = 1024 * 1024 * 1024;
 const FREE_NONE: u64 = 100 * 1024 * 1024;
 /// No clock is right that shows a time before this program was made: 2026-01-01T00:00:00Z.
@@ -189,8 +191,11 @@ fn configuration(config: &Config, report: &mut Report) {
     if config.mail.transport != MailTransport::Outbox && from.address.ends_with(".invalid") {
         report.fault("mail", format!("{} is nobody's address", from.address), "Set MAIL_FROM to an address of yours; mail from others is refused.");
     }
-    let key = if config.app.secret_key.is_some() { "APP_SECRET_KEY is set (hidden)" } else { "kept in the data folder" };
-    report.ok("secret key", key);
+    match config.app.secret_key.is_some() {
+        true => report.ok("secret key", "APP_SECRET_KEY is set (hidden)"),
+        false if config.storage().engine == DbEngine::Dynamodb => report.warn("secret key", OWN_KEY, OWN_KEY_ADVICE),
+        false => report.ok("secret key", "kept in the data folder"),
+    }
     match config.listen() {
         Ok(listen) => {
             report.ok("address", format!("http://{} (role {})", listen.address, config.app.role.as_str()));
@@ -267,10 +272,15 @@ async fn opened(app: &App, report: &mut Report) {
         (Err(error), _) => report.fault("search", error.clone(), away),
         (_, Err(error)) => report.fault("search", error.to_string(), away),
     }
+    let check = match app.transport.name() {
+        "ses" => "Check MAIL_SES_REGION, the network, the credentials and what they may do.",
+        "outbox" => "Check the folder `outbox` in the data folder.",
+        _ => "Check MAIL_SMTP_URL and the network.",
+    };
     match tokio::time::timeout(Duration::from_secs(20), app.transport.health()).await {
         Ok(Ok(())) => report.ok("mail", format!("{} answers", app.transport.name())),
-        Ok(Err(error)) => report.fault("mail", error.to_string(), "Campaigns wait until it can be used. Check MAIL_TRANSPORT and MAIL_SMTP_URL."),
-        Err(_) => report.fault("mail", "no answer within 20 seconds", "Campaigns wait until it answers. Check MAIL_SMTP_URL and the network."),
+        Ok(Err(error)) => report.fault("mail", error.to_string(), format!("Campaigns wait until it can be used. {check}")),
+        Err(_) => report.fault("mail", "no answer within 20 seconds", format!("Campaigns wait until it answers. {check}")),
     }
     if let Err(error) = waiting(app, report).await {
         report.fault("work", error.to_string(), "See the storage above.");

@@ -53,7 +53,7 @@ impl StartError {
         })
     }
 
-    fn open(error: &OpenError) -> Self {
+    pub(crate) fn open(error: &OpenError) -> Self {
         let advice = match error {
             OpenError::InUse { .. } => "Stop that process first, or choose another folder with APP_DATA_DIR.",
             OpenError::ReadOnly { .. } | OpenError::Folder { .. } => "Give this user the right to write there, or choose another folder with APP_DATA_DIR.",
@@ -71,7 +71,7 @@ impl StartError {
         let advice = match error {
             OpenError::Unreachable(_) => "Check DB_DYNAMODB_ENDPOINT, DB_AWS_REGION, the network and the credentials.",
             OpenError::Missing(_) => {
-                "Check DB_MAIN_TABLE_NAME, DB_EMAIL_TABLE_NAME and DB_AWS_REGION. With APP_PRODUCTION=true nothing makes tables by itself: make them with Terraform (deploy/terraform)."
+                "Check DB_MAIN_TABLE_NAME, DB_EMAIL_TABLE_NAME and DB_AWS_REGION. `emcrm init-db` makes them; with APP_PRODUCTION=true Terraform does (deploy/terraform)."
             }
             OpenError::Wrong(_) => "docs/KEYS.md says what the tables look like.",
             OpenError::NotMade { .. } => "Nothing else was changed.",
@@ -89,7 +89,11 @@ impl StartError {
     }
 }
 
+/// A sentence begins with a capital; the name of a file stays as it is.
 fn first_upper(text: &str) -> String {
+    if text.split(' ').next().is_some_and(|word| word.contains(['/', '.', '\\'])) {
+        return text.to_owned();
+    }
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -8,7 +8,7 @@ use emcrm_app::Call;
 use emcrm_model::{ApiToken, ApiTokenDraft};
 use serde_json::{Value, json};
 
-use super::open::open_new_app;
+use super::open::{open_app, open_new_app};
 use crate::config::Config;
 
 #[derive(Debug, Clone, Args)]
@@ -61,7 +61,11 @@ fn line(token: &ApiToken) -> String {
 }
 
 pub async fn run(args: TokenArgs, config: Config) -> anyhow::Result<ExitCode> {
-    let app = open_new_app(&config).await?;
+    // A first token may be made before the first start; what there is can only be listed where there is something.
+    let app = match args.command {
+        TokenCommand::Create { .. } => open_new_app(&config).await?,
+        TokenCommand::List | TokenCommand::Revoke { .. } => open_app(&config).await?,
+    };
     let call = Call::system();
     let mut stdout = std::io::stdout().lock();
     match args.command {

@@ -82,10 +82,17 @@ pub(super) fn in_words(report: &VerifyReport, repair: bool) -> String {
     }
     let _ = match (report.total(), report.repaired) {
         (0, _) => writeln!(text, "Everything agrees."),
-        (total, 0) if !repair => writeln!(text, "{total} differences. `emcrm verify --repair` puts right what has one right value."),
-        (total, repaired) => writeln!(text, "{total} differences, {repaired} put right. Run `emcrm verify` again to be sure."),
+        (total, 0) if report.findings.len() as u64 == total && report.findings.iter().all(|finding| finding.repair == Repair::NotPossible) => {
+            writeln!(text, "{}; a person has to decide about each.", differences(total))
+        }
+        (total, 0) if !repair => writeln!(text, "{}. `emcrm verify --repair` puts right what has one right value.", differences(total)),
+        (total, repaired) => writeln!(text, "{}, {repaired} put right. Run `emcrm verify` again to be sure.", differences(total)),
     };
     text
+}
+
+fn differences(total: u64) -> String {
+    if total == 1 { "1 difference".to_owned() } else { format!("{total} differences") }
 }
 
 #[cfg(test)]

@@ -19,10 +19,8 @@ fn one(text: &mut String, name: &str, kind: &str, help: &str, value: f64) {
 /// What Linux says about this process. Nothing where it says nothing.
 pub fn process(text: &mut String) {
     let (version, commit) = (env!("CARGO_PKG_VERSION"), option_env!("EMCRM_COMMIT").unwrap_or("unknown"));
-    let _ = writeln!(
-        text,
-        "# HELP emcrm_build_info The program\n# TYPE emcrm_build_info gauge\nemcrm_build_info{{version=\"{version}\",commit=\"{commit}\"}} 1"
-    );
+    let _ =
+        writeln!(text, "# HELP emcrm_build_info The program\n# TYPE emcrm_build_info gauge\nemcrm_build_info{{version=\"{version}\",commit=\"{commit}\"}} 1");
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     // The name of the program stands in brackets and may hold anything; the fields behind it are numbers (proc(5)).
     let fields: Vec<f64> =

@@ -171,7 +171,9 @@ mod tests {
                 for outcome in ["accepted", "temporary", "permanent", "unknown", "unavailable"] {
                     assert!(text.contains(&format!("emcrm_mail_handovers_total{{transport=\"told\",outcome=\"{outcome}\"}} 1\n")), "{outcome}: {text}");
                 }
-                assert!(text.contains("emcrm_mail_connections_open{transport=\"told\"} 1\n") && text.contains("emcrm_mail_connections_max{transport=\"told\"} 7\n"));
+                assert!(
+                    text.contains("emcrm_mail_connections_open{transport=\"told\"} 1\n") && text.contains("emcrm_mail_connections_max{transport=\"told\"} 7\n")
+                );
                 assert!(text.contains(&format!("emcrm_mail_handover_duration_seconds_count{{transport=\"told\"}} {mails}\n")));
                 line.close().await;
                 assert!(handle.render().contains("emcrm_mail_connections_open{transport=\"told\"} 0\n"));

@@ -179,3 +179,40 @@ fn shells_learn_every_command() {
         }
     }
 }
+
+#[test]
+fn what_only_looks_makes_no_folder_and_what_is_missing_ends_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&["token", "list"][..], &["token", "revoke", "x"], &["backup", "b"], &["restored", "--at", "2026-11-25T10:00:00Z"]] {
+        let (code, _, told) = command(folder.path(), args);
+        assert_eq!(code, 3, "{args:?}: {told}");
+        assert_eq!(told.matches("emcrm.db").count().min(2), usize::from(args[0] == "backup"), "{told}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "{args:?}");
+    }
+    let (code, _, told) = command(folder.path(), &["restored", "--at", "banana"]);
+    assert!(code == 2 && told.contains("2026-11-25T10:00:00Z"), "{code}: {told}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_written_is_for_its_owner_in_a_folder_of_the_operators_too() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert_eq!(command(folder.path(), &["generate", "--users", "3", "--events", "1"]).0, 0);
+    let mut folders = vec![data];
+    let mut seen = 0;
+    while let Some(looked_at) = folders.pop() {
+        for entry in std::fs::read_dir(looked_at).unwrap().map(Result::unwrap) {
+            let meta = entry.metadata().unwrap();
+            assert_eq!(meta.permissions().mode() & 0o077, 0, "{}", entry.path().display());
+            seen += 1;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(seen > 3);
+}

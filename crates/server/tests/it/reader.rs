@@ -60,7 +60,10 @@ async fn a_mail_is_read_as_it_was_written() {
     assert_eq!((&mail["to"][0]["name"], &mail["to"][0]["address"]), (&json!("Jörg 🦀 \"Q\" O'Neil <b>"), &json!(address)));
     let html = mail["html"].as_str().unwrap();
     assert!(html.contains("<h1 style=\"color: #123456") && html.contains("Hallo Jörg 🦀 &quot;Q&quot;</h1>"), "{html}");
-    assert!(html.contains("{{ user.email }} &amp; &lt;i&gt;Söhne&lt;/i&gt; trifft sich: Rust &amp; Räucherlachs, 18:00 (Europe/Berlin), Halle 2, hinten."), "{html}");
+    assert!(
+        html.contains("{{ user.email }} &amp; &lt;i&gt;Söhne&lt;/i&gt; trifft sich: Rust &amp; Räucherlachs, 18:00 (Europe/Berlin), Halle 2, hinten."),
+        "{html}"
+    );
     assert!(html.contains("href=\"https://crm.example/e/rust-night\"") && html.contains("https://crm.example/u/"), "{html}");
     let text = mail["text"].as_str().unwrap();
     assert!(text.contains("Hallo Jörg 🦀 \"Q\"") && text.contains("<i>Söhne</i>") && text.contains("https://crm.example/u/"), "{text}");

@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::http::Method;
 use emcrm_app::restored::Held;
+use emcrm_model::{CampaignId, UserId};
 use emcrm_server::router::router;
+use emcrm_store::{Table, Transaction, keys};
 use serde_json::{Value, json};
 
 use crate::helpers::{Options, TestApp};
@@ -61,4 +63,25 @@ async fn what_would_mail_by_itself_waits_for_a_person_and_the_rest_is_left() {
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
     assert_eq!(mails(), 2, "a person's word counts: Ann, and Ben who registered");
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_hides_no_other_and_keeps_none_from_being_held() {
+    let app = TestApp::with(Options { public_url: Some("https://crm.example"), ..Options::default() }, router).await;
+    app.user("ann").await;
+    app.user("bob").await;
+    let (bad, good) = (campaign(&app, Some(("send", json!({})))).await, campaign(&app, Some(("send", json!({})))).await);
+    let id = |at: &str| at.rsplit('/').next().unwrap().to_owned();
+    let mut tx = Transaction::new();
+    tx.update(Table::Main, keys::user(&UserId::from("bob".to_owned()))).remove("email");
+    tx.update(Table::Email, keys::campaign(&CampaignId::from(id(&bad)))).set("filter", "a text");
+    app.app.store.engine.transact(tx).await.unwrap();
+    let users = app.get("/users?size=10").await.ok();
+    let names: Vec<&str> = users["items"].as_array().unwrap().iter().map(|user| user["id"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ann"]);
+    let campaigns = app.get("/email/requests").await.ok().to_string();
+    assert!(campaigns.contains(&id(&good)) && !campaigns.contains(&id(&bad)), "{campaigns}");
+    assert_eq!(app.get("/app").await.status, 200);
+    assert_eq!(app.app.restored_hold("yesterday").await.unwrap(), Held { campaigns: 2, confirmations: 0 });
+    assert_eq!(state(&app, &good).await, ("paused".to_owned(), true));
 }
