@@ -77,7 +77,7 @@ pub mod worker;
 
 pub use app::{AccessSettings, App, AppParts, AppSettings};
 pub use attendance::Attendee;
-pub use audit::ChainFault;
+pub use audit::{ChainFault, noted_beside};
 pub use call::{Call, Idempotency};
 pub use campaigns::{Audience, LeftOut, Preflight, Preview, Progress, Sample, Seen};
 pub use error::AppError;

@@ -78,6 +78,11 @@ fn suppression_of(address: &EmailAddress) -> String {
     keys::suppression_hash(address).pk
 }
 
+/// That an address was put on the list.
+pub(crate) fn suppression_added(address: &EmailAddress) -> Deed {
+    Deed::new("suppression.added", suppression_of(address))
+}
+
 impl App {
     /// The list, in the order of addresses; with `reason` only those. The total counts all.
     pub async fn suppression_list(&self, call: &Call, page: PageRequest) -> Result<Page<Suppression>, AppError> {
@@ -103,7 +108,7 @@ impl App {
         self.audit(call, Deed::new("suppression.imported", "").with(format!("{} lines", lines.len()))).await?;
         for (line, text) in lines {
             match import_line(text) {
-                Ok((email, reason)) => match self.suppress(&email, reason, None, None).await? {
+                Ok((email, reason)) => match self.suppress(&email, reason, None, None, None).await? {
                     Suppressed::Already => done.known += 1,
                     Suppressed::New | Suppressed::Graver => done.taken += 1,
                 },
@@ -118,27 +123,25 @@ impl App {
     /// Puts an address on the list, by hand.
     pub async fn suppression_add(&self, call: &Call, address: &EmailAddress, reason: SuppressionReason, note: Option<String>) -> Result<Suppression, AppError> {
         call.require(Role::Sender)?;
-        self.suppress(address, reason, note, None).await?;
-        self.audit(call, Deed::new("suppression.added", suppression_of(address))).await?;
+        self.suppress(address, reason, note, None, Some((call, suppression_added(address)))).await?;
         self.suppression_get(call, address).await
     }
 
     /// Takes an address off the list: somebody says that it may be mailed again.
     pub async fn suppression_remove(&self, call: &Call, address: &EmailAddress) -> Result<(), AppError> {
         call.require(Role::Sender)?;
-        if !self.unsuppress(address, None).await? {
-            return Err(AppError::SuppressionUnknown);
-        }
-        self.audit(call, Deed::new("suppression.removed", suppression_of(address))).await
+        let deed = Deed::new("suppression.removed", suppression_of(address));
+        if self.unsuppress(address, None, call, &deed).await? { Ok(()) } else { Err(AppError::SuppressionUnknown) }
     }
 
-    /// The entry of an address, whatever it was before. The graver reason stays.
+    /// The entry of an address, whatever it was before. The graver reason stays. What is noted is noted where something is changed.
     pub(crate) async fn suppress(
         &self,
         address: &EmailAddress,
         reason: SuppressionReason,
         note: Option<String>,
         campaign: Option<&CampaignId>,
+        noted: Option<(&Call, Deed)>,
     ) -> Result<Suppressed, AppError> {
         let entry = Suppression {
             email: Some(address.normalised().to_owned()),
@@ -168,6 +171,9 @@ impl App {
                     Suppressed::Graver
                 }
             };
+            if let Some((call, deed)) = &noted {
+                self.audit_note(&mut tx, call, deed.clone());
+            }
             if crate::freeze::moved(self.transact(tx).await)? {
                 return Ok(outcome);
             }
@@ -176,7 +182,7 @@ impl App {
     }
 
     /// Takes it off the list, with `only` just where this is the reason; false where there was nothing to take.
-    async fn unsuppress(&self, address: &EmailAddress, only: Option<SuppressionReason>) -> Result<bool, AppError> {
+    async fn unsuppress(&self, address: &EmailAddress, only: Option<SuppressionReason>, call: &Call, deed: &Deed) -> Result<bool, AppError> {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let Some(old) = self.store.suppressions.get(address).await? else { return Ok(false) };
@@ -190,6 +196,7 @@ impl App {
                 self.store.suppressions.delete_hash(&mut tx, address);
             }
             self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -1);
+            self.audit_note(&mut tx, call, deed.clone());
             match self.transact(tx).await {
                 Ok(()) => return Ok(true),
                 Err(error) if error.rule() == Some(Rule::Changed) => {}
@@ -213,10 +220,9 @@ impl App {
 
     /// The reader does not want mails like this one. Repeating it changes nothing.
     pub async fn unsubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<(), AppError> {
-        if let Some(email) = &subscriber.email
-            && self.suppress(email, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign)).await? != Suppressed::Already
-        {
-            self.audit(call, Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign))).await?;
+        if let Some(email) = &subscriber.email {
+            let deed = Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
+            self.suppress(email, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign), Some((call, deed))).await?;
         }
         Ok(())
     }
@@ -224,11 +230,8 @@ impl App {
     /// The reader wants them again. Only what the reader asked for can be taken back by the reader.
     pub async fn resubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<bool, AppError> {
         let Some(email) = &subscriber.email else { return Ok(false) };
-        let taken_back = self.unsuppress(email, Some(SuppressionReason::Unsubscribed)).await?;
-        if taken_back {
-            self.audit(call, Deed::new("user.resubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign))).await?;
-        }
-        Ok(taken_back)
+        let deed = Deed::new("user.resubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
+        self.unsuppress(email, Some(SuppressionReason::Unsubscribed), call, &deed).await
     }
 
     /// For somebody who is erased: the entry stays, under a hash of the address. True when there was one.

@@ -38,6 +38,17 @@ impl AuditEntry {
     }
 }
 
+/// An entry that is not in the chain yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NewEntry {
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+    /// Keyed digest over the entry, in hexadecimal. Earlier versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
+}
+
 /// An entry at its place in the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -37,7 +37,7 @@ pub mod users;
 pub use actors::{Actor, Caller, Grant, Role};
 pub use api_tokens::{ApiToken, ApiTokenDraft};
 pub use attendance::{Attendance, AttendanceDraft};
-pub use audit::{AuditEntry, ChainedEntry};
+pub use audit::{AuditEntry, ChainedEntry, NewEntry};
 pub use campaign_drafts::{CampaignDraft, MailContent, Schedule};
 pub use campaigns::{BodyFormat, Campaign, CampaignKind, CampaignState, Tracking};
 pub use clock::{Clock, FixedClock, IdSource, RandomIds, SeededIds, SystemClock};

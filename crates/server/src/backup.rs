@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use emcrm_app::restored::mark_as_backup;
-use emcrm_store::sqlite::{DATABASE, OpenError, SqliteEngine, snapshot};
+use emcrm_store::Transaction;
+use emcrm_store::sqlite::{DATABASE, OpenError, SqliteEngine, snapshot, write_beside};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -59,8 +60,9 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
     move |error| BackupError::File(path, error)
 }
 
-/// Backs a data folder up into a new folder. Another process may serve from it meanwhile. The new folder is there whole or not at all.
-pub async fn backup(data: &Path, target: &Path, at: &str) -> Result<Note, BackupError> {
+/// Backs a data folder up into a new folder. Another process may serve from it meanwhile. The new folder is there whole or not at all. `entry` is written into
+/// the data folder before anything is copied: without it there is no backup.
+pub async fn backup(data: &Path, target: &Path, at: &str, entry: &Transaction) -> Result<Note, BackupError> {
     if target.exists() {
         return Err(BackupError::Exists(target.to_owned()));
     }
@@ -72,6 +74,7 @@ pub async fn backup(data: &Path, target: &Path, at: &str) -> Result<Note, Backup
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let stage = builder.tempdir_in(parent).map_err(file_error(parent))?;
     let folder = stage.path();
+    write_beside(data, entry)?;
     snapshot(data, folder)?;
     {
         // Opened as what it is: so it is known to open, to be whole, and it says itself that it is a backup.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use emcrm_model::{AuditEntry, ChainedEntry};
+use emcrm_model::{ChainedEntry, NewEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{Attrs, Engine, EngineError, Guard, Item, Key, Query, Table, Transaction};
@@ -15,6 +15,27 @@ use crate::rules::Rule;
 pub struct ChainPoint {
     pub seq: u64,
     pub mac: String,
+    /// Keyed digest over which point it is and both of these, in hexadecimal. Earlier versions wrote none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<String>,
+}
+
+/// That sealing has begun: from here on nothing without a seal is believed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainMark {
+    pub at: String,
+    /// Keyed digest over the moment, in hexadecimal.
+    pub seal: String,
+}
+
+/// What says where the chain is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ChainPoints {
+    pub mark: Option<ChainMark>,
+    /// The last entry that was forgotten; what follows is kept.
+    pub anchor: ChainPoint,
+    /// The last entry.
+    pub head: ChainPoint,
 }
 
 #[derive(Clone)]
@@ -28,51 +49,101 @@ impl Audit {
     }
 
     /// Notes a deed in the transaction that does it.
-    pub fn note(&self, tx: &mut Transaction, entry: &AuditEntry) {
-        let key = Key::new(keys::audit_new_part(keys::shard_of(&entry.object) % AUDIT_SHARDS), entry.id.clone());
-        tx.put(Table::Main, to_untyped(key, entry));
+    pub fn note(&self, tx: &mut Transaction, new: &NewEntry) {
+        Self::note_in(tx, new);
     }
 
-    /// Up to `limit` entries of each shard that are not in the chain yet, with the keys they have now.
-    pub async fn new_entries(&self, limit: u32) -> Result<Vec<(Key, AuditEntry)>, EngineError> {
-        let mut entries = Vec::new();
+    /// The same where no storage is open.
+    pub fn note_in(tx: &mut Transaction, new: &NewEntry) {
+        let key = Key::new(keys::audit_new_part(keys::shard_of(&new.entry.object) % AUDIT_SHARDS), new.entry.id.clone());
+        tx.put(Table::Main, to_untyped(key, new));
+    }
+
+    /// Up to `limit` items of each shard of what is not in the chain yet, as they are stored.
+    pub async fn new_items(&self, limit: u32) -> Result<Vec<Item>, EngineError> {
+        let mut items = Vec::new();
         for shard in 0..AUDIT_SHARDS {
-            let rows = self.engine.query(Query::table(Table::Main, keys::audit_new_part(shard)).limit(limit)).await?;
-            for item in rows.items {
-                entries.push((item.key.clone(), from_item(item)?));
-            }
+            items.extend(self.new_items_of(shard, limit, None).await?);
         }
-        Ok(entries)
+        Ok(items)
     }
 
-    pub async fn head(&self) -> Result<ChainPoint, EngineError> {
-        self.point(keys::audit_head()).await
+    /// The same of one shard, from behind `after`.
+    pub async fn new_items_of(&self, shard: u32, limit: u32, after: Option<Key>) -> Result<Vec<Item>, EngineError> {
+        Ok(self.engine.query(Query::table(Table::Main, keys::audit_new_part(shard)).after(after).limit(limit)).await?.items)
     }
 
-    /// The last entry that was forgotten; what follows is kept.
-    pub async fn anchor(&self) -> Result<ChainPoint, EngineError> {
-        self.point(keys::audit_anchor()).await
+    /// Gives an entry its seal, where it has none.
+    pub fn seal(&self, tx: &mut Transaction, key: Key, seal: &str) {
+        let unsealed = Guard::Present.and(Guard::Missing("seal".to_owned()));
+        tx.update(Table::Main, key).set("seal", seal).when(unsealed).or(Rule::Changed);
     }
 
-    async fn point(&self, key: Key) -> Result<ChainPoint, EngineError> {
-        Ok(self.engine.get(Table::Main, &key).await?.map(from_item).transpose()?.unwrap_or_default())
+    /// Lays an item aside that is no deed of this program, as it is.
+    pub fn lay_aside(&self, tx: &mut Transaction, item: &Item) {
+        tx.delete(Table::Main, item.key.clone()).when(Guard::Present).or(Rule::Changed);
+        tx.put(Table::Main, Item { key: keys::audit_bad(&item.key), attrs: item.attrs.clone() });
+    }
+
+    /// Up to `limit` items of each shard that were laid aside.
+    pub async fn laid_aside(&self, limit: u32) -> Result<Vec<Key>, EngineError> {
+        let mut aside = Vec::new();
+        for shard in 0..AUDIT_SHARDS {
+            let rows = self.engine.query(Query::table(Table::Main, keys::audit_bad_part(shard)).limit(limit)).await?;
+            aside.extend(rows.items.into_iter().map(|item| item.key));
+        }
+        Ok(aside)
+    }
+
+    pub async fn points(&self) -> Result<ChainPoints, EngineError> {
+        let items = self.engine.get_many(Table::Main, &[keys::audit_sealed(), keys::audit_anchor(), keys::audit_head()]).await?;
+        let mut items = items.into_iter();
+        let mut next = || items.next().flatten();
+        let (mark, anchor, head) = (next(), next(), next());
+        Ok(ChainPoints {
+            mark: mark.map(from_item).transpose()?,
+            anchor: anchor.map(from_item).transpose()?.unwrap_or_default(),
+            head: head.map(from_item).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// Writes the mark anew.
+    pub fn mark(&self, tx: &mut Transaction, mark: &ChainMark) {
+        tx.put(Table::Main, to_untyped(keys::audit_sealed(), mark));
+    }
+
+    /// Begins sealing: the mark, and both points where they are, with their seals. Refused when somebody else did so meanwhile.
+    pub fn begin(&self, tx: &mut Transaction, mark: &ChainMark, anchor: &ChainPoint, head: &ChainPoint) {
+        tx.put(Table::Main, to_untyped(keys::audit_sealed(), mark)).when(Guard::Absent).or(Rule::Changed);
+        move_point(tx, keys::audit_anchor(), anchor.seq, anchor);
+        self.move_head(tx, head.seq, head);
+    }
+
+    /// Writes the end of the chain, which was at `before`.
+    pub fn move_head(&self, tx: &mut Transaction, before: u64, after: &ChainPoint) {
+        move_point(tx, keys::audit_head(), before, after);
+    }
+
+    /// An entry at its place.
+    pub fn append(&self, tx: &mut Transaction, chained: &ChainedEntry) {
+        tx.put(Table::Main, to_untyped(keys::audit_entry(chained.seq), chained)).when(Guard::Absent).or(Rule::Changed);
+        for object in chained.entry.objects() {
+            tx.put(Table::Main, Item { key: keys::audit_of(object, chained.seq), attrs: Attrs::new() });
+        }
     }
 
     /// Moves entries to the end of the chain. Refused as a whole when somebody else did so meanwhile.
     pub fn chain(&self, tx: &mut Transaction, before: &ChainPoint, moved: &[(Key, ChainedEntry)], after: &ChainPoint) {
-        move_point(tx, keys::audit_head(), before, after);
+        self.move_head(tx, before.seq, after);
         for (old, chained) in moved {
             tx.delete(Table::Main, old.clone()).when(Guard::Present).or(Rule::Changed);
-            tx.put(Table::Main, to_untyped(keys::audit_entry(chained.seq), chained)).when(Guard::Absent).or(Rule::Changed);
-            for object in chained.entry.objects() {
-                tx.put(Table::Main, Item { key: keys::audit_of(object, chained.seq), attrs: Attrs::new() });
-            }
+            self.append(tx, chained);
         }
     }
 
     /// Forgets the oldest entries up to `after`.
     pub fn forget(&self, tx: &mut Transaction, before: &ChainPoint, entries: &[ChainedEntry], after: &ChainPoint) {
-        move_point(tx, keys::audit_anchor(), before, after);
+        move_point(tx, keys::audit_anchor(), before.seq, after);
         for chained in entries {
             tx.delete(Table::Main, keys::audit_entry(chained.seq));
             for object in chained.entry.objects() {
@@ -95,7 +166,8 @@ impl Audit {
     }
 }
 
-fn move_point(tx: &mut Transaction, key: Key, before: &ChainPoint, after: &ChainPoint) {
-    let unmoved = if before.seq == 0 { Guard::Absent } else { Guard::equals("seq", before.seq) };
+fn move_point(tx: &mut Transaction, key: Key, before: u64, after: &ChainPoint) {
+    let there = Guard::equals("seq", before);
+    let unmoved = if before == 0 { Guard::Absent.or(there) } else { there };
     tx.put(Table::Main, to_untyped(key, after)).when(unmoved).or(Rule::Changed);
 }

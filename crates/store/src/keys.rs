@@ -255,6 +255,23 @@ pub fn audit_new_part(shard: u32) -> String {
     format!("{AUDIT_NEW_PREFIX}{shard}")
 }
 
+/// What lay among the deeds of that shard and was not noted by this program. Not longer than where it was, so that it fits whatever its size.
+const AUDIT_BAD_PREFIX: &str = "audit_bad#";
+
+pub fn audit_bad_part(shard: u32) -> String {
+    format!("{AUDIT_BAD_PREFIX}{shard}")
+}
+
+/// Where something is laid aside that was found there.
+pub fn audit_bad(found: &Key) -> Key {
+    Key::new(found.pk.replacen(AUDIT_NEW_PREFIX, AUDIT_BAD_PREFIX, 1), found.sk.clone())
+}
+
+/// That the points of the chain, and deeds that are not in it yet, are sealed.
+pub fn audit_sealed() -> Key {
+    Key::single("audit_sealed")
+}
+
 /// Where the chain of the audit trail ends.
 pub fn audit_head() -> Key {
     Key::single("audit_head")

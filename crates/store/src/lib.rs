@@ -42,7 +42,7 @@ pub mod users;
 
 pub use api_tokens::ApiTokens;
 pub use attendance::Attendances;
-pub use audit::{Audit, ChainPoint};
+pub use audit::{Audit, ChainMark, ChainPoint, ChainPoints};
 pub use campaigns::{Campaigns, LogEntry};
 pub use counts::{CountKind, Counts};
 pub use events::Events;

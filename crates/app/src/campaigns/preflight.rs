@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Role, User, UserFilter, UserId};
 use emcrm_search::{Kind, conditions_of};
+use emcrm_store::keys;
 
 use super::SETTLE_WAIT;
+use crate::audit::Deed;
 use crate::render::{Filled, Prepared, Recipe, clean};
 use crate::template::{Content, RenderError};
 use crate::{App, AppError, Call};
@@ -173,8 +175,10 @@ impl App {
         let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
         let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().collect();
         let nobody = nobody();
-        let sample = users.iter().find(|user| self.fill(&prepared, None, user).is_ok()).unwrap_or(&nobody);
-        let mail = self.test_mail(&prepared, sample, to.as_str())?;
+        let somebody = users.iter().find(|user| self.fill(&prepared, None, user).is_ok());
+        let mail = self.test_mail(&prepared, somebody.unwrap_or(&nobody), to.as_str())?;
+        // Whose values go out. Where to is an address, and those are not for the trail.
+        self.audit(call, Deed::new("mail.tested", somebody.map_or_else(String::new, |user| keys::user_part(&user.id)))).await?;
         let mut connection = self.transport.connect().await?;
         let receipt = connection.send(&mail).await;
         connection.close().await;

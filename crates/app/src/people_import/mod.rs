@@ -33,6 +33,7 @@ pub use plan::{Checked, RowFault};
 pub(crate) use read::Lines;
 pub use read::{FILE_MAX, ROWS_MAX, Row, decode};
 
+use crate::audit::Deed;
 use crate::{App, AppError, Call};
 
 /// Rows of a piece.
@@ -107,6 +108,16 @@ pub struct PeopleImport {
 }
 
 impl PeopleImport {
+    /// How the audit trail calls it.
+    pub fn object(&self) -> String {
+        format!("import#{}", self.id)
+    }
+
+    /// Its task's calls: of the product itself, and the trail says for which import. Who began it stands in an entry of its own.
+    fn call(&self) -> Call {
+        Call { request_id: self.object(), ..Call::system() }
+    }
+
     fn item(&self) -> Result<Item, AppError> {
         let Ok(Value::Object(mut attrs)) = serde_json::to_value(self) else { return Err(AppError::Internal("an import cannot be written".to_owned())) };
         attrs.insert("type".to_owned(), keys::TYPE_PEOPLE_IMPORT.into());
@@ -159,6 +170,7 @@ impl App {
         // Last, so that what is there is whole.
         let mut tx = Transaction::new();
         tx.put(Table::Main, import.item()?);
+        self.audit_note(&mut tx, call, Deed::new("import.uploaded", import.object()).with(format!("{} rows", import.rows)));
         self.transact(tx).await?;
         Ok(import)
     }
@@ -182,13 +194,15 @@ impl App {
     pub async fn people_import_start(&self, call: &Call, id: &str, mapping: Mapping) -> Result<PeopleImport, AppError> {
         call.require(Role::Editor)?;
         columns::check(&mapping)?;
-        self.import_move(call, id, ImportState::Uploaded, "people_import", |import| PeopleImport { state: ImportState::Running, mapping, ..import }).await
+        let change = |import: PeopleImport| PeopleImport { state: ImportState::Running, mapping, ..import };
+        self.import_move(call, id, ImportState::Uploaded, "people_import", "import.started", change).await
     }
 
     /// Begins to take the import back.
     pub async fn people_import_undo(&self, call: &Call, id: &str) -> Result<PeopleImport, AppError> {
         call.require(Role::Editor)?;
-        self.import_move(call, id, ImportState::Done, "people_import_undo", |import| PeopleImport { state: ImportState::Undoing, ..import }).await
+        let change = |import: PeopleImport| PeopleImport { state: ImportState::Undoing, ..import };
+        self.import_move(call, id, ImportState::Done, "people_import_undo", "import.undone", change).await
     }
 
     /// To another state, with the task that does it. Where it is in that state already, nothing happens: somebody pressed twice.
@@ -198,6 +212,7 @@ impl App {
         id: &str,
         from: ImportState,
         task: &str,
+        what: &'static str,
         change: impl FnOnce(PeopleImport) -> PeopleImport,
     ) -> Result<PeopleImport, AppError> {
         let seen = self.people_import_get(call, id).await?;
@@ -208,6 +223,7 @@ impl App {
         let mut tx = Transaction::new();
         moved.put_over(&mut tx, &seen)?;
         self.store.tasks.put(&mut tx, Queue::Default, id, task, json!({ "import": id }), self.now_ms());
+        self.audit_note(&mut tx, call, Deed::new(what, moved.object()));
         match self.transact(tx).await {
             Ok(()) => Ok(moved),
             Err(TransactError::Engine(error)) => Err(error.into()),

@@ -72,7 +72,7 @@ impl App {
 
     async fn import_apply(&self, steps: &[Step], import: &mut PeopleImport) -> Result<(), AppError> {
         count(&mut import.counts, steps);
-        let system = Call::system();
+        let system = import.call();
         let drafts = steps.iter().filter_map(|step| match step {
             Step::Create { id, body } => draft_of(body).ok().map(|draft| (Some(id.clone()), draft)),
             _ => None,
@@ -128,7 +128,7 @@ impl App {
                 changed.next -= 1;
                 let steps: Vec<Step> = self.import_content(&keys::people_import_steps(&import.id, changed.next)).await?.unwrap_or_default();
                 for step in &steps {
-                    self.import_undo_step(step, &mut changed.undone).await?;
+                    self.import_undo_step(&import.call(), step, &mut changed.undone).await?;
                 }
             }
             if !self.import_checkpoint(&import, &changed).await? {
@@ -141,7 +141,7 @@ impl App {
         }
     }
 
-    async fn import_undo_step(&self, step: &Step, counts: &mut UndoCounts) -> Result<(), AppError> {
+    async fn import_undo_step(&self, call: &Call, step: &Step, counts: &mut UndoCounts) -> Result<(), AppError> {
         let (id, outcome) = match step {
             Step::Create { id, .. } => (id, &mut counts.deleted),
             Step::Change { before, .. } => (&before.id, &mut counts.restored),
@@ -154,7 +154,7 @@ impl App {
             }
             return Ok(());
         };
-        let call = Call { if_match: Some(user.rev), ..Call::system() };
+        let call = Call { if_match: Some(user.rev), ..call.clone() };
         let done = match step {
             Step::Create { body, .. } if untouched(&user, body) => self.user_delete(&call, id).await,
             Step::Change { before, body } => match restored(&user, before, body) {

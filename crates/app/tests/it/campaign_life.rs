@@ -38,7 +38,7 @@ async fn clean(t: &TestApp) {
     assert!(report.is_clean(), "{:#?}", report.findings);
 }
 
-fn header(mail: &str, name: &str) -> Option<String> {
+pub fn header(mail: &str, name: &str) -> Option<String> {
     let unfolded = mail.replace("\r\n ", " ");
     unfolded.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
 }
@@ -399,7 +399,10 @@ async fn bounces_and_complaints_change_the_ledger_once_and_keep_the_address_from
     worker.stop().await;
     t.settle().await;
     let tell = async |kind, address: &str, token: Option<String>| {
-        t.app.feedback(&Report { kind, delivery: token, address: Some(address.to_owned()), words: "550 5.1.1\r\nno such user".to_owned() }).await.unwrap()
+        t.app
+            .feedback(&call(), &Report { kind, delivery: token, address: Some(address.to_owned()), words: "550 5.1.1\r\nno such user".to_owned() })
+            .await
+            .unwrap()
     };
     let ann = delivery_header(&t, "ann@example.org");
     let ben = delivery_header(&t, "ben@example.org");

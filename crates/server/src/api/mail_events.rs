@@ -3,8 +3,8 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
-use emcrm_app::App;
 use emcrm_app::feedback::Heard;
+use emcrm_app::{App, Call};
 use emcrm_mail::{NotificationError, Report, report};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -48,10 +48,10 @@ async fn bytes(body: Body) -> Result<Vec<u8>, ApiError> {
     Ok(to_bytes(body, MAIL_MAX).await.map_err(|_| too_large())?.to_vec())
 }
 
-async fn record(app: &App, reports: &[Report]) -> Answer {
+async fn record(app: &App, call: &Call, reports: &[Report]) -> Answer {
     let mut out = EventsOut::default();
     for report in reports {
-        let n = match app.feedback(report).await? {
+        let n = match app.feedback(call, report).await? {
             Heard::Recorded => &mut out.recorded,
             Heard::Known => &mut out.known,
             Heard::NotOurs => &mut out.not_ours,
@@ -73,8 +73,8 @@ pub async fn bounce(auth: Auth<Sender>, body: Body) -> Answer {
     if mail.is_empty() {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "The body is the mail that came back.").into());
     }
-    auth.write(&Whole(&mail))?;
-    record(auth.app(), &report::read(&mail)).await
+    let call = auth.write(&Whole(&mail))?;
+    record(auth.app(), &call, &report::read(&mail)).await
 }
 
 /// A body that is taken as it came.
@@ -94,7 +94,7 @@ impl Fingerprint for Whole<'_> {
     (status = 403, description = "It is not signed by Amazon, too old, or of another topic", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
     (status = 404, description = "No topic is configured", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
-pub async fn sns(_: Open, State(state): State<ApiState>, body: Body) -> Answer {
+pub async fn sns(Open(info): Open, State(state): State<ApiState>, body: Body) -> Answer {
     let notifications =
         state.notifications.as_ref().ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_topic", "No topic of SNS is configured: MAIL_SNS_TOPIC"))?;
     let reports = notifications.receive(&bytes(body).await?).await.map_err(|error| {
@@ -106,5 +106,5 @@ pub async fn sns(_: Open, State(state): State<ApiState>, body: Body) -> Answer {
             NotificationError::Unavailable(_) => Problem::unavailable("certificate_unavailable", "The signature cannot be checked now.", 30, text),
         }
     })?;
-    record(&state.app, &reports).await
+    record(&state.app, &Call::public(info.client, info.id()), &reports).await
 }

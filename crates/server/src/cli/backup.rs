@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use clap::Args;
+use emcrm_app::noted_beside;
 use emcrm_app::restored::Held;
-use emcrm_model::{Clock as _, SystemClock};
+use emcrm_model::{Clock as _, RandomIds, SystemClock};
+use emcrm_store::sqlite::{DATABASE, OpenError};
 use serde_json::json;
 
 use super::open::{StartError, open_app};
@@ -20,7 +22,7 @@ Examples:
   emcrm backup /backups/crm-2026-11-25   a new folder; the server goes on serving
 
 The folder holds the database as it was at one moment, the key, and a note with a checksum. It is readable by its owner only, and it holds everybody's
-data. The search index is not in it: it is made anew. docs/OPERATIONS.md has the drill.")]
+data. That it was made is noted in the audit trail first. The search index is not in it: it is made anew. docs/OPERATIONS.md has the drill.")]
 pub struct BackupArgs {
     /// A folder that is not there yet
     pub folder: PathBuf,
@@ -67,7 +69,15 @@ fn moment(text: &str) -> Result<String, String> {
 pub async fn run_backup(args: BackupArgs, config: Config) -> anyhow::Result<ExitCode> {
     embedded_only(&config)?;
     let at = format!("{:.0}", SystemClock.now());
-    let note = backup::backup(&config.app.data_dir, &args.folder, &at).await.map_err(told)?;
+    let data = &config.app.data_dir;
+    if !data.join(DATABASE).is_file() {
+        // Before a key is made for it.
+        let missing = OpenError::Folder { path: data.clone(), reason: format!("there is no {DATABASE} in it") };
+        bail!(StartError::open(&missing));
+    }
+    let key = config.secret_key().map_err(|error| StartError::Data(format!("The key of {} cannot be used: {error}.", data.display())))?;
+    let entry = noted_beside(&key, &SystemClock, &RandomIds, "data.backed_up");
+    let note = backup::backup(data, &args.folder, &at, &entry).await.map_err(told)?;
     let mut stdout = std::io::stdout().lock();
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string(&note)?)?;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use emcrm_app::Call;
 use emcrm_app::archive::export;
 
 use super::open::open_app;
@@ -32,6 +33,8 @@ pub struct ExportArgs {
 
 pub async fn run(args: ExportArgs, config: Config) -> anyhow::Result<ExitCode> {
     let app = open_app(&config).await?;
+    // Before the first byte, and in the archive itself.
+    app.audit_export(&Call::system(), "data.exported", "").await?;
     let line = Line::new(None, args.json);
     let exported = export(&app, &args.file, args.online, &|n| line.set("items", n)).await?;
     drop(line);

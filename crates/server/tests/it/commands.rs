@@ -53,6 +53,40 @@ fn generated_data_is_the_same_for_the_same_seed_and_verifies() {
 }
 
 #[test]
+fn exports_and_backups_stand_in_the_trail_also_while_a_server_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &[&GENERATE[..], &["1"]].concat());
+    assert_eq!(command(folder.path(), &["export", "all.gz"]).0, 0);
+    let (status, out, error) = command(folder.path(), &["backup", "quiet"]);
+    assert_eq!(status, 0, "{out}{error}");
+    let server = start(emcrm(folder.path()));
+    let (status, out, error) = command(folder.path(), &["backup", "busy"]);
+    assert_eq!(status, 0, "{out}{error}");
+    let count = |list: &Value, what: &str| list["items"].as_array().unwrap().iter().filter(|entry| entry["what"] == what).count();
+    let begin = std::time::Instant::now();
+    let mut list = get(&server, "/audit?size=100");
+    while count(&list, "data.backed_up") < 2 {
+        assert!(begin.elapsed().as_secs() < 20, "{list}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        list = get(&server, "/audit?size=100");
+    }
+    assert_eq!((count(&list, "data.backed_up"), count(&list, "data.exported")), (2, 1));
+    drop(server);
+    let (status, report) = json(folder.path(), &["verify", "--json"]);
+    assert_eq!((status, &report["clean"]), (0, &true.into()), "{report}");
+    // What is restored says that it was taken.
+    for (name, taken) in [("quiet", 1), ("busy", 2)] {
+        let copy = tempfile::tempdir().unwrap();
+        let (status, out, error) = command(copy.path(), &["restore", folder.path().join(name).to_str().unwrap()]);
+        assert_eq!(status, 0, "{out}{error}");
+        let (status, report) = json(copy.path(), &["verify", "--json"]);
+        assert_eq!((status, &report["clean"]), (0, &true.into()), "{report}");
+        let server = start(emcrm(copy.path()));
+        assert_eq!(count(&get(&server, "/audit?size=100"), "data.backed_up"), taken, "{name}");
+    }
+}
+
+#[test]
 fn reindex_builds_the_index_that_was_deleted() {
     let folder = tempfile::tempdir().unwrap();
     json(folder.path(), &[&GENERATE[..], &["1"]].concat());

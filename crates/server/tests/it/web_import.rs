@@ -110,6 +110,18 @@ async fn an_import_is_looked_at_done_and_taken_back() {
 }
 
 #[tokio::test]
+async fn whoever_takes_the_rows_that_are_left_out_stands_in_the_trail() {
+    let app = TestApp::new().await;
+    let at = uploaded(&app, FILE.as_bytes()).await;
+    app.get(&format!("{at}/faults.csv")).await;
+    while app.app.audit_chain().await.unwrap() > 0 {}
+    let list = app.get(&format!("/audit?object=import%23{}", at.rsplit('/').next().unwrap())).await.ok();
+    let what: Vec<&str> = list["items"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    assert_eq!(what, ["import.faults_exported", "import.uploaded"]);
+    assert!(!list.to_string().contains("mara@example.org") && !list.to_string().contains("list.csv"), "{list}");
+}
+
+#[tokio::test]
 async fn who_registered_since_is_kept_when_an_import_is_taken_back() {
     let app = TestApp::working().await;
     let mut file = "email,first name\n".to_owned();

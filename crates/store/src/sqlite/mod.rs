@@ -32,7 +32,7 @@ use rusqlite::Connection;
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::{
-    backup::snapshot,
+    backup::{snapshot, write_beside},
     open::{DATABASE, OpenError},
 };
 use self::{

@@ -76,7 +76,7 @@ pub fn reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
+pub fn prepare_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_PATIENCE)?;
     // FULL: each commit is synced. 8 MB of pages. The log is copied back by the writer itself and gives disk back beyond 64 MB.
     connection.execute_batch(
@@ -119,7 +119,7 @@ fn take_lock(folder: &Path) -> Result<File, OpenError> {
 }
 
 /// The layout of the file, 0 if there is none yet. Reads only, so that a file that is refused stays as it is.
-fn version_of(path: &Path) -> Result<i32, OpenError> {
+pub fn version_of(path: &Path) -> Result<i32, OpenError> {
     let corrupt = |reason: &str| OpenError::Corrupt { path: path.to_owned(), reason: reason.to_owned() };
     let mut start = Vec::new();
     let size = match File::open(path) {

@@ -176,7 +176,7 @@ impl Writer {
 }
 
 /// All transactions in one commit. An error means that none of them happened.
-fn commit<'a>(connection: &mut Connection, transactions: impl Iterator<Item = &'a Transaction>) -> Result<Vec<Result<(), TransactError>>, EngineError> {
+pub fn commit<'a>(connection: &mut Connection, transactions: impl Iterator<Item = &'a Transaction>) -> Result<Vec<Result<(), TransactError>>, EngineError> {
     // Dropped on every way out without a commit, which rolls back.
     let open = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))?;
     let mut outcomes = Vec::with_capacity(BATCH_MAX);

@@ -261,6 +261,7 @@ async fn faults(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id):
     let import = app.people_import_get(auth.read(), &id).await?;
     let mapping = mapping_of(&import, |name| query.raw(name).map(str::to_owned));
     let checked = app.people_import_check(auth.read(), &import, &mapping, ROWS_MAX).await?;
+    app.audit_export(auth.read(), "import.faults_exported", &import.object()).await?;
     let mut out = "\u{feff}".as_bytes().to_vec();
     let names: Vec<&str> = ["line", "what is wrong"].into_iter().chain(import.header.iter().map(String::as_str)).collect();
     row(&mut out, &names);
