@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use emcrm_model::{AuditEntry, ChainedEntry, Page, PageRequest, Position, Role};
+use emcrm_model::{Actor, AuditEntry, ChainedEntry, Page, PageRequest, Position, Role};
 use emcrm_store::{ChainPoint, Key, Rule, Transaction};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -83,7 +83,8 @@ impl App {
             object,
             also,
             note,
-            from: call.from.map(|from| from.to_string()),
+            // Of the public it is the address of the very person whom the deed is about, and the trail outlives their erasure.
+            from: call.from.filter(|_| call.actor != Actor::Public).map(|from| from.to_string()),
             request_id: Some(call.request_id.clone()).filter(|id| !id.is_empty()),
         };
         self.store.audit.note(tx, &entry);

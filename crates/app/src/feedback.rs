@@ -2,7 +2,7 @@
 
 use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, SuppressionReason, UserId};
-use emcrm_store::{Guard, Rule, Transaction};
+use emcrm_store::{Guard, Rule, Transaction, keys};
 
 use crate::app::{ATTEMPTS, back_off};
 use crate::freeze::moved;
@@ -37,20 +37,20 @@ impl App {
         let Some(delivery) = self.store.campaigns.delivery(&campaign, &user).await? else { return Ok(Heard::NotOurs) };
         let words: String = report.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
         let changed = self.delivery_came_back(&campaign, &user, state, &words).await?;
-        if let (Some(email), Some(reason)) = (&delivery.email, reason) {
-            let about_it = report.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
-            if about_it {
-                self.suppress(email, reason, Some(words), Some(&campaign)).await?;
-            }
+        if let Some(reason) = reason
+            && report.address.as_deref().is_none_or(|address| went_to(&delivery, &EmailAddress::from(address.to_owned())))
+        {
+            self.suppress_mailed(&delivery, reason, Some(words)).await?;
         }
         Ok(if changed { Heard::Recorded } else { Heard::Known })
     }
 
-    /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round.
+    /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round. The words repeat the address as a
+    /// rule, so they are kept only where the row still has it.
     async fn delivery_came_back(&self, campaign: &CampaignId, user: &UserId, to: DeliveryState, words: &str) -> Result<bool, AppError> {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let Some(Delivery { status: from, .. }) = self.store.campaigns.delivery(campaign, user).await? else { return Ok(false) };
+            let Some(Delivery { status: from, email, .. }) = self.store.campaigns.delivery(campaign, user).await? else { return Ok(false) };
             let may = match to {
                 DeliveryState::Bounced => matches!(from, DeliveryState::Sent | DeliveryState::Unknown),
                 _ => matches!(from, DeliveryState::Sent | DeliveryState::Unknown | DeliveryState::Bounced),
@@ -63,12 +63,15 @@ impl App {
                 return Ok(false);
             }
             let mut tx = Transaction::new();
+            let as_read = email.as_ref().map_or_else(|| Guard::Missing("email".to_owned()), |email| Guard::equals("email", email.as_str()));
             self.store
                 .campaigns
                 .delivery_step(&mut tx, campaign, user, from, to)
                 .when(Guard::Present)
                 .or(Rule::CampaignMoved)
-                .set("error", words)
+                .when(as_read)
+                .or(Rule::CampaignMoved)
+                .set_or_remove("error", email.is_some().then_some(words))
                 .remove("worker");
             self.store.campaigns.update_any(&mut tx, campaign).add(from.count_attr(), -1).add(to.count_attr(), 1);
             if moved(self.transact(tx).await)? {
@@ -76,5 +79,14 @@ impl App {
             }
         }
         Err(AppError::Contended)
+    }
+}
+
+/// Whether this is the address that the mail went to, also where only its hash is left.
+fn went_to(delivery: &Delivery, address: &EmailAddress) -> bool {
+    match (&delivery.email, &delivery.email_hash) {
+        (Some(email), _) => email.normalised() == address.normalised(),
+        (None, Some(hash)) => *hash == keys::address_hash(address),
+        (None, None) => false,
     }
 }
