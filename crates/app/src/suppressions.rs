@@ -252,7 +252,8 @@ impl App {
         }
     }
 
-    /// The same rules as for an address. An entry in clear, where the address is here again, cannot be found from its hash: it stays, and the graver of both counts.
+    /// The same rules as for an address. An entry in clear, where the address is here again, cannot be found from its hash: it stays, and the graver of
+    /// both counts.
     async fn suppress_hash(&self, hash: &str, reason: SuppressionReason, campaign: &CampaignId) -> Result<Suppressed, AppError> {
         let entry = Suppression { email: None, reason, note: None, campaign_id: Some(campaign.to_string()), created_at: self.stamp() };
         for attempt in 0..ATTEMPTS {
