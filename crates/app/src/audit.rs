@@ -11,7 +11,7 @@ mod seals;
 
 use std::borrow::Cow;
 
-use emcrm_model::{AuditEntry, ChainedEntry, Clock, IdSource, NewEntry, Page, PageRequest, Position, Role};
+use emcrm_model::{Actor, AuditEntry, ChainedEntry, Clock, IdSource, NewEntry, Page, PageRequest, Position, Role};
 use emcrm_store::{ChainMark, ChainPoint, ChainPoints, EngineError, Item, Key, Rule, TransactError, Transaction, from_item, keys};
 
 use crate::{App, AppError, Call};
@@ -116,7 +116,8 @@ impl App {
             object,
             also,
             note,
-            from: call.from.map(|from| from.to_string()),
+            // Of the public it is the address of the very person whom the deed is about, and the trail outlives their erasure.
+            from: call.from.filter(|_| call.actor != Actor::Public).map(|from| from.to_string()),
             request_id: Some(call.request_id.clone()).filter(|id| !id.is_empty()),
         };
         self.store.audit.note(tx, &sealed(&self.settings.secret_key, entry));

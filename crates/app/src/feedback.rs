@@ -8,7 +8,7 @@ use crate::app::{ATTEMPTS, back_off};
 use crate::audit::Deed;
 use crate::freeze::moved;
 use crate::links::{Purpose, Signed};
-use crate::suppressions::suppression_added;
+use crate::suppressions::suppression_added_of;
 use crate::{App, AppError, Call};
 
 /// What became of it.
@@ -39,21 +39,20 @@ impl App {
         let Some(delivery) = self.store.campaigns.delivery(&campaign, &user).await? else { return Ok(Heard::NotOurs) };
         let words: String = report.words.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect();
         let changed = self.delivery_came_back(call, &campaign, &user, state, &words).await?;
-        if let (Some(email), Some(reason)) = (&delivery.email, reason) {
-            let about_it = report.address.as_deref().is_none_or(|address| EmailAddress::from(address.to_owned()).normalised() == email.normalised());
-            if about_it {
-                let deed = suppression_added(email).and(keys::campaign_part(&campaign));
-                self.suppress(email, reason, Some(words), Some(&campaign), Some((call, deed))).await?;
-            }
+        if let Some(reason) = reason
+            && report.address.as_deref().is_none_or(|address| went_to(&delivery, &EmailAddress::from(address.to_owned())))
+        {
+            self.suppress_mailed(&delivery, reason, Some(words), call, suppression_added_of(&delivery).and(keys::campaign_part(&campaign))).await?;
         }
         Ok(if changed { Heard::Recorded } else { Heard::Known })
     }
 
-    /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round.
+    /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round. The words repeat the address as a
+    /// rule, so they are kept only where the row still has it.
     async fn delivery_came_back(&self, call: &Call, campaign: &CampaignId, user: &UserId, to: DeliveryState, words: &str) -> Result<bool, AppError> {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let Some(Delivery { status: from, .. }) = self.store.campaigns.delivery(campaign, user).await? else { return Ok(false) };
+            let Some(Delivery { status: from, email, .. }) = self.store.campaigns.delivery(campaign, user).await? else { return Ok(false) };
             let may = match to {
                 DeliveryState::Bounced => matches!(from, DeliveryState::Sent | DeliveryState::Unknown),
                 _ => matches!(from, DeliveryState::Sent | DeliveryState::Unknown | DeliveryState::Bounced),
@@ -66,12 +65,15 @@ impl App {
                 return Ok(false);
             }
             let mut tx = Transaction::new();
+            let as_read = email.as_ref().map_or_else(|| Guard::Missing("email".to_owned()), |email| Guard::equals("email", email.as_str()));
             self.store
                 .campaigns
                 .delivery_step(&mut tx, campaign, user, from, to)
                 .when(Guard::Present)
                 .or(Rule::CampaignMoved)
-                .set("error", words)
+                .when(as_read)
+                .or(Rule::CampaignMoved)
+                .set_or_remove("error", email.is_some().then_some(words))
                 .remove("worker");
             self.store.campaigns.update_any(&mut tx, campaign).add(from.count_attr(), -1).add(to.count_attr(), 1);
             let deed = Deed::new(format!("delivery.{}", to.as_str()), keys::campaign_part(campaign)).and(keys::user_part(user));
@@ -81,5 +83,14 @@ impl App {
             }
         }
         Err(AppError::Contended)
+    }
+}
+
+/// Whether this is the address that the mail went to, also where only its hash is left.
+fn went_to(delivery: &Delivery, address: &EmailAddress) -> bool {
+    match (&delivery.email, &delivery.email_hash) {
+        (Some(email), _) => email.normalised() == address.normalised(),
+        (None, Some(hash)) => *hash == keys::address_hash(address),
+        (None, None) => false,
     }
 }

@@ -101,6 +101,7 @@ impl App {
                 status: STATES.get(which).copied().unwrap_or_default(),
                 created_at: now.clone(),
                 email: Some(user.email),
+                email_hash: None,
                 attempts: 0,
                 error: error.map(str::to_owned),
                 sent_at: None,

@@ -3,14 +3,18 @@
 //! Erasing is more than deleting. The person goes as with a deletion, so counters stay right; what must stay as proof loses whom it was about: a row of a ledger
 //! keeps a digest of the address, an entry of the suppression list too (otherwise the address could be mailed again), and what was noted about reading goes.
 
+use std::collections::BTreeSet;
+
 use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, Role, UserId};
 use emcrm_store::{Attendances, Campaigns, Events, Guard, Item, Query, Queue, Rule, Table, Task, Transaction, from_item, keys};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 
 use crate::audit::Deed;
 use crate::cascade::Outcome;
 use crate::freeze::moved;
+use crate::people_import::{ImportPlace, Whom};
+use crate::send::PERSON_GONE;
 use crate::{App, AppError, Call};
 
 /// Rows that one step reads and changes.
@@ -19,17 +23,46 @@ const CHUNK: u32 = 40;
 const INDEX_LAG_MS: i64 = 10_000;
 /// Pause before rows that are being mailed are looked at again, in milliseconds.
 const BUSY_MS: i64 = 5_000;
-/// Entries of the audit trail in one archive.
-const AUDIT_MAX: u32 = 100;
+/// Entries of the audit trail that one step reads.
+const AUDIT_STEP: u32 = 100;
+/// Beyond the last place in the chain.
+const AUDIT_END: u64 = 1_000_000_000_000_000;
 
-/// SHA-256 of a normalised address, in hexadecimal.
-fn address_digest(address: &EmailAddress) -> String {
-    use std::fmt::Write as _;
-    Sha256::digest(address.normalised().as_bytes()).iter().fold(String::new(), |mut text, byte| {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+/// What the task of an erasure knows. Addresses are remembered here only, and go with it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Erasure {
+    user: UserId,
+    /// As it was when the erasure was asked for; none of somebody who was deleted before.
+    #[serde(default)]
+    email: Option<String>,
+    /// Others that were found since, normalised.
+    #[serde(default)]
+    addresses: BTreeSet<String>,
+    /// The person is deleted; whoever has the id now is somebody else.
+    #[serde(default)]
+    gone: bool,
+    /// How far the imports are.
+    #[serde(default)]
+    imports: ImportsSeen,
+    /// All was done once; what is left is the second look.
+    #[serde(default)]
+    swept: bool,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ImportsSeen {
+    #[default]
+    Not,
+    To(ImportPlace),
+    All,
+}
+
+impl Erasure {
+    fn again(&self, due: i64) -> Result<Outcome, AppError> {
+        let payload = serde_json::to_value(self).map_err(|error| AppError::Internal(error.to_string()))?;
+        Ok(Outcome::Again { due, payload })
+    }
 }
 
 fn without_keys(mut item: Item) -> Value {
@@ -45,16 +78,18 @@ impl App {
         let attendances = self.all_rows(Attendances::of_user(id)).await?;
         let hosting = self.all_rows(Events::hosted_by(id)).await?;
         let deliveries = self.all_rows(Campaigns::deliveries_of_user(id)).await?;
-        if user.is_none() && attendances.is_empty() && deliveries.is_empty() {
+        if user.is_none() && attendances.is_empty() && deliveries.is_empty() && !self.user_was_here(id).await? {
             return Err(AppError::UserUnknown);
         }
-        let mut addresses: Vec<EmailAddress> =
-            user.iter().chain(&deliveries).filter_map(|item| item.attrs.get("email")?.as_str()).map(|email| email.to_owned().into()).collect();
-        addresses.dedup_by(|a, b| a.normalised() == b.normalised());
+        let addresses: BTreeSet<String> = texts(user.iter().chain(&deliveries), "email").iter().map(|address| normalised(address)).collect();
         let mut suppressions = Vec::new();
         for address in &addresses {
-            suppressions.extend(self.store.suppressions.get(address).await?);
+            suppressions.extend(self.store.suppressions.get(&EmailAddress::from(address.clone())).await?);
         }
+        for hash in texts(deliveries.iter(), "emailHash") {
+            suppressions.extend(self.store.suppressions.by_hash(&hash).await?);
+        }
+        let imports = self.imports_about(&Whom { id: id.clone(), addresses }).await?;
         let mut reading = Vec::new();
         for delivery in &deliveries {
             let campaign = delivery.key.pk.strip_prefix(keys::DELIVERY_PREFIX).map(|id| CampaignId::from(id.to_owned()));
@@ -64,7 +99,7 @@ impl App {
                 );
             }
         }
-        let audit = self.audit_page(Some(&keys::user_part(id)), &first_page()).await?;
+        let audit = self.audit_about(id).await?;
         self.audit(call, Deed::new("user.exported", keys::user_part(id))).await?;
         let hosts: Vec<&str> = hosting.iter().filter_map(|item| item.key.sk.strip_prefix(keys::EVENT_PREFIX)).collect();
         Ok(json!({
@@ -76,8 +111,35 @@ impl App {
             "emails": deliveries.into_iter().map(without_keys).collect::<Vec<_>>(),
             "suppressions": suppressions,
             "reading": reading,
-            "audit": audit.items.into_iter().map(|chained| json!({ "at": chained.entry.at, "what": chained.entry.what })).collect::<Vec<_>>(),
+            "imports": imports,
+            "audit": audit,
         }))
+    }
+
+    /// What the audit trail has about somebody, newest first.
+    async fn audit_about(&self, id: &UserId) -> Result<Vec<Value>, AppError> {
+        self.audit_chain_whole().await?;
+        let object = keys::user_part(id);
+        let (mut entries, mut before) = (Vec::new(), AUDIT_END);
+        loop {
+            let places = self.store.audit.places_of(&object, before, AUDIT_STEP).await?;
+            let Some(last) = places.last() else { return Ok(entries) };
+            before = *last;
+            let found = self.store.audit.entries(places.into_iter()).await?;
+            entries.extend(found.into_iter().flatten().map(|chained| json!({ "at": chained.entry.at, "what": chained.entry.what })));
+        }
+    }
+
+    /// Whether the audit trail knows somebody with this id, who was perhaps deleted: files that were imported may still hold them.
+    async fn user_was_here(&self, id: &UserId) -> Result<bool, AppError> {
+        self.audit_chain_whole().await?;
+        Ok(!self.store.audit.places_of(&keys::user_part(id), AUDIT_END, 1).await?.is_empty())
+    }
+
+    /// What was done this moment belongs to what is known.
+    async fn audit_chain_whole(&self) -> Result<(), AppError> {
+        while self.audit_chain().await? > 0 {}
+        Ok(())
     }
 
     async fn all_rows(&self, query: Query) -> Result<Vec<Item>, AppError> {
@@ -96,7 +158,8 @@ impl App {
     pub async fn user_erase(&self, call: &Call, id: &UserId) -> Result<(), AppError> {
         call.require(Role::Admin)?;
         let email = self.store.users.get(id).await?.map(|user| user.email);
-        let known = email.is_some() || !self.store.engine.query(Campaigns::deliveries_of_user(id).limit(1)).await?.items.is_empty();
+        let known =
+            email.is_some() || !self.store.engine.query(Campaigns::deliveries_of_user(id).limit(1)).await?.items.is_empty() || self.user_was_here(id).await?;
         if !known {
             return Err(AppError::UserUnknown);
         }
@@ -115,62 +178,104 @@ impl App {
 
     /// What is left of somebody loses whom it was about. Every step can be repeated.
     pub(crate) async fn user_erase_rest(&self, task: &Task) -> Result<Outcome, AppError> {
-        let Some(id) = task.payload.get("user").and_then(Value::as_str).map(|id| UserId::from(id.to_owned())) else { return Ok(Outcome::Done) };
-        match self.user_delete(&Call::system(), &id).await {
-            Ok(()) | Err(AppError::UserUnknown) => {}
-            Err(error) => return Err(error),
+        let mut erasure: Erasure =
+            serde_json::from_value(task.payload.clone()).map_err(|error| AppError::Internal(format!("the task of an erasure: {error}")))?;
+        if !erasure.gone {
+            match self.user_delete(&Call::system(), &erasure.user).await {
+                Ok(()) | Err(AppError::UserUnknown) => erasure.gone = true,
+                Err(error) => return Err(error),
+            }
         }
-        if let Some(email) = task.payload.get("email").and_then(Value::as_str) {
-            self.suppression_pseudonymise(&EmailAddress::from(email.to_owned())).await?;
+        let rows = self.all_rows(Campaigns::deliveries_of_user(&erasure.user)).await?;
+        let deliveries: Vec<Delivery> = rows.into_iter().map(from_item).collect::<Result<_, _>>()?;
+        erasure.addresses.extend(erasure.email.as_deref().map(normalised));
+        erasure.addresses.extend(deliveries.iter().filter_map(|delivery| Some(delivery.email.as_ref()?.normalised().to_owned())));
+        // Before the ledgers, whose addresses lead to rows of files.
+        let from = match std::mem::replace(&mut erasure.imports, ImportsSeen::All) {
+            ImportsSeen::Not => Some(ImportPlace::default()),
+            ImportsSeen::To(place) => Some(place),
+            ImportsSeen::All => None,
+        };
+        if let Some(from) = from {
+            let mut whom = Whom { id: erasure.user.clone(), addresses: std::mem::take(&mut erasure.addresses) };
+            let next = self.imports_blank(&mut whom, from).await?;
+            erasure.addresses = whom.addresses;
+            if let Some(next) = next {
+                erasure.imports = ImportsSeen::To(next);
+                return erasure.again(self.now_ms());
+            }
+        }
+        for address in &erasure.addresses {
+            self.suppression_pseudonymise(&EmailAddress::from(address.clone())).await?;
         }
         let mut busy = false;
-        for row in self.all_rows(Campaigns::deliveries_of_user(&id)).await? {
-            let delivery: Delivery = from_item(row)?;
-            // Being mailed, or about to be passed over: the worker needs the row as it is.
-            if matches!(delivery.status, DeliveryState::Pending | DeliveryState::Sending) {
-                busy = true;
-                continue;
-            }
-            self.delivery_pseudonymise(&delivery).await?;
+        for delivery in &deliveries {
+            busy |= !self.delivery_pseudonymise(delivery).await?;
         }
-        let swept = task.payload.get("swept").is_some();
-        if busy || !swept {
-            let mut payload = task.payload.clone();
-            if let Some(payload) = payload.as_object_mut()
-                && !busy
-            {
-                payload.insert("swept".to_owned(), Value::Bool(true));
-            }
-            return Ok(Outcome::Again { due: self.now_ms() + if busy { BUSY_MS } else { INDEX_LAG_MS }, payload });
+        if busy {
+            return erasure.again(self.now_ms() + BUSY_MS);
+        }
+        if !erasure.swept {
+            (erasure.swept, erasure.imports) = (true, ImportsSeen::Not);
+            return erasure.again(self.now_ms() + INDEX_LAG_MS);
         }
         Ok(Outcome::Done)
     }
 
-    async fn delivery_pseudonymise(&self, delivery: &Delivery) -> Result<(), AppError> {
+    /// Takes whom it was about out of a row of a ledger. A row that waits is left out, as its campaign would do when its turn came: that may be never,
+    /// where the campaign is paused. False where the row is being mailed: the worker needs it as it is.
+    async fn delivery_pseudonymise(&self, delivery: &Delivery) -> Result<bool, AppError> {
         let (campaign, user) = (&delivery.campaign_id, &delivery.user_id);
+        if delivery.status == DeliveryState::Sending {
+            return Ok(false);
+        }
+        let waits = delivery.status == DeliveryState::Pending;
+        let words = if waits { Some(PERSON_GONE) } else { delivery.error.as_deref().filter(|words| is_ours(delivery.status, words)) };
+        if waits || delivery.email.is_some() || words != delivery.error.as_deref() {
+            let mut tx = Transaction::new();
+            let mut op = tx
+                .update(Table::Email, keys::delivery(campaign, user))
+                .when(Guard::equals("status", delivery.status.as_str()))
+                .or(Rule::CampaignMoved)
+                .remove("email")
+                .set_or_remove("error", words);
+            if let Some(email) = &delivery.email {
+                op = op.set("emailHash", keys::address_hash(email));
+            }
+            if waits {
+                op.set("status", DeliveryState::Skipped.as_str()).remove("retryAt");
+                let campaign = self.store.campaigns.update_any(&mut tx, campaign);
+                campaign.add(DeliveryState::Pending.count_attr(), -1).add(DeliveryState::Skipped.count_attr(), 1);
+            }
+            if !moved(self.transact(tx).await)? {
+                // Its mail is being handed over, or came back, this moment.
+                return Ok(false);
+            }
+        }
+        // After the address, without which no further hit is noted.
         for hit in self.all_rows(hits_of(campaign, user)).await? {
             let mut tx = Transaction::new();
             tx.delete(Table::Email, hit.key);
             self.transact(tx).await?;
         }
-        let Some(email) = &delivery.email else { return Ok(()) };
-        self.suppression_pseudonymise(email).await?;
-        let mut tx = Transaction::new();
-        // What the mail server said may name the address.
-        tx.update(Table::Email, keys::delivery(campaign, user))
-            .set("emailHash", address_digest(email))
-            .remove("email")
-            .remove("error")
-            .when(Guard::equals("status", delivery.status.as_str()))
-            .or(Rule::CampaignMoved);
-        if moved(self.transact(tx).await)? { Ok(()) } else { Err(AppError::Contended) }
+        Ok(true)
     }
+}
+
+/// Words that this product put there. Those of mail servers repeat addresses, in whatever form.
+fn is_ours(state: DeliveryState, words: &str) -> bool {
+    matches!(state, DeliveryState::Suppressed | DeliveryState::Skipped | DeliveryState::Cancelled) && !words.contains('@')
+}
+
+/// What the items have as this attribute, each once.
+fn texts<'a>(items: impl Iterator<Item = &'a Item>, attr: &str) -> BTreeSet<String> {
+    items.filter_map(|item| item.attrs.get(attr)?.as_str()).map(str::to_owned).collect()
+}
+
+fn normalised(address: &str) -> String {
+    EmailAddress::from(address.to_owned()).normalised().to_owned()
 }
 
 fn hits_of(campaign: &CampaignId, user: &UserId) -> Query {
     Query::table(Table::Email, keys::hits_part(campaign)).prefix(format!("{user}#"))
-}
-
-fn first_page() -> emcrm_model::PageRequest {
-    emcrm_model::PageRequest { position: emcrm_model::Position::Number(1), size: AUDIT_MAX }
 }

@@ -1,6 +1,6 @@
 //! Addresses that must not be mailed: the list, and what people do by the links in their mails.
 
-use emcrm_model::{CampaignId, CampaignKind, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
+use emcrm_model::{CampaignId, CampaignKind, Delivery, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
 use emcrm_store::{CountKind, Rule, Suppressions, Transaction, keys};
 
 use crate::app::{ATTEMPTS, back_off};
@@ -26,6 +26,8 @@ pub struct Subscriber {
     pub user: UserId,
     /// The address that the mail went to; none when it was erased.
     pub email: Option<EmailAddress>,
+    /// What is left of the address then.
+    pub email_hash: Option<String>,
     /// What stands against mailing it.
     pub suppressed: Option<SuppressionReason>,
 }
@@ -63,24 +65,20 @@ fn import_line(text: &str) -> Result<(EmailAddress, SuppressionReason), String> 
     reason.map(|reason| (email, reason)).ok_or_else(|| format!("the reason \u{201c}{word}\u{201d} is not one of: {}", words()))
 }
 
-/// A complaint outweighs everything, so that nothing lesser can be taken away with it.
-fn weight(reason: SuppressionReason) -> u8 {
-    match reason {
-        SuppressionReason::Unsubscribed => 1,
-        SuppressionReason::Manual => 2,
-        SuppressionReason::Bounced => 3,
-        SuppressionReason::Complained => 4,
-    }
-}
-
 /// How the audit trail calls an address: by its digest, because the trail outlives an erasure.
 fn suppression_of(address: &EmailAddress) -> String {
     keys::suppression_hash(address).pk
 }
 
 /// That an address was put on the list.
-pub(crate) fn suppression_added(address: &EmailAddress) -> Deed {
+fn suppression_added(address: &EmailAddress) -> Deed {
     Deed::new("suppression.added", suppression_of(address))
+}
+
+/// The same of the address that a mail went to, whatever is left of it.
+pub(crate) fn suppression_added_of(delivery: &Delivery) -> Deed {
+    let hash = delivery.email.as_ref().map(keys::address_hash).or_else(|| delivery.email_hash.clone());
+    Deed::new("suppression.added", hash.map(|hash| keys::suppression_of_hash(&hash).pk).unwrap_or_default())
 }
 
 impl App {
@@ -159,13 +157,13 @@ impl App {
                     self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), 1);
                     Suppressed::New
                 }
-                Some(old) if weight(old.reason) >= weight(reason) => return Ok(Suppressed::Already),
+                Some(old) if old.reason.weight() >= reason.weight() => return Ok(Suppressed::Already),
                 Some(old) => {
                     if old.email.is_some() {
                         self.store.suppressions.replace(&mut tx, address, &entry);
                     } else {
                         // Known by its hash only; the same person is here again.
-                        self.store.suppressions.delete_hash(&mut tx, address);
+                        self.store.suppressions.delete_hash(&mut tx, &keys::address_hash(address));
                         self.store.suppressions.put(&mut tx, address, &entry);
                     }
                     Suppressed::Graver
@@ -189,13 +187,19 @@ impl App {
             if only.is_some_and(|reason| reason != old.reason) {
                 return Ok(false);
             }
+            let hash = keys::address_hash(address);
+            let hashed = self.store.suppressions.by_hash(&hash).await?.is_some();
             let mut tx = Transaction::new();
             if old.email.is_some() {
                 self.store.suppressions.delete(&mut tx, address);
-            } else {
-                self.store.suppressions.delete_hash(&mut tx, address);
             }
-            self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -1);
+            if hashed {
+                self.store.suppressions.delete_hash(&mut tx, &hash);
+            }
+            if tx.is_empty() {
+                continue;
+            }
+            self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -(i64::from(old.email.is_some()) + i64::from(hashed)));
             self.audit_note(&mut tx, call, deed.clone());
             match self.transact(tx).await {
                 Ok(()) => return Ok(true),
@@ -210,32 +214,103 @@ impl App {
     pub async fn unsubscribe_open(&self, token: &str) -> Result<Option<Subscriber>, AppError> {
         let Some(Signed { campaign, user, .. }) = self.links.open(Purpose::Unsubscribe, token) else { return Ok(None) };
         // The address that the mail went to: who has it now decides nothing.
-        let email = self.store.campaigns.delivery(&campaign, &user).await?.and_then(|delivery| delivery.email);
-        let suppressed = match &email {
-            Some(email) => self.store.suppressions.get(email).await?.map(|entry| entry.reason),
-            None => None,
+        let delivery = self.store.campaigns.delivery(&campaign, &user).await?;
+        let (email, email_hash) = delivery.map_or((None, None), |delivery| (delivery.email, delivery.email_hash));
+        let entry = match (&email, &email_hash) {
+            (Some(email), _) => self.store.suppressions.get(email).await?,
+            (None, Some(hash)) => self.store.suppressions.by_hash(hash).await?,
+            (None, None) => None,
         };
-        Ok(Some(Subscriber { campaign, user, email, suppressed: suppressed.filter(|reason| reason.stops(CampaignKind::Marketing)) }))
+        let suppressed = entry.map(|entry| entry.reason).filter(|reason| reason.stops(CampaignKind::Marketing));
+        Ok(Some(Subscriber { campaign, user, email, email_hash, suppressed }))
     }
 
     /// The reader does not want mails like this one. Repeating it changes nothing.
     pub async fn unsubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<(), AppError> {
-        if let Some(email) = &subscriber.email {
-            let deed = Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
-            self.suppress(email, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign), Some((call, deed))).await?;
-        }
+        let Some(delivery) = self.store.campaigns.delivery(&subscriber.campaign, &subscriber.user).await? else { return Ok(()) };
+        let deed = Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
+        self.suppress_mailed(&delivery, SuppressionReason::Unsubscribed, None, call, deed).await?;
         Ok(())
     }
 
     /// The reader wants them again. Only what the reader asked for can be taken back by the reader.
     pub async fn resubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<bool, AppError> {
-        let Some(email) = &subscriber.email else { return Ok(false) };
         let deed = Deed::new("user.resubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
-        self.unsuppress(email, Some(SuppressionReason::Unsubscribed), call, &deed).await
+        match (&subscriber.email, &subscriber.email_hash) {
+            (Some(email), _) => self.unsuppress(email, Some(SuppressionReason::Unsubscribed), call, &deed).await,
+            (None, Some(hash)) => self.unsubscribed_hash_forget(hash, call, deed).await,
+            (None, None) => Ok(false),
+        }
+    }
+
+    /// Puts the address on the list that a mail went to: in clear, or by its hash where the person was erased.
+    pub(crate) async fn suppress_mailed(
+        &self,
+        delivery: &Delivery,
+        reason: SuppressionReason,
+        note: Option<String>,
+        call: &Call,
+        deed: Deed,
+    ) -> Result<Suppressed, AppError> {
+        let campaign = &delivery.campaign_id;
+        match (&delivery.email, &delivery.email_hash) {
+            (Some(email), _) => {
+                let outcome = self.suppress(email, reason, note, Some(campaign), Some((call, deed))).await?;
+                // Whoever was erased this moment must not be on the list in clear.
+                let now = self.store.campaigns.delivery(campaign, &delivery.user_id).await?;
+                if now.is_some_and(|now| now.email.is_none()) {
+                    self.suppression_pseudonymise(email).await?;
+                }
+                Ok(outcome)
+            }
+            (None, Some(hash)) => self.suppress_hash(hash, reason, campaign, call, deed).await,
+            (None, None) => Ok(Suppressed::Already),
+        }
+    }
+
+    /// The same rules as for an address. An entry in clear, where the address is here again, cannot be found from its hash: it stays, and the graver of
+    /// both counts.
+    async fn suppress_hash(&self, hash: &str, reason: SuppressionReason, campaign: &CampaignId, call: &Call, deed: Deed) -> Result<Suppressed, AppError> {
+        let entry = Suppression { email: None, reason, note: None, campaign_id: Some(campaign.to_string()), created_at: self.stamp() };
+        for attempt in 0..ATTEMPTS {
+            back_off(attempt).await;
+            let mut tx = Transaction::new();
+            let outcome = match self.store.suppressions.by_hash(hash).await? {
+                None => {
+                    self.store.suppressions.put_hash(&mut tx, hash, &entry);
+                    self.store.counts.add(&mut tx, CountKind::Suppressions, hash, 1);
+                    Suppressed::New
+                }
+                Some(old) if old.reason.weight() >= reason.weight() => return Ok(Suppressed::Already),
+                Some(_) => {
+                    self.store.suppressions.replace_hash(&mut tx, hash, &entry);
+                    Suppressed::Graver
+                }
+            };
+            self.audit_note(&mut tx, call, deed.clone());
+            if crate::freeze::moved(self.transact(tx).await)? {
+                return Ok(outcome);
+            }
+        }
+        Err(AppError::Contended)
+    }
+
+    /// Takes the entry of a hash off the list where its reader asked for it; false where there is no such entry.
+    async fn unsubscribed_hash_forget(&self, hash: &str, call: &Call, deed: Deed) -> Result<bool, AppError> {
+        let old = self.store.suppressions.by_hash(hash).await?;
+        if old.is_none_or(|old| old.reason != SuppressionReason::Unsubscribed) {
+            return Ok(false);
+        }
+        let mut tx = Transaction::new();
+        self.store.suppressions.delete_hash(&mut tx, hash);
+        self.store.counts.add(&mut tx, CountKind::Suppressions, hash, -1);
+        self.audit_note(&mut tx, call, deed);
+        Ok(crate::freeze::moved(self.transact(tx).await)?)
     }
 
     /// For somebody who is erased: the entry stays, under a hash of the address. True when there was one.
     pub async fn suppression_pseudonymise(&self, address: &EmailAddress) -> Result<bool, AppError> {
+        let hash = keys::address_hash(address);
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let Some(old) = self.store.suppressions.get(address).await? else { return Ok(false) };
@@ -244,7 +319,13 @@ impl App {
             }
             let mut tx = Transaction::new();
             self.store.suppressions.delete(&mut tx, address);
-            self.store.suppressions.put_hash(&mut tx, address, &old);
+            if self.store.suppressions.by_hash(&hash).await?.is_some() {
+                // Of two entries one is left.
+                self.store.suppressions.replace_hash(&mut tx, &hash, &old);
+                self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -1);
+            } else {
+                self.store.suppressions.put_hash(&mut tx, &hash, &old);
+            }
             match self.transact(tx).await {
                 Ok(()) => return Ok(true),
                 Err(error) if error.rule() == Some(Rule::Changed) => {}

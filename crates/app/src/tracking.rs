@@ -1,12 +1,11 @@
 //! Opens and clicks: off unless a campaign asks for them. What is noted are facts (when, how soon, which program); whether a person or a machine it
 //! was is decided when they are read, so a better judgement holds for the past as well.
 
-use emcrm_model::CampaignId;
-use emcrm_store::{Guard, Item, Query, Rule, Table, Transaction, from_item, keys};
+use emcrm_model::{CampaignId, Delivery};
+use emcrm_store::{Guard, Item, Query, Rule, Table, TransactError, Transaction, from_item, keys};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::freeze::moved;
 use crate::links::{Purpose, Signed, TARGET_MAX};
 use crate::render::insert_at_end;
 use crate::{App, AppError, Call};
@@ -124,11 +123,12 @@ fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> Strin
 }
 
 impl App {
-    /// Notes a hit. Whoever asks gets the same answer, whatever becomes of it.
+    /// Notes a hit, unless the person was erased. Whoever asks gets the same answer, whatever becomes of it.
     pub async fn hit_note(&self, signed: &Signed, kind: HitKind, agent: &str) -> Result<(), AppError> {
-        let Some(delivery) = self.store.campaigns.delivery(&signed.campaign, &signed.user).await? else { return Ok(()) };
+        let delivery = self.store.campaigns.delivery(&signed.campaign, &signed.user).await?;
+        let Some(Delivery { email: Some(email), sent_at, .. }) = delivery else { return Ok(()) };
         let now = self.now();
-        let sent: Option<Timestamp> = delivery.sent_at.as_deref().and_then(|at| at.parse().ok());
+        let sent: Option<Timestamp> = sent_at.as_deref().and_then(|at| at.parse().ok());
         let hit = Hit {
             user_id: signed.user.as_str().to_owned(),
             kind,
@@ -142,8 +142,12 @@ impl App {
         for n in 0..KEPT {
             let mut tx = Transaction::new();
             tx.put(Table::Email, Item { key: keys::hit(&signed.campaign, &signed.user, n), attrs: attrs.clone() }).when(Guard::Absent).or(Rule::Changed);
-            if moved(self.transact(tx).await)? {
-                return Ok(());
+            // An erasure takes the address away first and the hits then, so none can come between.
+            tx.check(Table::Email, keys::delivery(&signed.campaign, &signed.user)).when(Guard::equals("email", email.as_str())).or(Rule::CampaignMoved);
+            match self.transact(tx).await {
+                Err(error) if error.rule() == Some(Rule::Changed) => {}
+                Ok(()) | Err(TransactError::Refused(_)) => return Ok(()),
+                Err(TransactError::Engine(error)) => return Err(error.into()),
             }
         }
         Ok(())

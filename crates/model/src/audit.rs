@@ -24,7 +24,7 @@ pub struct AuditEntry {
     /// How much, or to what else; never personal data.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-    /// Address of the caller.
+    /// Address of the caller; none of the public, who are the people that the deed is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

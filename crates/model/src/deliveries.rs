@@ -130,6 +130,9 @@ pub struct Delivery {
     /// The address that the mail goes to, frozen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<EmailAddress>,
+    /// SHA-256 of the normalised address, in hexadecimal, instead of it where the person was erased.
+    #[serde(default, rename = "emailHash", skip_serializing_if = "Option::is_none")]
+    pub email_hash: Option<String>,
     /// Times that the mail was handed over.
     #[serde(default)]
     pub attempts: u32,

@@ -55,6 +55,16 @@ impl SuppressionReason {
         Self::ALL.into_iter().find(|reason| reason.as_str() == text)
     }
 
+    /// A complaint outweighs everything, so that nothing lesser can be taken away with it.
+    pub fn weight(self) -> u8 {
+        match self {
+            Self::Unsubscribed => 1,
+            Self::Manual => 2,
+            Self::Bounced => 3,
+            Self::Complained => 4,
+        }
+    }
+
     /// Whether it keeps mail of this kind away: who unsubscribed still hears that the venue has changed.
     pub fn stops(self, kind: CampaignKind) -> bool {
         !(self == Self::Unsubscribed && kind == CampaignKind::Transactional)

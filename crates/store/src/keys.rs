@@ -186,7 +186,16 @@ pub fn suppression(address: &EmailAddress) -> Key {
 
 /// The same for somebody who was erased: only a SHA-256 of the normalised address is kept.
 pub fn suppression_hash(address: &EmailAddress) -> Key {
-    Key::single(format!("{SUPPRESSION_HASH_PREFIX}{}", sha256(address.normalised())))
+    suppression_of_hash(&address_hash(address))
+}
+
+pub fn suppression_of_hash(hash: &str) -> Key {
+    Key::single(format!("{SUPPRESSION_HASH_PREFIX}{hash}"))
+}
+
+/// What is kept of the address of somebody who was erased: SHA-256 of the normalised address, in hexadecimal.
+pub fn address_hash(address: &EmailAddress) -> String {
+    sha256(address.normalised())
 }
 
 /// In hexadecimal.

@@ -19,7 +19,8 @@ impl Suppressions {
         Self { engine }
     }
 
-    /// What stands against mailing these addresses, in their order: the entry of the address, or that of its hash.
+    /// What stands against mailing these addresses, in their order: the entry of the address, or that of its hash. Where both stand, because somebody who
+    /// was erased complained and the address was there again, it is the one in clear with the graver reason of the two.
     pub async fn of(&self, addresses: &[EmailAddress]) -> Result<Vec<Option<Suppression>>, EngineError> {
         let mut out = Vec::with_capacity(addresses.len());
         for chunk in addresses.chunks(GET_MANY_MAX / 2) {
@@ -27,7 +28,7 @@ impl Suppressions {
             let mut clear = self.engine.get_many(Table::Email, &keys).await?;
             let hashed = clear.split_off(chunk.len());
             for (clear, hashed) in clear.into_iter().zip(hashed) {
-                out.push(clear.or(hashed).map(read).transpose()?);
+                out.push(graver(clear.map(read).transpose()?, hashed.map(read).transpose()?));
             }
         }
         Ok(out)
@@ -35,6 +36,11 @@ impl Suppressions {
 
     pub async fn get(&self, address: &EmailAddress) -> Result<Option<Suppression>, EngineError> {
         Ok(self.of(std::slice::from_ref(address)).await?.pop().flatten())
+    }
+
+    /// The entry of a hash; see [`keys::address_hash`].
+    pub async fn by_hash(&self, hash: &str) -> Result<Option<Suppression>, EngineError> {
+        self.engine.get(Table::Email, &keys::suppression_of_hash(hash)).await?.map(read).transpose()
     }
 
     /// All entries, in the order of their keys.
@@ -62,14 +68,30 @@ impl Suppressions {
     }
 
     /// Takes the entry of the hash away.
-    pub fn delete_hash(&self, tx: &mut Transaction, address: &EmailAddress) {
-        tx.delete(Table::Email, keys::suppression_hash(address)).when(Guard::Present).or(Rule::Changed);
+    pub fn delete_hash(&self, tx: &mut Transaction, hash: &str) {
+        tx.delete(Table::Email, keys::suppression_of_hash(hash)).when(Guard::Present).or(Rule::Changed);
     }
 
-    /// The same entry without the address: for somebody who is erased.
-    pub fn put_hash(&self, tx: &mut Transaction, address: &EmailAddress, entry: &Suppression) {
-        let entry = Suppression { email: None, note: None, ..entry.clone() };
-        tx.put(Table::Email, to_item(keys::suppression_hash(address), keys::TYPE_SUPPRESSION, &entry));
+    /// A new entry of a hash, without the address and the note: for somebody who is erased.
+    pub fn put_hash(&self, tx: &mut Transaction, hash: &str, entry: &Suppression) {
+        tx.put(Table::Email, hashed_item(hash, entry)).when(Guard::Absent).or(Rule::Changed);
+    }
+
+    /// Writes the entry over the one of this hash.
+    pub fn replace_hash(&self, tx: &mut Transaction, hash: &str, entry: &Suppression) {
+        tx.put(Table::Email, hashed_item(hash, entry)).when(Guard::Present).or(Rule::Changed);
+    }
+}
+
+fn hashed_item(hash: &str, entry: &Suppression) -> Item {
+    let entry = Suppression { email: None, note: None, ..entry.clone() };
+    to_item(keys::suppression_of_hash(hash), keys::TYPE_SUPPRESSION, &entry)
+}
+
+fn graver(clear: Option<Suppression>, hashed: Option<Suppression>) -> Option<Suppression> {
+    match (clear, hashed) {
+        (Some(clear), Some(hashed)) if hashed.reason.weight() > clear.reason.weight() => Some(Suppression { email: clear.email, ..hashed }),
+        (clear, hashed) => clear.or(hashed),
     }
 }
 

@@ -6,10 +6,12 @@
 //! | `columns` | which column is which field, and what a row says |
 //! | `plan` | what each row would do |
 //! | `run` | the tasks: doing it, taking it back |
+//! | `about` | what is kept about one person, for an export and an erasure |
 //!
 //! The rows are stored in pieces, so that any process can go on with the work; before a piece is applied, what it will do and what was there
 //! before is stored too. So a restart repeats nothing twice, and an import can be taken back whole. All of it expires after [`KEPT_SECONDS`].
 
+mod about;
 mod columns;
 mod plan;
 mod read;
@@ -28,6 +30,7 @@ use emcrm_store::{Guard, IndexName, Item, Key, Query, Queue, Rule, Table, Transa
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub(crate) use about::{ImportPlace, Whom};
 pub use columns::{FIELDS, Mapping};
 pub use plan::{Checked, RowFault};
 pub(crate) use read::Lines;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use emcrm_model::{EmailAddress, Role, User, UserDraft, UserId};
 use emcrm_store::engine::GET_MANY_MAX;
-use emcrm_store::{Table, keys};
+use emcrm_store::{Item, Table, keys};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -71,9 +71,7 @@ impl App {
     }
 
     pub(super) async fn import_content<T: serde::de::DeserializeOwned>(&self, key: &emcrm_store::Key) -> Result<Option<T>, AppError> {
-        let Some(item) = self.store.engine.get(Table::Main, key).await? else { return Ok(None) };
-        let text = item.attrs.get("content").and_then(Value::as_str).unwrap_or_default();
-        serde_json::from_str(text).map(Some).map_err(|error| AppError::Internal(format!("a piece of an import: {error}")))
+        self.store.engine.get(Table::Main, key).await?.as_ref().map(content_of).transpose()
     }
 
     /// The steps of some rows, in their order, and the faults among them.
@@ -126,6 +124,12 @@ impl App {
         let mut users = self.store.users.get_many(&wanted).await?.into_iter();
         Ok(ids.into_iter().map(|id| id.and_then(|_| users.next().flatten())).collect())
     }
+}
+
+/// What a piece holds.
+pub(super) fn content_of<T: serde::de::DeserializeOwned>(item: &Item) -> Result<T, AppError> {
+    let text = item.attrs.get("content").and_then(Value::as_str).unwrap_or_default();
+    serde_json::from_str(text).map_err(|error| AppError::Internal(format!("a piece of an import: {error}")))
 }
 
 pub(super) fn count(counts: &mut ImportCounts, steps: &[Step]) {

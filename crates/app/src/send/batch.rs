@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::domains::{domain_of, means_the_domain};
 use super::ledger::{Counted, Step};
-use super::{Halt, REFUSED_IN_A_ROW, Refusals, Run};
+use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
 use crate::campaigns::same_address;
 use crate::spans;
@@ -300,7 +300,7 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
     let suppressed = run.app.store.suppressions.of(&addresses).await?;
     let kind = run.campaign.kind;
     let judge = |(delivery, (user, suppressed)): (&Delivery, (Option<User>, Option<Suppression>))| match user {
-        None => Err((DeliveryState::Skipped, "the person was deleted")),
+        None => Err((DeliveryState::Skipped, PERSON_GONE)),
         Some(_) if let Some(entry) = suppressed.as_ref().filter(|entry| entry.reason.stops(kind)) => Err((DeliveryState::Suppressed, entry.reason.words())),
         Some(user) if !same_address(&user, delivery.email.as_ref()) => {
             Err((DeliveryState::Skipped, "the person's address changed after the audience was frozen"))
@@ -352,8 +352,13 @@ fn refused(run: &Run, delivery: &Delivery, reply: &str) {
     // One domain that refuses everything, while others took mail of this campaign, is its own affair: each of its rows says so.
     let ours = refusals.several || (run.sent.load(Ordering::Relaxed) == 0 && run.campaign.counts.get(DeliveryState::Sent) == 0);
     if refusals.in_a_row >= REFUSED_IN_A_ROW && ours {
-        run.halt(Halt::Refused(reply.to_owned()));
+        run.halt(Halt::Refused(nameless(reply)));
     }
+}
+
+/// Words of a mail server without the addresses in them: the campaign keeps them, and an erasure does not look there.
+fn nameless(reply: &str) -> String {
+    reply.split_whitespace().map(|word| if word.contains('@') { "…" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
 /// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
@@ -397,6 +402,11 @@ async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_campaign_keeps_of_a_refusal_names_nobody() {
+        assert_eq!(nameless("550 5.1.1 <ann@example.org>: Recipient address rejected"), "550 5.1.1 … Recipient address rejected");
+    }
 
     #[test]
     fn a_connection_that_was_not_given_is_asked_for_again_after_a_while() {

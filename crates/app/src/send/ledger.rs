@@ -59,6 +59,10 @@ impl Step {
         } else if self.from != DeliveryState::Pending {
             op = op.when(Guard::equals("worker", token)).or(Rule::CampaignMoved).remove("worker");
         }
+        if let (DeliveryState::Unknown, Some(_), Some(email)) = (self.from, &self.error, &self.delivery.email) {
+            // A row that is not in hand any more may have lost its address to an erasure, and the words may name it.
+            op = op.when(Guard::equals("email", email.as_str())).or(Rule::CampaignMoved);
+        }
         op = op.set_or_remove("retryAt", self.retry_at).set_or_remove("error", self.error.as_deref());
         if let Some(at) = &self.sent_at {
             op = op.set("sentAt", at.as_str());
@@ -131,14 +135,15 @@ impl App {
     }
 
     async fn record_one(&self, campaign: &CampaignId, token: &str, record: &Step) -> Result<(), AppError> {
-        for from in [DeliveryState::Sending, DeliveryState::Unknown] {
+        // Last without the words, for the row of somebody who was erased meanwhile.
+        for (from, with_words) in [(DeliveryState::Sending, true), (DeliveryState::Unknown, true), (DeliveryState::Unknown, false)] {
             // A row that was called lost must not be sent again by itself, whatever its retry would say.
             if from == DeliveryState::Unknown && record.to == DeliveryState::Pending {
                 continue;
             }
             let mut tx = Transaction::new();
             let mut counted = Counted::default();
-            Step { from, ..record.clone() }.write(self, &mut tx, token, &mut counted);
+            Step { from, error: record.error.clone().filter(|_| with_words), ..record.clone() }.write(self, &mut tx, token, &mut counted);
             counted.write(self.store.campaigns.update_any(&mut tx, campaign));
             match self.transact(tx).await {
                 Ok(()) => return Ok(()),

@@ -42,6 +42,9 @@ const TAKEN_OVER_MS: i64 = 1_000;
 /// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
 const USELESS_RUNS: u64 = 15;
 
+/// Why a row of somebody who is not here any more is left out.
+pub(crate) const PERSON_GONE: &str = "the person was deleted";
+
 /// What is common to the groups of one run.
 struct Run {
     app: Arc<App>,

@@ -20,6 +20,7 @@ mod cascade;
 mod dead_letters;
 mod events;
 mod faults;
+mod privacy;
 mod registrations;
 mod roster;
 mod search;

@@ -23,8 +23,8 @@ pub static TEMPLATES: &[Template] = templates!["public/unsubscribe.html"];
 struct Page<'a> {
     name: &'a str,
     token: &'a str,
-    /// The address with its middle hidden: a forwarded mail must not tell it.
-    address: String,
+    /// The address with its middle hidden: a forwarded mail must not tell it. None where the person was erased.
+    address: Option<String>,
     /// `subscribed`, `unsubscribed`, or `barred` where the reader cannot take it back.
     state: &'static str,
     /// Something was done just now.
@@ -55,13 +55,15 @@ pub async fn act(Open(info): Open, State(state): State<ApiState>, PathText(token
 }
 
 fn show(state: &ApiState, token: &str, subscriber: &Subscriber, done: bool) -> Result<Response, ApiError> {
-    let Some(email) = &subscriber.email else { return not_valid(&state.settings.name) };
+    if subscriber.email.is_none() && subscriber.email_hash.is_none() {
+        return not_valid(&state.settings.name);
+    }
     let stands = match subscriber.suppressed {
         None => "subscribed",
         Some(SuppressionReason::Unsubscribed) => "unsubscribed",
         Some(_) => "barred",
     };
-    let context = Page { name: &state.settings.name, token, address: masked(email.as_str()), state: stands, done };
+    let context = Page { name: &state.settings.name, token, address: subscriber.email.as_ref().map(|email| masked(email.as_str())), state: stands, done };
     render(StatusCode::OK, "public/unsubscribe.html", context)
 }
 

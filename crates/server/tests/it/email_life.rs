@@ -239,6 +239,23 @@ async fn a_reader_unsubscribes_by_one_click_or_by_the_page_and_reading_changes_n
 }
 
 #[tokio::test]
+async fn the_link_of_somebody_who_was_erased_still_unsubscribes() {
+    let app = public().await;
+    let made = app.post("/email/send", content()).await.ok();
+    reaches(&app, made["email_id"].as_str().unwrap(), "sent").await;
+    let path = link(&mail_to(&app, "ann@example.org")).to_owned();
+    app.post("/users/ann/erase", json!({})).await.ok();
+    app.quiet().await;
+    let page = app.get(&path).await;
+    let html = String::from_utf8(page.body.clone()).unwrap();
+    assert!(page.status == 200 && html.contains("Stop mail to your address?") && !html.contains("@example.org"), "{html}");
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let done = app.call(Method::POST, &path, &form, "List-Unsubscribe=One-Click").await;
+    assert!(done.status == 200 && String::from_utf8(done.body).unwrap().contains("Your address gets no more news"));
+    assert_eq!(app.get("/email/suppressions/ann@example.org").await.ok()["reason"], "unsubscribed", "should the address come again");
+}
+
+#[tokio::test]
 async fn tracked_links_lead_where_the_mail_said_and_nowhere_else() {
     let app = public().await;
     let mut body = content();
