@@ -41,23 +41,33 @@ const READING_POSTS: &[&str] = &include!("authz_reading.in");
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Caller {
     Anonymous,
-    /// A token that was revoked, one that has expired, a session that nobody has.
+    /// A token that was revoked, one that has expired, a session that nobody has, one that was ended, one that is too old.
     Revoked,
     Expired,
     Stranger,
+    Ended,
+    TooOld,
     Door,
     NoRole,
     Viewer,
     Editor,
     Sender,
     Admin,
+    /// The same in a browser, on a page of ours.
+    InBrowser(&'static str),
 }
 
-const CALLERS: [Caller; 10] = [
+const CALLERS: [Caller; 16] = [
     Caller::Anonymous,
     Caller::Revoked,
     Caller::Expired,
     Caller::Stranger,
+    Caller::Ended,
+    Caller::TooOld,
+    Caller::InBrowser("viewer"),
+    Caller::InBrowser("editor"),
+    Caller::InBrowser("sender"),
+    Caller::InBrowser("admin"),
     Caller::Door,
     Caller::NoRole,
     Caller::Viewer,
@@ -68,12 +78,12 @@ const CALLERS: [Caller; 10] = [
 
 /// What the caller is told: 401, 403, or neither.
 fn expected(needs: Needs, caller: Caller) -> u16 {
-    let unknown = matches!(caller, Caller::Anonymous | Caller::Revoked | Caller::Expired | Caller::Stranger);
+    let unknown = matches!(caller, Caller::Anonymous | Caller::Revoked | Caller::Expired | Caller::Stranger | Caller::Ended | Caller::TooOld);
     let rank = match caller {
-        Caller::Viewer => 1,
-        Caller::Editor => 2,
-        Caller::Sender => 3,
-        Caller::Admin => 4,
+        Caller::Viewer | Caller::InBrowser("viewer") => 1,
+        Caller::Editor | Caller::InBrowser("editor") => 2,
+        Caller::Sender | Caller::InBrowser("sender") => 3,
+        Caller::Admin | Caller::InBrowser("admin") => 4,
         _ => 0,
     };
     let least = match needs {
@@ -169,7 +179,7 @@ async fn session(app: &TestApp, groups: &[&str]) -> String {
 }
 
 /// What came back, reduced to what this test is about.
-async fn asked(app: &TestApp, method: &str, path: &str, header: Option<(&str, &str)>) -> (u16, String) {
+async fn asked(app: &TestApp, method: &str, path: &str, header: Vec<(&str, &str)>) -> (u16, String) {
     let headers: Vec<(&str, &str)> = [("content-type", "application/json")].into_iter().chain(header).collect();
     let path = concrete(path);
     let call = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &path, &headers, Body::from("{}"));
@@ -189,7 +199,11 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let call = Call::system();
     let draft = |days: Option<i64>| emcrm_model::ApiTokenDraft::parse(&json!({ "name": "x", "grant": "admin", "days": days })).unwrap();
     let (_, expired) = app.app.token_create(&call, draft(Some(1))).await.unwrap();
+    let too_old = session(&app, &["admin"]).await;
     app.clock.advance(jiff::SignedDuration::from_hours(25));
+    let ended = session(&app, &["admin"]).await;
+    let open = app.app.session_open(ended.trim_start_matches("emcrm=")).await.unwrap().unwrap();
+    app.app.session_end(&call, &open).await.unwrap();
     let (revoked_kept, revoked) = app.app.token_create(&call, draft(None)).await.unwrap();
     app.app.token_revoke(&call, &revoked_kept.id).await.unwrap();
     let mut bearers = Vec::new();
@@ -201,18 +215,29 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let mut wrong = String::new();
     for (needs, method, path) in TABLE {
         for caller in CALLERS {
+            let mut mark = None;
             let header = match caller {
                 Caller::Anonymous => None,
-                Caller::Revoked => Some(("authorization", revoked.as_str())),
-                Caller::Expired => Some(("authorization", expired.as_str())),
-                Caller::Stranger => Some(("cookie", stranger.as_str())),
-                Caller::NoRole => Some(("cookie", no_role.as_str())),
-                Caller::Door => Some(("authorization", bearers[0].as_str())),
-                Caller::Viewer => Some(("authorization", bearers[1].as_str())),
-                Caller::Editor => Some(("authorization", bearers[2].as_str())),
-                Caller::Sender => Some(("authorization", bearers[3].as_str())),
-                Caller::Admin => Some(("authorization", bearers[4].as_str())),
+                Caller::Revoked => Some(("authorization", revoked.clone())),
+                Caller::Expired => Some(("authorization", expired.clone())),
+                Caller::Stranger => Some(("cookie", stranger.clone())),
+                Caller::Ended => Some(("cookie", ended.clone())),
+                Caller::TooOld => Some(("cookie", too_old.clone())),
+                Caller::NoRole => Some(("cookie", no_role.clone())),
+                Caller::Door => Some(("authorization", bearers[0].clone())),
+                Caller::Viewer => Some(("authorization", bearers[1].clone())),
+                Caller::Editor => Some(("authorization", bearers[2].clone())),
+                Caller::Sender => Some(("authorization", bearers[3].clone())),
+                Caller::Admin => Some(("authorization", bearers[4].clone())),
+                // A new one each time: some of these routes end it.
+                Caller::InBrowser(role) => {
+                    let cookie = session(&app, &[role]).await;
+                    let open = app.app.session_open(cookie.trim_start_matches("emcrm=")).await.unwrap().unwrap();
+                    mark = Some(app.app.mark("csrf", &open.digest));
+                    Some(("cookie", cookie))
+                }
             };
+            let header = header.iter().map(|(name, value)| (*name, value.as_str())).chain(mark.as_deref().map(|mark| ("x-csrf-token", mark))).collect();
             let (status, body) = asked(&app, method, path, header).await;
             let got = if [401, 403].contains(&status) && *needs != Nothing { status } else { 0 };
             let want = expected(*needs, caller);
