@@ -193,7 +193,8 @@ mod tests {
             let mail = BOUNCE.replace("Action: failed\r\nStatus: 5.1.1", &format!("Action: {action}\r\nStatus: {status}"));
             assert_eq!(read(mail.as_bytes()).first().map(|report| report.kind), Some(expected), "{action} {status}");
         }
-        let forwarded = BOUNCE.replace("Final-Recipient: rfc822; Gone@", "Final-Recipient: rfc822; elsewhere@other.example\r\nOriginal-Recipient: rfc822; Gone@");
+        let forwarded =
+            BOUNCE.replace("Final-Recipient: rfc822; Gone@", "Final-Recipient: rfc822; elsewhere@other.example\r\nOriginal-Recipient: rfc822; Gone@");
         assert_eq!(read(forwarded.as_bytes()).first().and_then(|report| report.address.as_deref()), Some("Gone@Example.org"));
     }
 
