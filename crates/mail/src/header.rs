@@ -12,7 +12,7 @@ use crate::message::{BuildError, Mailbox};
 const WORD_MAX: usize = 200;
 
 /// Every run of control characters as one space; no white space at either end.
-pub(crate) fn flatten(text: &str) -> Cow<'_, str> {
+fn flatten(text: &str) -> Cow<'_, str> {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c.is_control());
     if !text.chars().any(char::is_control) {
         return Cow::Borrowed(text);
@@ -38,6 +38,11 @@ pub(crate) fn text(name: &str, value: &str) -> String {
     let _ = if is_plain(value) { writer.folding().write_str(value) } else { rfc2047::encode(value, &mut writer) };
     drop(writer);
     out
+}
+
+/// The value of `Subject: `.
+pub(crate) fn subject(value: &str) -> String {
+    text("Subject", &flatten(value))
 }
 
 /// `Name <local@domain>`, ready to follow `header: `.

@@ -84,6 +84,11 @@ impl Message {
     /// Everything is ASCII, with one exception: an address with a non-ASCII local part is written as it is (RFC 6532), and such a message
     /// needs a transport that can hand it over (SMTP: only to a server that offers SMTPUTF8; otherwise it is refused for good).
     pub fn to_bytes(&self) -> Result<Vec<u8>, BuildError> {
+        self.written(header::subject)
+    }
+
+    /// A test writes the subject in another way, to see what ours keeps out.
+    fn written(&self, subject: fn(&str) -> String) -> Result<Vec<u8>, BuildError> {
         let mut headers = Headers::with_capacity(12 + self.headers.len());
         put(&mut headers, "Date", rfc2822(self.date)?);
         put(&mut headers, "From", header::mailbox("From", &self.from)?);
@@ -91,7 +96,7 @@ impl Message {
         if let Some(reply_to) = &self.reply_to {
             put(&mut headers, "Reply-To", header::mailbox("Reply-To", reply_to)?);
         }
-        put(&mut headers, "Subject", header::text("Subject", &header::flatten(&self.subject)));
+        put(&mut headers, "Subject", subject(&self.subject));
         if !header::is_message_id(&self.message_id) {
             return Err(BuildError::MessageId);
         }
@@ -224,4 +229,35 @@ fn crlf(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use mailparse::{MailHeaderMap as _, parse_mail};
+
+    use super::*;
+
+    /// One attack with and without the defence, on the same way to the wire.
+    #[test]
+    fn a_line_break_in_the_subject_makes_no_header_and_would_if_it_were_written_as_it_came() {
+        for evil in ["a\r\nBcc: x@example.org", "a\nBcc: x@example.org"] {
+            let ann = Mailbox { name: None, address: "ann@example.org".to_owned() };
+            let message = Message {
+                from: ann.clone(),
+                to: ann,
+                reply_to: None,
+                subject: evil.to_owned(),
+                text: "Hello".to_owned(),
+                html: None,
+                calendar: None,
+                message_id: message_id("campaign", "user", "example.org"),
+                date: Timestamp::UNIX_EPOCH,
+                unsubscribe_url: None,
+                headers: Vec::new(),
+            };
+            let bcc = |bytes: &[u8]| parse_mail(bytes).unwrap().headers.get_first_value("Bcc");
+            assert_eq!(bcc(&message.to_bytes().unwrap()), None, "{evil:?}");
+            assert_eq!(bcc(&message.written(str::to_owned).unwrap()).as_deref(), Some("x@example.org"), "{evil:?}");
+        }
+    }
 }

@@ -19,7 +19,7 @@ mod settings;
 mod verify;
 
 pub use flow::{Begun, Grant};
-pub use settings::{Algorithm, IssuerSettings};
+pub use settings::{Algorithm, IssuerSettings, Without};
 pub use verify::{Claims, TokenError, TokenKind};
 
 use std::sync::Arc;

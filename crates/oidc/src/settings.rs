@@ -22,6 +22,24 @@ pub struct IssuerSettings {
     pub audience: Option<String>,
     /// A Cognito user pool: access tokens name the client in `client_id`, and signing out has parameters of its own.
     pub cognito: bool,
+    pub without: Without,
+}
+
+/// A check of tokens that a test takes away, to show that it would see the attack succeed. No setting does that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Without {
+    #[default]
+    Nothing,
+    /// A token may be signed in whatever way it says.
+    Algorithm,
+    /// By whatever issuer it says.
+    Issuer,
+    /// For whomever.
+    Audience,
+    /// At whatever time.
+    Times,
+    /// As the answer to whatever sign-in.
+    Nonce,
 }
 
 /// The secret stays out of logs.
@@ -44,6 +62,7 @@ impl IssuerSettings {
             groups_claim: "cognito:groups".to_owned(),
             audience: None,
             cognito: true,
+            without: Without::Nothing,
         }
     }
 

@@ -16,6 +16,7 @@ use utoipa_axum::routes;
 use crate::api::{attendance, audit, auth, campaigns, docs, email, events, health, mail_events, mail_templates, privacy, search, suppressions, tokens, users};
 use crate::auth::Access;
 use crate::config::{Config, Secret};
+use crate::csv_out::Csv;
 use crate::openapi;
 use crate::web::frame::frame;
 
@@ -54,6 +55,10 @@ impl ApiState {
     #[must_use]
     pub fn with_notifications(self, notifications: Option<Arc<dyn Notifications>>) -> Self {
         Self { notifications, ..self }
+    }
+    /// How lists are written as CSV.
+    pub(crate) fn csv(&self) -> Csv {
+        Csv::new(self.access.without)
     }
     /// From now on `/health/ready` says so, and whoever balances load sends requests elsewhere.
     pub fn stop(&self) {

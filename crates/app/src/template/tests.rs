@@ -255,7 +255,29 @@ fn data_that_looks_like_a_template_is_text_and_would_not_be_if_it_were_one() {
     let hostile = "{{ 7 * 7 }}<script>";
     let mail = render(&content("{{ user.city }}", "<p>{{ user.city }}</p>", BodyFormat::Html), &somebody(json!({"city": hostile}))).unwrap();
     assert!(mail.subject.contains("{{ 7 * 7 }}") && mail.html.unwrap().contains("{{ 7 * 7 }}&lt;script&gt;"));
-    // The same data put together with the template before it is read, and written without escaping.
+    // The same mail, written without escaping.
+    let user = somebody(json!({"city": hostile}));
+    let recipient = Recipient { user: Some(&user), event: None, unsubscribe_url: None };
+    let mut template = Template::compile(&content("s", "<p>{{ user.city }}</p>", BodyFormat::Html), false).unwrap();
+    template.env.set_formatter(|out, _, value| Ok(out.write_str(value.as_str().unwrap_or_default())?));
+    assert!(template.render(&recipient).unwrap().html.unwrap().contains("{{ 7 * 7 }}<script>"));
+    // That data is a value is how they are filled in; there is nothing to switch off. The same data put together with the template before it is read, and written without escaping.
     let careless = environment().render_str(&format!("<p>{hostile}</p>"), ()).unwrap();
     assert_eq!(careless, "<p>49<script></p>");
+}
+
+/// One attack with and without the check, on the same way into a mail.
+#[test]
+fn a_template_that_switches_escaping_off_is_refused_and_would_run_scripts_if_it_were_not() {
+    let body = "{{ user.city }}{% autoescape false %}{{ user.city }}{% endautoescape %}";
+    let evil = content("s", body, BodyFormat::Html);
+    assert!(Template::compile(&evil, false).is_err());
+    let unchecked = |source: &str, with_event: bool, used: &mut Used| {
+        let _ = check::check(source, with_event, used);
+        Ok(())
+    };
+    let user = somebody(json!({"city": "<script>alert(1)</script>"}));
+    let recipient = Recipient { user: Some(&user), event: None, unsubscribe_url: None };
+    let mail = Template::compiled(&evil, false, unchecked).unwrap().render(&recipient).unwrap();
+    assert!(mail.html.as_ref().unwrap().contains("&lt;script&gt;alert(1)&lt;/script&gt;<script>alert(1)</script>"), "{mail:?}");
 }

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use emcrm_oidc::{Algorithm, Claims, IssuerSettings, OidcError, TokenError, TokenKind};
+use emcrm_oidc::{Algorithm, Claims, IssuerSettings, OidcError, TokenError, TokenKind, Without};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -91,6 +91,9 @@ async fn a_token_chooses_neither_its_algorithm_nor_its_key() {
         mac.update(message.as_bytes());
         let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()));
         assert_eq!(refused(&issuer, &token, ID).await, TokenError::Algorithm);
+        // There is nothing to switch off: a public key has a type of its own, which no HMAC takes. It holds also where a token chooses its algorithm.
+        let trusting = issuer.oidc_with(IssuerSettings { without: Without::Algorithm, ..issuer.settings() });
+        assert!(matches!(trusting.verify(&token, ID).await, Err(OidcError::Token(TokenError::Algorithm))));
         // A reader that believes the token about its algorithm, and takes the key for what that needs, is deceived.
         let [said, _, signature] = token.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).unwrap()).collect::<Vec<_>>().try_into().unwrap();
         assert_eq!(serde_json::from_slice::<Value>(&said).unwrap()["alg"], "HS256");
@@ -111,6 +114,31 @@ async fn a_token_chooses_neither_its_algorithm_nor_its_key() {
     let settings = IssuerSettings { algorithm: Algorithm::RS256, ..issuer.settings() };
     let answer = issuer.oidc_with(settings).verify(&issuer.good(), ID).await;
     assert!(matches!(answer, Err(OidcError::Token(TokenError::Algorithm))));
+}
+
+/// The attacks of the tests above, each with the check taken away that stops it: the token is believed, and all others are refused as before.
+#[tokio::test]
+async fn without_a_check_the_token_that_it_stops_is_believed() {
+    let issuer = Issuer::start().await;
+    let cases = [
+        (Without::Issuer, json!({ "iss": "https://evil.example" })),
+        (Without::Audience, json!({ "aud": "other" })),
+        (Without::Audience, json!({ "aud": ["crm", "other"], "azp": "other" })),
+        (Without::Times, json!({ "exp": NOW - 3_600 })),
+        (Without::Times, json!({ "nbf": NOW + 3_600 })),
+        (Without::Nonce, json!({ "nonce": "n2" })),
+    ];
+    for without in [Without::Nothing, Without::Algorithm, Without::Issuer, Without::Audience, Without::Times, Without::Nonce] {
+        let oidc = issuer.oidc_with(IssuerSettings { without, ..issuer.settings() });
+        for (stopped_by, changes) in &cases {
+            let answer = oidc.verify(&issuer.with(changes), ID).await;
+            assert_eq!(answer.is_ok(), *stopped_by == without, "{without:?} {changes}: {answer:?}");
+        }
+        // Signed in a way that the issuer's keys are made for, but not in the one that is configured.
+        let oidc = issuer.oidc_with(IssuerSettings { algorithm: Algorithm::RS256, without, ..issuer.settings() });
+        let answer = oidc.verify(&issuer.good(), ID).await;
+        assert_eq!(answer.is_ok(), without == Without::Algorithm, "{without:?}: {answer:?}");
+    }
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use utoipa::ToSchema;
 use super::email::{CampaignIn, CampaignOut, RecipientOut, draft_of};
 use super::error::ApiError;
 use crate::auth::{Auth, Sender, Viewer};
-use crate::csv_out::row;
+use crate::csv_out::Csv;
 use crate::http::answer::{MessageOut, tagged};
 use crate::http::path::CampaignAt;
 use crate::http::{Answer, JsonBody, NoBody, json, schema};
@@ -257,7 +257,7 @@ pub async fn preflight(auth: Auth<Viewer>, body: JsonBody) -> Answer {
 pub async fn ledger_csv(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Answer {
     auth.app().campaign_get(auth.read(), &id).await?;
     auth.app().audit_export(auth.read(), "ledger.exported", &keys::campaign_part(&id)).await?;
-    let start = Rows { app: state.app.clone(), call: auth.read().clone(), id: id.clone(), after: None, begun: false, ended: false };
+    let start = Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), id: id.clone(), after: None, begun: false, ended: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"deliveries-{}.csv\"", file_name(id.as_str())))
         .map_err(|_| ApiError::internal("a file name that is no header"))?;
@@ -271,6 +271,7 @@ fn file_name(id: &str) -> String {
 struct Rows {
     app: Arc<App>,
     call: Call,
+    csv: Csv,
     id: CampaignId,
     after: Option<Key>,
     begun: bool,
@@ -286,13 +287,13 @@ impl Rows {
         let mut text = Vec::new();
         if !self.begun {
             self.begun = true;
-            row(&mut text, &["user_id", "email", "status", "attempts", "createdAt", "sentAt", "error"]);
+            self.csv.row(&mut text, &["user_id", "email", "status", "attempts", "createdAt", "sentAt", "error"]);
         }
         match self.app.deliveries_chunk(&self.call, &self.id, self.after.take()).await {
             Ok((deliveries, next)) => {
                 for delivery in &deliveries {
                     let attempts = delivery.attempts.to_string();
-                    row(
+                    self.csv.row(
                         &mut text,
                         &[
                             delivery.user_id.as_str(),

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::attendance::PageQuery;
 use super::error::ApiError;
 use crate::auth::{Auth, Sender, Viewer};
-use crate::csv_out::row;
+use crate::csv_out::Csv;
 use crate::http::answer::MessageOut;
 use crate::http::path::PathText;
 use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
@@ -158,7 +158,7 @@ pub async fn import(auth: Auth<Sender>, body: JsonBody) -> Answer {
     responses((status = 200, description = "One line for each entry", body = String, content_type = "text/csv")))]
 pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>) -> Answer {
     auth.app().audit_export(auth.read(), "suppressions.exported", "").await?;
-    let start = Rows { app: state.app.clone(), call: auth.read().clone(), position: Position::Number(1), begun: false, ended: false };
+    let start = Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), position: Position::Number(1), begun: false, ended: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
@@ -170,6 +170,7 @@ pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>) -> Answer
 struct Rows {
     app: Arc<App>,
     call: Call,
+    csv: Csv,
     position: Position,
     begun: bool,
     ended: bool,
@@ -183,7 +184,7 @@ impl Rows {
         let mut text = Vec::new();
         if !self.begun {
             self.begun = true;
-            row(&mut text, &["email", "reason", "createdAt", "email_id", "note"]);
+            self.csv.row(&mut text, &["email", "reason", "createdAt", "email_id", "note"]);
         }
         let request = PageRequest { position: self.position.clone(), size: PageRequest::SIZE_MAX };
         match self.app.suppression_list(&self.call, request).await {
@@ -191,7 +192,7 @@ impl Rows {
                 for entry in &page.items {
                     let email = entry.email.as_deref().unwrap_or("(erased)");
                     let campaign = entry.campaign_id.as_deref().unwrap_or_default();
-                    row(&mut text, &[email, entry.reason.as_str(), &entry.created_at, campaign, entry.note.as_deref().unwrap_or_default()]);
+                    self.csv.row(&mut text, &[email, entry.reason.as_str(), &entry.created_at, campaign, entry.note.as_deref().unwrap_or_default()]);
                 }
                 match page.next {
                     Some(next) => self.position = Position::Cursor(next),

@@ -41,6 +41,10 @@ pub enum Without {
     NewSession,
     /// An answer of the issuer is taken whatever sign-in it belongs to.
     State,
+    /// Fields of CSV leave as they are.
+    Apostrophe,
+    /// The log has addresses as they were asked for.
+    Route,
 }
 
 impl AccessSettings {

@@ -22,6 +22,7 @@ use super::metrics::HttpMetrics;
 use super::request::RequestInfo;
 use super::trace;
 use crate::api::error::{Cause, Problem};
+use crate::auth::Without;
 use crate::web::frame::{Asked, of_edge};
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -52,6 +53,7 @@ pub struct Limits {
 pub struct Edge {
     router: Router,
     gate: Arc<Gate>,
+    without: Without,
     shared: Arc<Shared>,
 }
 
@@ -92,7 +94,13 @@ impl Edge {
             id_prefix,
             id_next: AtomicU64::new(1),
         };
-        Self { router, gate, shared: Arc::new(shared) }
+        Self { router, gate, without: Without::Nothing, shared: Arc::new(shared) }
+    }
+
+    /// Without one of its defences, for tests.
+    #[must_use]
+    pub fn lacking(self, without: Without) -> Self {
+        Self { without, ..self }
     }
 
     /// From now on connections are closed after the answer in hand.
@@ -115,6 +123,7 @@ impl Edge {
         let gzip_accepted = gzip::is_accepted(request.headers());
         let span = trace::request(shared.traced, &method, request.uri().path(), request.headers());
 
+        let address = (self.without == Without::Route).then(|| request.uri().to_string());
         let asked = Asked::by_people(&request, info.id());
         let mut response = match shared.enter(&request).and_then(|in_hand| self.admit(&request, &info).map(|()| in_hand)) {
             Ok(_in_hand) => self.route(request, &info).instrument(span.clone()).await,
@@ -128,7 +137,7 @@ impl Edge {
             }
         }
         shared.finish(&mut response, &info, self.gate.https());
-        shared.note(&response, &info, &method, &span, started.elapsed());
+        shared.note(&response, &info, address.as_deref(), &method, &span, started.elapsed());
         response
     }
 
@@ -210,13 +219,13 @@ impl Shared {
         }
     }
 
-    fn note(&self, response: &Response, info: &RequestInfo, method: &Method, span: &Span, took: Duration) {
+    fn note(&self, response: &Response, info: &RequestInfo, address: Option<&str>, method: &Method, span: &Span, took: Duration) {
         let status = response.status();
         self.metrics.record(info.route(), method, status, took);
         let trace_id = trace::answered(span, info, method, status);
         let bytes = response.body().size_hint().exact().unwrap_or(0);
         let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let (id, route, actor, method, status) = (info.id(), info.route(), info.actor(), method.as_str(), status.as_u16());
+        let (id, route, actor, method, status) = (info.id(), address.unwrap_or(info.route()), info.actor(), method.as_str(), status.as_u16());
         if let Some(Cause(cause)) = response.extensions().get() {
             tracing::error!(target: "emcrm::http", method, route, status, took_us, bytes, actor, request_id = id, trace_id, cause, "request failed");
         } else {

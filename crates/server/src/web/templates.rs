@@ -88,6 +88,22 @@ mod tests {
         assert!(text.starts_with("&lt;é&#39;&#34;&gt;&amp;/|&lt;É&#39;&#34;&gt;&amp;/|<svg"), "{text}");
     }
 
+    /// One attack with and without the defence, on one of our pages. What a browser makes of all of them: `tests/browser/hostile.test.mjs`.
+    #[test]
+    fn a_page_shows_hostile_text_and_would_run_it_without_escaping() {
+        let hostile = "\"><script>alert(1)</script>";
+        let shown = |env: &Environment<'_>| {
+            let one = minijinja::context! { id => "x", value => hostile, chosen => false, count => 1 };
+            env.get_template("people/choice.html").unwrap().render(minijinja::context! { one, facet => minijinja::context! { name => "company" } }).unwrap()
+        };
+        let mut env = environment().unwrap();
+        let text = shown(&env);
+        assert_eq!((text.matches("<script>").count(), text.matches("&#34;&gt;&lt;script&gt;").count()), (0, 2), "{text}");
+        env.set_formatter(|out, _, value| Ok(out.write_str(&value.to_string())?));
+        let text = shown(&env);
+        assert_eq!(text.matches("\"><script>alert(1)").count(), 2, "{text}");
+    }
+
     #[test]
     fn every_template_can_be_read() {
         environment().unwrap();

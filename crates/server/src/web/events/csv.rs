@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::view::EventView;
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Editor, Viewer};
-use crate::csv_out::row;
+use crate::csv_out::Csv;
 use crate::http::path::EventAt;
 use crate::router::ApiState;
 use crate::web::pages::page as render;
@@ -26,7 +26,8 @@ use crate::web_form::Form;
 pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
     let event = auth.app().event_get(auth.read(), id.as_str()).await?;
     auth.app().audit_export(auth.read(), "attendees.exported", &emcrm_store::keys::event_part(&event.id)).await?;
-    let start = Rows { app: state.app.clone(), call: auth.read().clone(), event: event.id, position: Some(Position::Number(1)), begun: false };
+    let start =
+        Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), event: event.id, position: Some(Position::Number(1)), begun: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     // A slug is made of letters that a header takes.
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"attendees-{}.csv\"", event.slug))
@@ -37,6 +38,7 @@ pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>, EventAt(i
 struct Rows {
     app: Arc<App>,
     call: Call,
+    csv: Csv,
     event: EventId,
     /// None: that was all.
     position: Option<Position>,
@@ -50,14 +52,14 @@ impl Rows {
         let mut text = Vec::new();
         if !self.begun {
             self.begun = true;
-            row(&mut text, &["user_id", "firstName", "lastName", "email", "company", "attended", "registeredAt"]);
+            self.csv.row(&mut text, &["user_id", "firstName", "lastName", "email", "company", "attended", "registeredAt"]);
         }
         let request = PageRequest { position, size: PageRequest::SIZE_MAX };
         match self.app.attendance_of_event(&self.call, &self.event, request, true).await {
             Ok(page) => {
                 for attendee in &page.items {
                     let user = attendee.user.as_ref();
-                    row(
+                    self.csv.row(
                         &mut text,
                         &[
                             attendee.attendance.user_id.as_str(),

@@ -14,7 +14,7 @@ use super::fields::{FIELDS, value_of};
 use super::query::PeopleQuery;
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Viewer};
-use crate::csv_out::row;
+use crate::csv_out::Csv;
 use crate::http::QueryReader;
 use crate::router::ApiState;
 use crate::web_form::Form;
@@ -22,20 +22,20 @@ use crate::web_form::Form;
 /// People of one file that were selected.
 const CHOSEN_MAX: usize = 100;
 
-fn head() -> Vec<u8> {
+fn head(csv: Csv) -> Vec<u8> {
     // Spreadsheets take a file for UTF-8 only when it says so.
     let mut out = "\u{feff}".as_bytes().to_vec();
     let names: Vec<&str> = ["id"].into_iter().chain(FIELDS.map(|(name, ..)| name)).chain(["attendedCount", "hostedCount", "createdAt"]).collect();
-    row(&mut out, &names);
+    csv.row(&mut out, &names);
     out
 }
 
-fn line(out: &mut Vec<u8>, user: &User) {
+fn line(csv: Csv, out: &mut Vec<u8>, user: &User) {
     let values = FIELDS.map(|(name, ..)| value_of(user, name));
     let (attended, hosted) = (user.attended_count.to_string(), user.hosted_count.to_string());
     let created = user.created_at.as_deref().unwrap_or_default();
     let fields: Vec<&str> = [user.id.as_str()].into_iter().chain(values.iter().map(String::as_str)).chain([&attended, &hosted, created]).collect();
-    row(out, &fields);
+    csv.row(out, &fields);
 }
 
 fn file(body: Body) -> Response {
@@ -49,6 +49,7 @@ fn file(body: Body) -> Response {
 struct Walk {
     app: Arc<App>,
     call: Call,
+    csv: Csv,
     query: PeopleQuery,
     after: Option<String>,
     end: bool,
@@ -62,7 +63,7 @@ impl Walk {
         let (users, next) = self.app.user_walk(&self.call, &self.query.filter, self.query.q.as_deref(), self.after.take()).await?;
         let mut out = Vec::new();
         for user in &users {
-            line(&mut out, user);
+            line(self.csv, &mut out, user);
         }
         self.end = next.is_none();
         self.after = next;
@@ -77,19 +78,21 @@ pub async fn all(auth: Auth<Viewer>, State(state): State<ApiState>, mut reader: 
         return Err(emcrm_model::FieldErrors::one("", "value_error", fault).into());
     }
     auth.app().audit_export(auth.read(), "users.listed_as_csv", "").await?;
-    let walk = Walk { app: state.app.clone(), call: auth.read().clone(), query, after: None, end: false };
+    let csv = state.csv();
+    let walk = Walk { app: state.app.clone(), call: auth.read().clone(), csv, query, after: None, end: false };
     // The first part is read before the answer begins, so that a fault is still an answer of its own.
-    let Some((first, walk)) = walk.part().await? else { return Ok(file(Body::from(head()))) };
-    let begin = stream::iter([Ok::<Bytes, AppError>(head().into()), Ok(first)]);
+    let Some((first, walk)) = walk.part().await? else { return Ok(file(Body::from(head(csv)))) };
+    let begin = stream::iter([Ok::<Bytes, AppError>(head(csv).into()), Ok(first)]);
     Ok(file(Body::from_stream(futures::StreamExt::chain(begin, stream::try_unfold(walk, Walk::part)))))
 }
 
-pub async fn chosen(auth: Auth<Viewer>, form: Form) -> Result<Response, ApiError> {
+pub async fn chosen(auth: Auth<Viewer>, State(state): State<ApiState>, form: Form) -> Result<Response, ApiError> {
     auth.app().audit_export(auth.read(), "users.listed_as_csv", "").await?;
-    let mut out = head();
+    let csv = state.csv();
+    let mut out = head(csv);
     for id in form.all("id").filter_map(|id| UserId::lookup(id).ok()).take(CHOSEN_MAX) {
         match auth.app().user_get(auth.read(), &id).await {
-            Ok(user) => line(&mut out, &user),
+            Ok(user) => line(csv, &mut out, &user),
             Err(AppError::UserUnknown) => {}
             Err(other) => return Err(other.into()),
         }

@@ -15,7 +15,6 @@ use serde::Serialize;
 
 use crate::api::error::{ApiError, Problem};
 use crate::auth::{Auth, Editor, Viewer};
-use crate::csv_out::row;
 use crate::http::QueryReader;
 use crate::http::call::Fingerprint;
 use crate::http::path::PathText;
@@ -262,13 +261,13 @@ async fn faults(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id):
     let mapping = mapping_of(&import, |name| query.raw(name).map(str::to_owned));
     let checked = app.people_import_check(auth.read(), &import, &mapping, ROWS_MAX).await?;
     app.audit_export(auth.read(), "import.faults_exported", &import.object()).await?;
-    let mut out = "\u{feff}".as_bytes().to_vec();
+    let (csv, mut out) = (state.csv(), "\u{feff}".as_bytes().to_vec());
     let names: Vec<&str> = ["line", "what is wrong"].into_iter().chain(import.header.iter().map(String::as_str)).collect();
-    row(&mut out, &names);
+    csv.row(&mut out, &names);
     for fault in checked.faults {
         let (line, why) = (fault.line.to_string(), all_in_words(&fault.faults).join("; "));
         let cells: Vec<&str> = [line.as_str(), why.as_str()].into_iter().chain(fault.cells.iter().map(String::as_str)).collect();
-        row(&mut out, &cells);
+        csv.row(&mut out, &cells);
     }
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),

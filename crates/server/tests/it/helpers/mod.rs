@@ -119,9 +119,10 @@ impl TestApp {
         let metrics_token = options.metrics_token.map(|token| emcrm_server::config::Setting::parse(token).unwrap());
         let settings = ApiSettings { name: "EMCRM".to_owned(), metrics_token, auth_region: "us-east-1".to_owned() };
         let gate = Arc::new(Gate::new(options.gate));
+        let without = options.access.without;
         let access = Access::new(AccessSettings { public_url: options.public_url.map(str::to_owned), ..options.access }, gate.clone(), &app).unwrap();
         let state = ApiState::new(app.clone(), settings, Arc::new(access));
-        let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7, None);
+        let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7, None).lacking(without);
         Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
     }
 
