@@ -75,7 +75,7 @@ async fn client(settings: &DynamoSettings) -> Client {
 pub async fn note_format(engine: &dyn Engine) -> Result<(), EngineError> {
     let mut tx = Transaction::new();
     let attrs = [("version".to_owned(), FORMAT.into())].into_iter().collect();
-    let _ = tx.put(Table::Main, Item { key: keys::format(), attrs }).when(Guard::Absent);
+    tx.put(Table::Main, Item { key: keys::format(), attrs }).when(Guard::Absent).or(Rule::Changed);
     match engine.transact(tx).await {
         Ok(()) | Err(TransactError::Refused(_)) => Ok(()),
         Err(TransactError::Engine(error)) => Err(error),

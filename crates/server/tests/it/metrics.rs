@@ -42,7 +42,7 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     // Nobody works yet: what waits is counted, and so is what was given up.
     app.post("/users", json!({"id": "abe", "firstName": "Abe", "lastName": "X", "email": "abe@metrics.example"})).await.ok();
     let given_up = app.app.store.tasks.due(Queue::Index, keys::shard_of("user#abe"), i64::MAX - 1, 1).await.unwrap().remove(0);
-    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    app.clock.advance(jiff::SignedDuration::from_secs(5));
     let waiting = scrape(&app).await;
     let queue = |metric: &str| value(&waiting, &format!("emcrm_tasks_{metric}{{queue=\"index\"}}"));
     assert!(queue("waiting") >= 1.0 && queue("oldest_seconds") >= 1.0, "{waiting}");

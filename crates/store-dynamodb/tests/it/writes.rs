@@ -16,6 +16,8 @@ async fn one_operation_is_a_plain_write_and_several_are_a_transaction() {
     let settings = settings();
     DynamoEngine::create_tables(&settings).await.unwrap();
     let engine = DynamoEngine::open(settings.clone()).await.unwrap();
+    // Opening has read the layout.
+    let opened = engine.meter().0["GetItem"];
     let mut one = Transaction::new();
     one.put(Table::Main, item("a")).when(Guard::Absent).or(Rule::IdTaken);
     engine.transact(one.clone()).await.unwrap();
@@ -31,9 +33,9 @@ async fn one_operation_is_a_plain_write_and_several_are_a_transaction() {
 
     let meter = engine.meter().0;
     let calls = |name: &str| meter.get(name).map(|metered| metered.calls);
-    assert_eq!((calls("PutItem"), calls("UpdateItem"), calls("TransactWriteItems"), calls("GetItem")), (Some(1), Some(1), Some(1), Some(1)));
+    assert_eq!((calls("PutItem"), calls("UpdateItem"), calls("TransactWriteItems"), calls("GetItem")), (Some(1), Some(1), Some(1), Some(opened.calls + 1)));
     // A transaction costs twice (AWS, "Read/write capacity"): once to prepare, once to commit.
     assert!((meter["TransactWriteItems"].units - 8.0).abs() < 0.01 || (meter["TransactWriteItems"].units - 4.0).abs() < 0.01, "{meter:?}");
-    assert!((meter["GetItem"].units - 1.0).abs() < 0.01, "{meter:?}");
+    assert!((meter["GetItem"].units - opened.units - 1.0).abs() < 0.01, "{meter:?}");
     DynamoEngine::drop_tables(&settings).await.unwrap();
 }
