@@ -184,7 +184,7 @@ async fn as_earlier(t: &TestApp) {
         mac.update(before.as_bytes());
         mac.update(&seq.to_be_bytes());
         mac.update(&serde_json::to_vec(&entry).unwrap());
-        before = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        before = hex(&mac.finalize().into_bytes());
         let mut attrs = Value::Object(item.attrs);
         attrs["mac"] = before.clone().into();
         put(engine, item.key, attrs).await;
@@ -399,4 +399,12 @@ async fn a_token_is_good_until_it_expires_or_is_revoked_and_is_nowhere_in_clear(
     t.app.token_revoke(&call(), &kept.id).await.unwrap();
     assert!(t.app.token_caller(&token).await.unwrap().is_none(), "revoked");
     t.app.token_revoke(&call(), &kept.id).await.unwrap();
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -1,5 +1,7 @@
 //! What is held about a person: an export has all of it, and after an erasure nothing of it is left, nor comes back.
 
+use std::fmt::Write as _;
+
 use emcrm_app::feedback::Heard;
 use emcrm_app::people_import::{ImportState, PeopleImport, UndoCounts};
 use emcrm_app::tracking::HitKind;
@@ -55,7 +57,7 @@ async fn everything(t: &TestApp) -> String {
         loop {
             let rows = t.app.store.engine.scan(table, after, 1_000).await.unwrap();
             for item in rows.items {
-                text.push_str(&format!("{} / {} {}\n", item.key.pk, item.key.sk, Value::Object(item.attrs)));
+                let _ = writeln!(text, "{} / {} {}", item.key.pk, item.key.sk, Value::Object(item.attrs));
             }
             match rows.next {
                 Some(next) => after = Some(next),
@@ -167,7 +169,7 @@ async fn a_large_file_is_gone_through_in_steps() {
     let ann = t.user("ann").await;
     let mut file = "email,first name\n".to_owned();
     for n in 0..2_150 {
-        file.push_str(&format!("p{n}@example.org,P{n}\n"));
+        let _ = writeln!(file, "p{n}@example.org,P{n}");
     }
     file.push_str("ann@example.org,Ann\n");
     let import = upload(&t, &file).await;

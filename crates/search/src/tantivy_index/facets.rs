@@ -20,18 +20,21 @@ use crate::{Field, SearchError};
 /// What all documents of each segment have in a field, without any condition. The first page of a list asks for it each time, and a segment never changes but
 /// for its deletions: so what was counted once holds until one of its documents is deleted.
 #[derive(Default)]
-pub struct Totals(Mutex<HashMap<(Segment, Field), Arc<[u32]>>>);
+pub struct Totals(Mutex<HashMap<(Segment, Field), Counts>>);
+
+/// Documents by the ordinal of their value.
+type Counts = Arc<[u32]>;
 
 /// A segment with the deletions that it has.
 type Segment = (SegmentId, Option<Opstamp>);
 
 impl Totals {
-    fn of(&self, reader: &SegmentReader, field: Field) -> Option<Arc<[u32]>> {
+    fn of(&self, reader: &SegmentReader, field: Field) -> Option<Counts> {
         self.0.lock().get(&((reader.segment_id(), reader.delete_opstamp()), field)).cloned()
     }
 
     /// Keeps the counts; of segments that are no more nothing is kept.
-    fn keep(&self, searcher: &Searcher, reader: &SegmentReader, field: Field, counts: &Arc<[u32]>) {
+    fn keep(&self, searcher: &Searcher, reader: &SegmentReader, field: Field, counts: &Counts) {
         let mut kept = self.0.lock();
         // A value that only one document has tells little; a field full of them would be as large as the segment.
         if counts.len() <= VALUES_KEPT {
@@ -87,7 +90,7 @@ pub fn facets(
             }
             _ => docs.iter().flat_map(|doc| ords.values_for_doc(*doc)).for_each(&mut count),
         })?;
-        let counts: Arc<[u32]> = counts.into();
+        let counts: Counts = counts.into();
         if keeps {
             totals.keep(searcher, reader, field, &counts);
         }

@@ -127,16 +127,12 @@ impl Access {
         if self.sign_in.is_none() {
             return Ok(Known { actor: Actor::Local, by: By::Nothing });
         }
-        match self.session(app, headers).await? {
-            Some(open) => {
-                let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
-                Ok(Known { actor, by: By::Session(Box::new(open)) })
-            }
-            None => {
-                self.gate.count_address(Class::Public, from)?;
-                Err(unauthorized(Challenge::Who, "Sign in, or send a token."))
-            }
+        if let Some(open) = self.session(app, headers).await? {
+            let actor = Actor::Staff(self.caller(&open.session.subject, &open.session.label, &open.session.groups));
+            return Ok(Known { actor, by: By::Session(Box::new(open)) });
         }
+        self.gate.count_address(Class::Public, from)?;
+        Err(unauthorized(Challenge::Who, "Sign in, or send a token."))
     }
 
     pub(crate) fn caller(&self, subject: &str, label: &str, groups: &[String]) -> Caller {

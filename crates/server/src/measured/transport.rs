@@ -163,7 +163,7 @@ mod tests {
             futures::executor::block_on(async {
                 let transport = Measured::new(Arc::new(Told(Arc::new(Mutex::new(answers)))));
                 let mut line = transport.connect().await.unwrap();
-                let mail = Handover { from: "a@x.example".to_owned(), to: "b@x.example".to_owned(), message: Vec::new().into() };
+                let mail = Handover { from: "a@x.example".to_owned(), to: "b@x.example".to_owned(), message: Vec::new() };
                 for _ in 0..mails {
                     let _ = line.send(&mail).await;
                 }

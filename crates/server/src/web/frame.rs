@@ -51,12 +51,11 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
         Err(error) => (error.into_response(), None),
     };
     if let Some(told) = response.extensions_mut().remove::<Told>() {
-        response = match kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
-            Some(kept) => kept.page(&state, response.status()).await,
-            None => {
-                let shell = if asked.has_shell(response.status(), &told) { Shell::of_reader(&state, &reader, Place::of_path(&asked.path)).await } else { None };
-                asked.error(&state.settings.name, shell, &response, &told)
-            }
+        response = if let Some(kept) = kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
+            kept.page(&state, response.status()).await
+        } else {
+            let shell = if asked.has_shell(response.status(), &told) { Shell::of_reader(&state, &reader, Place::of_path(&asked.path)).await } else { None };
+            asked.error(&state.settings.name, shell, &response, &told)
         };
     }
     if asked.shows_toast && response.status() != StatusCode::SEE_OTHER && is_html(&response) {
