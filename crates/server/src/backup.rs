@@ -62,7 +62,7 @@ fn file_error(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
 
 /// Backs a data folder up into a new folder. Another process may serve from it meanwhile. The new folder is there whole or not at all. `entry` is written into
 /// the data folder before anything is copied: without it there is no backup.
-pub async fn backup(data: &Path, target: &Path, at: &str, entry: &Transaction) -> Result<Note, BackupError> {
+pub async fn backup(data: &Path, target: &Path, at: &str, entry: Option<&Transaction>) -> Result<Note, BackupError> {
     if target.exists() {
         return Err(BackupError::Exists(target.to_owned()));
     }
@@ -74,7 +74,9 @@ pub async fn backup(data: &Path, target: &Path, at: &str, entry: &Transaction) -
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
     let stage = builder.tempdir_in(parent).map_err(file_error(parent))?;
     let folder = stage.path();
-    write_beside(data, entry)?;
+    if let Some(entry) = entry {
+        write_beside(data, entry)?;
+    }
     snapshot(data, folder)?;
     {
         // Opened as what it is: so it is known to open, to be whole, and it says itself that it is a backup.

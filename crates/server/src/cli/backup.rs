@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::open::{StartError, open_app};
 use crate::backup::{self, BackupError};
-use crate::config::{Config, DbEngine};
+use crate::config::{Config, DbEngine, secret_key};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -75,9 +75,14 @@ pub async fn run_backup(args: BackupArgs, config: Config) -> anyhow::Result<Exit
         let missing = OpenError::Folder { path: data.clone(), reason: format!("there is no {DATABASE} in it") };
         bail!(StartError::open(&missing));
     }
-    let key = config.secret_key().map_err(|error| StartError::Data(format!("The key of {} cannot be used: {error}.", data.display())))?;
-    let entry = noted_beside(&key, &SystemClock, &RandomIds, "data.backed_up");
-    let note = backup::backup(data, &args.folder, &at, &entry).await.map_err(told)?;
+    // None is made here: where the server has its key from elsewhere, the deed is noted by nobody, and another key must not lie beside the data.
+    let entry = if config.app.secret_key.is_some() || data.join(secret_key::FILE).is_file() {
+        let key = config.secret_key().map_err(|error| StartError::Data(format!("The key of {} cannot be used: {error}.", data.display())))?;
+        Some(noted_beside(&key, &SystemClock, &RandomIds, "data.backed_up"))
+    } else {
+        None
+    };
+    let note = backup::backup(data, &args.folder, &at, entry.as_ref()).await.map_err(told)?;
     let mut stdout = std::io::stdout().lock();
     if args.json {
         writeln!(stdout, "{}", serde_json::to_string(&note)?)?;
