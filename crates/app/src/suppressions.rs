@@ -81,6 +81,11 @@ pub(crate) fn suppression_added_of(delivery: &Delivery) -> Deed {
     Deed::new("suppression.added", hash.map(|hash| keys::suppression_of_hash(&hash).pk).unwrap_or_default())
 }
 
+/// The reason that counts.
+fn gravest(clear: &Option<Suppression>, hashed: &Option<Suppression>) -> Option<SuppressionReason> {
+    clear.iter().chain(hashed).map(|entry| entry.reason).max_by_key(|reason| reason.weight())
+}
+
 impl App {
     /// The list, in the order of addresses; with `reason` only those. The total counts all.
     pub async fn suppression_list(&self, call: &Call, page: PageRequest) -> Result<Page<Suppression>, AppError> {
@@ -151,22 +156,25 @@ impl App {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let mut tx = Transaction::new();
-            let outcome = match self.store.suppressions.get(address).await? {
-                None => {
+            let (clear, hashed) = self.store.suppressions.both(address).await?;
+            if gravest(&clear, &hashed).is_some_and(|stands| stands.weight() >= reason.weight()) {
+                return Ok(Suppressed::Already);
+            }
+            let outcome = match (&clear, &hashed) {
+                (Some(old), _) => {
+                    self.store.suppressions.replace(&mut tx, address, old, &entry);
+                    Suppressed::Graver
+                }
+                // Known by its hash only; the same person is here again.
+                (None, Some(old)) => {
+                    self.store.suppressions.delete_hash(&mut tx, &keys::address_hash(address), old);
+                    self.store.suppressions.put(&mut tx, address, &entry);
+                    Suppressed::Graver
+                }
+                (None, None) => {
                     self.store.suppressions.put(&mut tx, address, &entry);
                     self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), 1);
                     Suppressed::New
-                }
-                Some(old) if old.reason.weight() >= reason.weight() => return Ok(Suppressed::Already),
-                Some(old) => {
-                    if old.email.is_some() {
-                        self.store.suppressions.replace(&mut tx, address, &entry);
-                    } else {
-                        // Known by its hash only; the same person is here again.
-                        self.store.suppressions.delete_hash(&mut tx, &keys::address_hash(address));
-                        self.store.suppressions.put(&mut tx, address, &entry);
-                    }
-                    Suppressed::Graver
                 }
             };
             if let Some((call, deed)) = &noted {
@@ -183,23 +191,20 @@ impl App {
     async fn unsuppress(&self, address: &EmailAddress, only: Option<SuppressionReason>, call: &Call, deed: &Deed) -> Result<bool, AppError> {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let Some(old) = self.store.suppressions.get(address).await? else { return Ok(false) };
-            if only.is_some_and(|reason| reason != old.reason) {
+            let (clear, hashed) = self.store.suppressions.both(address).await?;
+            let Some(reason) = gravest(&clear, &hashed) else { return Ok(false) };
+            if only.is_some_and(|only| only != reason) {
                 return Ok(false);
             }
-            let hash = keys::address_hash(address);
-            let hashed = self.store.suppressions.by_hash(&hash).await?.is_some();
             let mut tx = Transaction::new();
-            if old.email.is_some() {
-                self.store.suppressions.delete(&mut tx, address);
+            if let Some(old) = &clear {
+                self.store.suppressions.delete(&mut tx, address, old);
             }
-            if hashed {
-                self.store.suppressions.delete_hash(&mut tx, &hash);
+            if let Some(old) = &hashed {
+                self.store.suppressions.delete_hash(&mut tx, &keys::address_hash(address), old);
             }
-            if tx.is_empty() {
-                continue;
-            }
-            self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -(i64::from(old.email.is_some()) + i64::from(hashed)));
+            let gone = clear.iter().chain(&hashed).count() as i64;
+            self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -gone);
             self.audit_note(&mut tx, call, deed.clone());
             match self.transact(tx).await {
                 Ok(()) => return Ok(true),
@@ -282,8 +287,8 @@ impl App {
                     Suppressed::New
                 }
                 Some(old) if old.reason.weight() >= reason.weight() => return Ok(Suppressed::Already),
-                Some(_) => {
-                    self.store.suppressions.replace_hash(&mut tx, hash, &entry);
+                Some(old) => {
+                    self.store.suppressions.replace_hash(&mut tx, hash, &old, &entry);
                     Suppressed::Graver
                 }
             };
@@ -297,15 +302,19 @@ impl App {
 
     /// Takes the entry of a hash off the list where its reader asked for it; false where there is no such entry.
     async fn unsubscribed_hash_forget(&self, hash: &str, call: &Call, deed: Deed) -> Result<bool, AppError> {
-        let old = self.store.suppressions.by_hash(hash).await?;
-        if old.is_none_or(|old| old.reason != SuppressionReason::Unsubscribed) {
-            return Ok(false);
+        for attempt in 0..ATTEMPTS {
+            back_off(attempt).await;
+            let old = self.store.suppressions.by_hash(hash).await?;
+            let Some(old) = old.filter(|old| old.reason == SuppressionReason::Unsubscribed) else { return Ok(false) };
+            let mut tx = Transaction::new();
+            self.store.suppressions.delete_hash(&mut tx, hash, &old);
+            self.store.counts.add(&mut tx, CountKind::Suppressions, hash, -1);
+            self.audit_note(&mut tx, call, deed.clone());
+            if crate::freeze::moved(self.transact(tx).await)? {
+                return Ok(true);
+            }
         }
-        let mut tx = Transaction::new();
-        self.store.suppressions.delete_hash(&mut tx, hash);
-        self.store.counts.add(&mut tx, CountKind::Suppressions, hash, -1);
-        self.audit_note(&mut tx, call, deed);
-        Ok(crate::freeze::moved(self.transact(tx).await)?)
+        Err(AppError::Contended)
     }
 
     /// For somebody who is erased: the entry stays, under a hash of the address. True when there was one.
@@ -313,18 +322,19 @@ impl App {
         let hash = keys::address_hash(address);
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let Some(old) = self.store.suppressions.get(address).await? else { return Ok(false) };
-            if old.email.is_none() {
-                return Ok(true);
-            }
+            let (clear, hashed) = self.store.suppressions.both(address).await?;
+            let Some(old) = clear else { return Ok(hashed.is_some()) };
             let mut tx = Transaction::new();
-            self.store.suppressions.delete(&mut tx, address);
-            if self.store.suppressions.by_hash(&hash).await?.is_some() {
-                // Of two entries one is left.
-                self.store.suppressions.replace_hash(&mut tx, &hash, &old);
-                self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -1);
-            } else {
-                self.store.suppressions.put_hash(&mut tx, &hash, &old);
+            self.store.suppressions.delete(&mut tx, address, &old);
+            match hashed {
+                // Of two entries one is left, for the graver reason.
+                Some(hashed) => {
+                    if old.reason.weight() > hashed.reason.weight() {
+                        self.store.suppressions.replace_hash(&mut tx, &hash, &hashed, &old);
+                    }
+                    self.store.counts.add(&mut tx, CountKind::Suppressions, address.normalised(), -1);
+                }
+                None => self.store.suppressions.put_hash(&mut tx, &hash, &old),
             }
             match self.transact(tx).await {
                 Ok(()) => return Ok(true),

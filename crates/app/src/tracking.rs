@@ -126,7 +126,7 @@ impl App {
     /// Notes a hit, unless the person was erased. Whoever asks gets the same answer, whatever becomes of it.
     pub async fn hit_note(&self, signed: &Signed, kind: HitKind, agent: &str) -> Result<(), AppError> {
         let delivery = self.store.campaigns.delivery(&signed.campaign, &signed.user).await?;
-        let Some(Delivery { email: Some(email), sent_at, .. }) = delivery else { return Ok(()) };
+        let Some(Delivery { email: Some(_), sent_at, .. }) = delivery else { return Ok(()) };
         let now = self.now();
         let sent: Option<Timestamp> = sent_at.as_deref().and_then(|at| at.parse().ok());
         let hit = Hit {
@@ -139,16 +139,25 @@ impl App {
         };
         let Ok(serde_json::Value::Object(attrs)) = serde_json::to_value(&hit) else { return Ok(()) };
         // The first place that is free; a mail that is asked for more often says nothing new.
-        for n in 0..KEPT {
+        let taken = Query::table(Table::Email, keys::hits_part(&signed.campaign)).prefix(format!("{}#", signed.user)).limit(KEPT);
+        let taken = self.store.engine.query(taken).await?.items.len() as u32;
+        for n in taken..KEPT {
             let mut tx = Transaction::new();
-            tx.put(Table::Email, Item { key: keys::hit(&signed.campaign, &signed.user, n), attrs: attrs.clone() }).when(Guard::Absent).or(Rule::Changed);
-            // An erasure takes the address away first and the hits then, so none can come between.
-            tx.check(Table::Email, keys::delivery(&signed.campaign, &signed.user)).when(Guard::equals("email", email.as_str())).or(Rule::CampaignMoved);
+            let key = keys::hit(&signed.campaign, &signed.user, n);
+            tx.put(Table::Email, Item { key: key.clone(), attrs: attrs.clone() }).when(Guard::Absent).or(Rule::Changed);
             match self.transact(tx).await {
-                Err(error) if error.rule() == Some(Rule::Changed) => {}
-                Ok(()) | Err(TransactError::Refused(_)) => return Ok(()),
+                Err(error) if error.rule() == Some(Rule::Changed) => continue,
+                Ok(()) | Err(TransactError::Refused(_)) => {}
                 Err(TransactError::Engine(error)) => return Err(error.into()),
             }
+            // An erasure takes the address away first and the hits then: one that came between is taken back here, or where it looks a second time.
+            let now = self.store.campaigns.delivery(&signed.campaign, &signed.user).await?;
+            if now.is_none_or(|now| now.email.is_none()) {
+                let mut tx = Transaction::new();
+                tx.delete(Table::Email, key);
+                self.transact(tx).await?;
+            }
+            return Ok(());
         }
         Ok(())
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use parking_lot::Mutex;
 
-use crate::{Oidc, OidcError};
+use crate::{Oidc, OidcError, Without};
 
 /// Keys are asked for anew after this, even when all are known: one may have been withdrawn.
 const KEPT: Duration = Duration::from_hours(1);
@@ -62,7 +62,7 @@ impl Oidc {
         let old = {
             let mut kept = self.keys.kept.lock();
             let old = kept.set.as_ref().map(|(_, set)| set.clone());
-            if kept.asked.is_some_and(|at| at.elapsed() < PACE) {
+            if self.settings.without != Without::Pace && kept.asked.is_some_and(|at| at.elapsed() < PACE) {
                 return match old {
                     Some(set) => Ok(find(&set, kid)),
                     None => Err(OidcError::Unavailable("its keys could not be read a moment ago".to_owned())),

@@ -40,6 +40,8 @@ pub enum Without {
     Times,
     /// As the answer to whatever sign-in.
     Nonce,
+    /// Not a check: the issuer is asked for unknown keys as often as they come.
+    Pace,
 }
 
 /// The secret stays out of logs.

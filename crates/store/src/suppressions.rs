@@ -35,7 +35,16 @@ impl Suppressions {
     }
 
     pub async fn get(&self, address: &EmailAddress) -> Result<Option<Suppression>, EngineError> {
-        Ok(self.of(std::slice::from_ref(address)).await?.pop().flatten())
+        let (clear, hashed) = self.both(address).await?;
+        Ok(graver(clear, hashed))
+    }
+
+    /// The entry in clear and that of the hash.
+    pub async fn both(&self, address: &EmailAddress) -> Result<(Option<Suppression>, Option<Suppression>), EngineError> {
+        let found = self.engine.get_many(Table::Email, &[keys::suppression(address), keys::suppression_hash(address)]).await?;
+        let mut found = found.into_iter().map(|item| item.map(read).transpose());
+        let mut next = || found.next().transpose().map(Option::flatten);
+        Ok((next()?, next()?))
     }
 
     /// The entry of a hash; see [`keys::address_hash`].
@@ -57,19 +66,19 @@ impl Suppressions {
         tx.put(Table::Email, to_item(keys::suppression(address), keys::TYPE_SUPPRESSION, entry)).when(Guard::Absent).or(Rule::Changed);
     }
 
-    /// Writes the entry over the one that is there.
-    pub fn replace(&self, tx: &mut Transaction, address: &EmailAddress, entry: &Suppression) {
-        tx.put(Table::Email, to_item(keys::suppression(address), keys::TYPE_SUPPRESSION, entry)).when(Guard::Present).or(Rule::Changed);
+    /// Writes the entry over this one, if it is still there for the same reason.
+    pub fn replace(&self, tx: &mut Transaction, address: &EmailAddress, old: &Suppression, entry: &Suppression) {
+        tx.put(Table::Email, to_item(keys::suppression(address), keys::TYPE_SUPPRESSION, entry)).when(still(old)).or(Rule::Changed);
     }
 
-    /// Takes the entry in clear away.
-    pub fn delete(&self, tx: &mut Transaction, address: &EmailAddress) {
-        tx.delete(Table::Email, keys::suppression(address)).when(Guard::Present).or(Rule::Changed);
+    /// Takes this entry in clear away, if it is still there for the same reason.
+    pub fn delete(&self, tx: &mut Transaction, address: &EmailAddress, old: &Suppression) {
+        tx.delete(Table::Email, keys::suppression(address)).when(still(old)).or(Rule::Changed);
     }
 
-    /// Takes the entry of the hash away.
-    pub fn delete_hash(&self, tx: &mut Transaction, hash: &str) {
-        tx.delete(Table::Email, keys::suppression_of_hash(hash)).when(Guard::Present).or(Rule::Changed);
+    /// Takes this entry of the hash away, if it is still there for the same reason.
+    pub fn delete_hash(&self, tx: &mut Transaction, hash: &str, old: &Suppression) {
+        tx.delete(Table::Email, keys::suppression_of_hash(hash)).when(still(old)).or(Rule::Changed);
     }
 
     /// A new entry of a hash, without the address and the note: for somebody who is erased.
@@ -77,10 +86,16 @@ impl Suppressions {
         tx.put(Table::Email, hashed_item(hash, entry)).when(Guard::Absent).or(Rule::Changed);
     }
 
-    /// Writes the entry over the one of this hash.
-    pub fn replace_hash(&self, tx: &mut Transaction, hash: &str, entry: &Suppression) {
-        tx.put(Table::Email, hashed_item(hash, entry)).when(Guard::Present).or(Rule::Changed);
+    /// Writes the entry over this one of the hash, if it is still there for the same reason.
+    pub fn replace_hash(&self, tx: &mut Transaction, hash: &str, old: &Suppression, entry: &Suppression) {
+        tx.put(Table::Email, hashed_item(hash, entry)).when(still(old)).or(Rule::Changed);
     }
+}
+
+/// A graver reason that came meanwhile must not be lost. Entries of an earlier service may hold none.
+fn still(old: &Suppression) -> Guard {
+    let attr = "reason".to_owned();
+    Guard::Present.and(Guard::equals(&attr, old.reason.as_str()).or(Guard::Missing(attr)))
 }
 
 fn hashed_item(hash: &str, entry: &Suppression) -> Item {

@@ -1,6 +1,7 @@
 //! What imports keep about one person: found for an export, blanked for an erasure.
 //!
-//! A row is somebody's when a cell of it is an address of theirs, or when the import added or changed the person by it. Rows stay in their places, so an import
+//! A row is somebody's when the import added or changed the person by it, or, where it changed nobody, when its address is theirs. Theirs in another column
+//! makes it not their row: that cell alone is emptied. Rows stay in their places, so an import
 //! that is not done yet leaves a blank one out, and one that is taken back finds nothing to bring back.
 
 use std::collections::BTreeSet;
@@ -38,6 +39,8 @@ pub(crate) struct ImportPlace {
 
 /// A piece of an import with the items that it was read from.
 struct Piece {
+    /// The column with the address.
+    email: Option<usize>,
     rows: Vec<Row>,
     rows_item: Option<Item>,
     steps: Vec<Step>,
@@ -55,15 +58,13 @@ impl Whom {
         text.contains('@') && text.split(between).any(|word| self.has(word.trim_end_matches('.')))
     }
 
-    fn has_row(&self, row: &Row) -> bool {
-        row.1.iter().any(|cell| self.has(cell))
-    }
-
-    fn has_step(&self, step: &Step) -> bool {
+    /// Whether a row is theirs, by what it does and by its address.
+    fn is_of(&self, step: Option<&Step>, address: Option<&str>) -> bool {
         match step {
-            Step::Create { id, body } => *id == self.id || address_of(body).is_some_and(|email| self.has(email)),
-            Step::Change { before, body } => before.id == self.id || self.has(before.email.as_str()) || address_of(body).is_some_and(|email| self.has(email)),
-            Step::Same | Step::Faulty => false,
+            // Whoever had the address then, it is about that person.
+            Some(Step::Change { before, .. }) => before.id == self.id,
+            Some(Step::Create { id, body }) => *id == self.id || address_of(body).is_some_and(|email| self.has(email)),
+            Some(Step::Same | Step::Faulty) | None => address.is_some_and(|address| self.has(address)),
         }
     }
 
@@ -85,11 +86,18 @@ fn address_of(body: &Value) -> Option<&str> {
 }
 
 impl Piece {
+    /// The address of a row; with no column for it, any cell that is one of theirs.
+    fn address(&self, at: usize, whom: &Whom) -> Option<&str> {
+        let Row(_, cells) = self.rows.get(at)?;
+        match self.email {
+            Some(column) => cells.get(column).map(String::as_str),
+            None => cells.iter().map(String::as_str).find(|cell| whom.has(cell)),
+        }
+    }
+
     /// Places of rows that are theirs.
     fn of(&self, whom: &Whom) -> BTreeSet<usize> {
-        let by_rows = self.rows.iter().enumerate().filter(|(_, row)| whom.has_row(row)).map(|(at, _)| at);
-        let by_steps = self.steps.iter().enumerate().filter(|(_, step)| whom.has_step(step)).map(|(at, _)| at);
-        by_rows.chain(by_steps).collect()
+        (0..self.rows.len().max(self.steps.len())).filter(|at| whom.is_of(self.steps.get(*at), self.address(*at, whom))).collect()
     }
 
     /// The rows without theirs, and without their addresses in the rows of others.
@@ -99,7 +107,9 @@ impl Piece {
             if theirs.contains(&at) {
                 cells.clear();
             }
-            cells.iter_mut().filter(|cell| whom.is_in(cell)).for_each(String::clear);
+            // The address of a row that is not theirs is somebody's who has it now.
+            let others = cells.iter_mut().enumerate().filter(|(column, cell)| Some(*column) != self.email && whom.is_in(cell));
+            others.for_each(|(_, cell)| cell.clear());
         }
         rows
     }
@@ -123,7 +133,7 @@ impl App {
         let mut after = String::new();
         while let Some(import) = self.import_after(&after).await? {
             for n in 0..import.pieces {
-                let piece = self.import_piece(&import.id, n).await?;
+                let piece = self.import_piece(&import, n).await?;
                 for at in piece.of(whom) {
                     // What an erasure has blanked says nothing.
                     let Some(Row(line, cells)) = piece.rows.get(at).filter(|row| !row.1.is_empty()) else { continue };
@@ -169,11 +179,12 @@ impl App {
         }
     }
 
-    async fn import_piece(&self, id: &str, n: u32) -> Result<Piece, AppError> {
-        let wanted = [keys::people_import_rows(id, n), keys::people_import_steps(id, n)];
+    async fn import_piece(&self, import: &PeopleImport, n: u32) -> Result<Piece, AppError> {
+        let wanted = [keys::people_import_rows(&import.id, n), keys::people_import_steps(&import.id, n)];
         let mut found = self.store.engine.get_many(Table::Main, &wanted).await?.into_iter();
         let (rows_item, steps_item) = (found.next().flatten(), found.next().flatten());
         Ok(Piece {
+            email: import.mapping.iter().position(|field| field.as_deref() == Some("email")),
             rows: rows_item.as_ref().map(content_of).transpose()?.unwrap_or_default(),
             rows_item,
             steps: steps_item.as_ref().map(content_of).transpose()?.unwrap_or_default(),
@@ -184,7 +195,7 @@ impl App {
     async fn import_piece_blank(&self, import: &PeopleImport, n: u32, whom: &mut Whom) -> Result<(), AppError> {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
-            let piece = self.import_piece(&import.id, n).await?;
+            let piece = self.import_piece(import, n).await?;
             for step in &piece.steps {
                 whom.learn(step);
             }
@@ -246,18 +257,34 @@ mod tests {
             Row(2, texts(&["Ann", "ann@example.org"])),
             Row(3, texts(&["Ben", "ben@example.org", "friend of ann@example.org"])),
             Row(4, texts(&["Ann", "old@example.org"])),
+            // Ann is whom Cem reports to, and Dan has an address that was hers.
+            Row(5, texts(&["Cem", "cem@example.org", "ann@example.org"])),
+            Row(6, texts(&["Dan", "old@example.org"])),
         ];
         let create = |id: &str, email: &str| Step::Create { id: id.to_owned().into(), body: json!({ "email": email }) };
-        let steps = vec![create("x", "ann@example.org"), create("ben", "ben@example.org"), create("ann", "old@example.org")];
-        let piece = Piece { rows, rows_item: None, steps: steps.clone(), steps_item: None };
+        let dan: User = serde_json::from_value(json!({ "id": "dan", "firstName": "Dan", "lastName": "D", "email": "old@example.org" })).unwrap();
+        let change = Step::Change { before: Box::new(dan), body: json!({ "email": "old@example.org" }) };
+        let steps = vec![create("x", "ann@example.org"), create("ben", "ben@example.org"), create("ann", "old@example.org"), Step::Same, change];
+        let piece = Piece { email: Some(1), rows: rows.clone(), rows_item: None, steps: steps.clone(), steps_item: None };
         let mut whom = ann();
         whom.learn(&steps[2]);
         assert!(whom.has("old@example.org") && !whom.has("ben@example.org"));
         let theirs = piece.of(&whom);
+        assert_eq!(theirs, [0, 2].into());
         let left = piece.rows_without(&theirs, &whom);
-        assert_eq!(left, [Row(2, vec![]), Row(3, texts(&["Ben", "ben@example.org", ""])), Row(4, vec![])]);
-        assert_eq!(piece.steps_without(&theirs, false), [Step::Faulty, steps[1].clone(), Step::Faulty]);
+        let expected = [
+            Row(2, vec![]),
+            Row(3, texts(&["Ben", "ben@example.org", ""])),
+            Row(4, vec![]),
+            Row(5, texts(&["Cem", "cem@example.org", ""])),
+            rows[4].clone(),
+        ];
+        assert_eq!(left, expected);
+        assert_eq!(piece.steps_without(&theirs, false), [Step::Faulty, steps[1].clone(), Step::Faulty, Step::Same, steps[4].clone()]);
         let blank = |id: &str| Step::Create { id: id.to_owned().into(), body: json!({}) };
-        assert_eq!(piece.steps_without(&theirs, true), [blank("x"), steps[1].clone(), blank("ann")]);
+        assert_eq!(piece.steps_without(&theirs, true), [blank("x"), steps[1].clone(), blank("ann"), Step::Same, steps[4].clone()]);
+        // Nobody has said which column it is: whatever holds the address is hers.
+        let unread = Piece { email: None, rows, rows_item: None, steps: Vec::new(), steps_item: None };
+        assert_eq!(unread.of(&ann()), [0, 3].into());
     }
 }
