@@ -136,13 +136,29 @@ impl App {
         self.audit(call, Deed::new(what, object)).await
     }
 
-    /// Moves what is new to the end of the chain; how many entries were moved, or laid aside.
+    /// Moves what is new to the end of the chain; how many entries were moved, or laid aside. None where everything that says where the chain is was written under
+    /// another key: most likely this process has the wrong one, and a trail that is well must not be harmed by that.
     pub async fn audit_chain(&self) -> Result<usize, AppError> {
+        self.audit_chain_as(false).await
+    }
+
+    /// The same under a key that is new for good: the trail goes on behind what another key wrote, and says so.
+    pub async fn audit_chain_anew(&self) -> Result<usize, AppError> {
+        self.audit_chain_as(true).await
+    }
+
+    async fn audit_chain_as(&self, anew: bool) -> Result<usize, AppError> {
         let mut items = self.store.audit.new_items(LOOK).await?;
-        if items.is_empty() {
+        if items.is_empty() && !anew {
             return Ok(0);
         }
         let mut points = self.audit_points().await?;
+        if !anew && self.is_of_another_key(&points) {
+            tracing::error!(
+                "the audit trail was written under another APP_SECRET_KEY; nothing is added to it. Put that key back, or run `emcrm verify --repair`"
+            );
+            return Ok(0);
+        }
         if points.mark.is_none() && self.audit_begin(&points).await? {
             points = self.audit_points().await?;
             if points.mark.is_none() {
@@ -226,6 +242,12 @@ impl App {
         points.mark.as_ref().is_some_and(|mark| mark.seal == seal_of_mark(&self.settings.secret_key, &mark.at))
     }
 
+    /// Nothing fits, though all of it is there.
+    pub(crate) fn is_of_another_key(&self, points: &ChainPoints) -> bool {
+        let sealed = points.mark.is_some() && points.head.seal.is_some() && points.anchor.seal.is_some();
+        sealed && !self.is_marked(points) && !self.is_sealed(Point::Head, &points.head) && !self.is_sealed(Point::Anchor, &points.anchor)
+    }
+
     /// The entry in an item; none when this program did not note it.
     fn audit_open(&self, item: &Item) -> Option<AuditEntry> {
         let NewEntry { entry, seal } = from_item(item.clone()).ok()?;
@@ -250,6 +272,27 @@ impl App {
             Err(error) if error.rule() == Some(Rule::Changed) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Entries about an object that are not in the chain yet, oldest first. Those only that were noted before this call, so that it ends however many are noted.
+    pub(crate) async fn audit_waiting_about(&self, object: &str) -> Result<Vec<AuditEntry>, AppError> {
+        let until = self.ids.ordered().simple().to_string();
+        let mut about = Vec::new();
+        for shard in 0..keys::AUDIT_SHARDS {
+            let mut after = None;
+            loop {
+                let items = self.store.audit.new_items_of(shard, LOOK, after.take()).await?;
+                let Some(last) = items.last().filter(|last| last.key.sk < until) else {
+                    about.extend(items.iter().filter_map(|item| self.audit_open(item)));
+                    break;
+                };
+                after = Some(last.key.clone());
+                about.extend(items.iter().filter_map(|item| self.audit_open(item)));
+            }
+        }
+        about.retain(|entry| entry.objects().any(|of| of == object));
+        about.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(about)
     }
 
     /// Gives what an earlier version left its seals, once: the mark says that it was done. False where nothing says that an earlier version left it.
@@ -337,8 +380,9 @@ impl App {
             return Ok(points.head);
         }
         let said = points.head;
-        // Behind what is there: places that are taken are not written over.
-        let mut end = ChainPoint { seal: None, ..said.clone() };
+        // Behind what is there: places that are taken are not written over. Below the anchor nothing is any more.
+        let from = if points.anchor.seq > said.seq { &points.anchor } else { &said };
+        let mut end = ChainPoint { seal: None, ..from.clone() };
         loop {
             let next = end.seq.saturating_add(1)..end.seq.saturating_add(1 + STEP);
             let found = self.store.audit.entries(next).await?;
@@ -497,7 +541,9 @@ impl App {
             }
         }
         let beyond = self.audit_at(head.seq.saturating_add(1)).await?.is_some();
-        if beyond || (at.seq, &at.mac) != (head.seq, &head.mac) {
+        let differs = beyond || (at.seq, &at.mac) != (head.seq, &head.mac);
+        // Somebody else may have added to it meanwhile.
+        if differs && self.store.audit.points().await?.head.seq == head.seq {
             faults.push(ChainFault::End { found: at.seq + u64::from(beyond), said: head.seq });
         }
         Ok((at.seq, faults))

@@ -118,28 +118,26 @@ impl App {
 
     /// What the audit trail has about somebody, newest first.
     async fn audit_about(&self, id: &UserId) -> Result<Vec<Value>, AppError> {
-        self.audit_chain_whole().await?;
         let object = keys::user_part(id);
-        let (mut entries, mut before) = (Vec::new(), AUDIT_END);
+        // Those first that are not in the chain yet: what is moved into it meanwhile is found there.
+        let mut entries = self.audit_waiting_about(&object).await?;
+        let waiting: BTreeSet<String> = entries.iter().map(|entry| entry.id.clone()).collect();
+        entries.reverse();
+        let mut before = AUDIT_END;
         loop {
             let places = self.store.audit.places_of(&object, before, AUDIT_STEP).await?;
-            let Some(last) = places.last() else { return Ok(entries) };
+            let Some(last) = places.last() else { break };
             before = *last;
             let found = self.store.audit.entries(places.into_iter()).await?;
-            entries.extend(found.into_iter().flatten().map(|chained| json!({ "at": chained.entry.at, "what": chained.entry.what })));
+            entries.extend(found.into_iter().flatten().map(|chained| chained.entry).filter(|entry| !waiting.contains(&entry.id)));
         }
+        Ok(entries.into_iter().map(|entry| json!({ "at": entry.at, "what": entry.what })).collect())
     }
 
     /// Whether the audit trail knows somebody with this id, who was perhaps deleted: files that were imported may still hold them.
     async fn user_was_here(&self, id: &UserId) -> Result<bool, AppError> {
-        self.audit_chain_whole().await?;
-        Ok(!self.store.audit.places_of(&keys::user_part(id), AUDIT_END, 1).await?.is_empty())
-    }
-
-    /// What was done this moment belongs to what is known.
-    async fn audit_chain_whole(&self) -> Result<(), AppError> {
-        while self.audit_chain().await? > 0 {}
-        Ok(())
+        let object = keys::user_part(id);
+        Ok(!self.audit_waiting_about(&object).await?.is_empty() || !self.store.audit.places_of(&object, AUDIT_END, 1).await?.is_empty())
     }
 
     async fn all_rows(&self, query: Query) -> Result<Vec<Item>, AppError> {

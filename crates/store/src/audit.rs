@@ -9,6 +9,7 @@ use crate::engine::{Attrs, Engine, EngineError, Guard, Item, Key, Query, Table, 
 use crate::keys::{self, AUDIT_SHARDS};
 use crate::repository::{from_item, read_many, to_untyped};
 use crate::rules::Rule;
+use crate::users::unchanged;
 
 /// Where the chain ends, or where what is kept of it begins.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,7 +82,9 @@ impl Audit {
 
     /// Lays an item aside that is no deed of this program, as it is.
     pub fn lay_aside(&self, tx: &mut Transaction, item: &Item) {
-        tx.delete(Table::Main, item.key.clone()).when(Guard::Present).or(Rule::Changed);
+        // As it was judged: it may have got its seal since.
+        let as_read = Guard::Present.and(unchanged(item, "seal"));
+        tx.delete(Table::Main, item.key.clone()).when(as_read).or(Rule::Changed);
         tx.put(Table::Main, Item { key: keys::audit_bad(&item.key), attrs: item.attrs.clone() });
     }
 

@@ -272,13 +272,8 @@ mod tests {
         let theirs = piece.of(&whom);
         assert_eq!(theirs, [0, 2].into());
         let left = piece.rows_without(&theirs, &whom);
-        let expected = [
-            Row(2, vec![]),
-            Row(3, texts(&["Ben", "ben@example.org", ""])),
-            Row(4, vec![]),
-            Row(5, texts(&["Cem", "cem@example.org", ""])),
-            rows[4].clone(),
-        ];
+        let expected =
+            [Row(2, vec![]), Row(3, texts(&["Ben", "ben@example.org", ""])), Row(4, vec![]), Row(5, texts(&["Cem", "cem@example.org", ""])), rows[4].clone()];
         assert_eq!(left, expected);
         assert_eq!(piece.steps_without(&theirs, false), [Step::Faulty, steps[1].clone(), Step::Faulty, Step::Same, steps[4].clone()]);
         let blank = |id: &str| Step::Create { id: id.to_owned().into(), body: json!({}) };

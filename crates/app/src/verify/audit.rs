@@ -5,10 +5,11 @@ use crate::{AppError, ChainFault};
 
 impl Check<'_> {
     pub(super) async fn audit(&mut self) -> Result<(), AppError> {
+        while self.app.audit_chain().await? > 0 {}
         let (mut entries, mut faults) = self.app.audit_check().await?;
-        // Where the seals do not fit, nothing is added: with another key that would damage a trail that is well.
-        if !faults.iter().any(|fault| matches!(fault, ChainFault::Mark | ChainFault::Beginning(_) | ChainFault::Ending(_))) {
-            while self.app.audit_chain().await? > 0 {}
+        if self.repair && faults.iter().any(|fault| matches!(fault, ChainFault::Mark)) {
+            // A person says that the key is to be this one.
+            while self.app.audit_chain_anew().await? > 0 {}
             (entries, faults) = self.app.audit_check().await?;
         }
         self.report.counted.audit_entries = entries;

@@ -172,6 +172,53 @@ async fn what_this_program_did_not_note_is_laid_aside_and_keeps_nobody_waiting()
     assert!(report.findings.iter().any(|finding| finding.place.starts_with("audit_bad#0 / ") && finding.detail.contains("was not noted by this program")));
 }
 
+#[tokio::test]
+async fn a_process_with_another_key_does_a_trail_no_harm() {
+    let t = busy().await;
+    t.user("ben").await;
+    let engine = t.app.store.engine.clone();
+    let points = t.app.store.audit.points().await.unwrap();
+    // An entry of the right key waits; the wrong one looks, works and notes a deed.
+    let other = TestApp::with_key(engine.clone(), [8; 32]);
+    other.user("cid").await;
+    chained(&other).await;
+    let report = verify(&other.app, false, &|_, _| ()).await.unwrap();
+    assert!(report.findings.iter().any(|finding| finding.place.starts_with("audit_")), "{:?}", report.findings);
+    assert_eq!(t.app.store.audit.points().await.unwrap(), points, "nothing was added to it");
+    // With the key back all is well, but for the deed that was noted under the wrong one.
+    chained(&t).await;
+    assert_eq!(entry(&engine, 5).await.entry.what, "user.created");
+    let (entries, faults) = t.app.audit_check().await.unwrap();
+    assert_eq!(entries, 5);
+    assert!(matches!(faults.as_slice(), [ChainFault::LaidAside(_)]), "{faults:?}");
+}
+
+#[tokio::test]
+async fn a_key_that_is_new_for_good_goes_on_where_somebody_says_so() {
+    let t = busy().await;
+    let engine = t.app.store.engine.clone();
+    let other = TestApp::with_key(engine.clone(), [8; 32]);
+    assert!(!verify(&other.app, true, &|_, _| ()).await.unwrap().is_clean(), "what stands under the old key cannot be checked");
+    other.user("cid").await;
+    chained(&other).await;
+    let what = [entry(&engine, 5).await.entry.what, entry(&engine, 6).await.entry.what];
+    assert_eq!(what, ["audit.not_ours", "user.created"]);
+}
+
+#[tokio::test]
+async fn what_got_its_seal_meanwhile_is_not_laid_aside() {
+    let t = busy().await;
+    t.user("ben").await;
+    let store = &t.app.store;
+    let whole = store.audit.new_items(10).await.unwrap().remove(0);
+    let mut unsealed = whole.clone();
+    unsealed.attrs.remove("seal").unwrap();
+    let mut tx = Transaction::new();
+    store.audit.lay_aside(&mut tx, &unsealed);
+    assert!(store.engine.transact(tx).await.is_err(), "it was judged as it is no more");
+    assert_eq!(store.audit.new_items(10).await.unwrap(), [whole]);
+}
+
 /// Makes the trail one of a version that wrote no seals, with these deeds still to be chained.
 async fn as_earlier(t: &TestApp) {
     let engine = &t.app.store.engine;
@@ -371,6 +418,26 @@ async fn old_entries_are_forgotten_and_what_is_left_is_still_a_chain() {
     assert_eq!((list.total, list.items.len(), list.items[0].seq), (1, 1, 3));
     assert_eq!(t.app.audit_check().await.unwrap(), (3, vec![]));
     assert!(t.app.store.engine.get(Table::Main, &Key::new(keys::audit_entry(1).pk, keys::audit_entry(1).sk)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_trail_whose_end_was_taken_away_goes_on_behind_what_was_forgotten() {
+    let t = TestApp::with_access(emcrm_app::AccessSettings { audit_days: Some(30), ..Default::default() });
+    t.user("ann").await;
+    t.user("ben").await;
+    chained(&t).await;
+    t.later(31 * 24 * 3_600);
+    t.user("cid").await;
+    chained(&t).await;
+    while t.app.audit_forget().await.unwrap() > 0 {}
+    let engine = t.app.store.engine.clone();
+    delete(&engine, [keys::audit_head()]).await;
+    for name in ["dan", "eva", "flo"] {
+        t.user(name).await;
+        chained(&t).await;
+    }
+    assert_eq!(entry(&engine, 7).await.entry.what, "user.created");
+    assert_eq!(t.app.audit_check().await.unwrap(), (7, vec![ChainFault::NotOurs(4)]));
 }
 
 #[tokio::test]

@@ -8,7 +8,9 @@ use emcrm_app::tracking::HitKind;
 use emcrm_app::verify::verify;
 use emcrm_app::{AppError, Call};
 use emcrm_mail::{Report, ReportKind};
-use emcrm_model::{Campaign, CampaignDraft, CampaignState, Delivery, DeliveryState, EmailAddress, PageRequest, SuppressionReason, User, UserId, UserPatch};
+use emcrm_model::{
+    Campaign, CampaignDraft, CampaignState, Delivery, DeliveryState, EmailAddress, PageRequest, Suppression, SuppressionReason, User, UserId, UserPatch,
+};
 use emcrm_store::{Query, Table, Transaction, keys};
 use serde_json::{Value, json};
 
@@ -127,7 +129,7 @@ async fn an_erasure_reaches_rows_of_files_and_taking_the_import_back_brings_nobo
          Ann,Berghoff,Ann@example.org,+49 30 1234567,x\n\
          Ben,Changed,ben@example.org,,asked by ann@example.org\n\
          Ann,Again,ann@example.org,,\n\
-         Cid,Test,cid@example.org,,\n",
+         Cid,Test,cid@example.org,,ann@example.org\n",
     )
     .await;
     let done = start(&t, &done).await;
@@ -139,7 +141,9 @@ async fn an_erasure_reaches_rows_of_files_and_taking_the_import_back_brings_nobo
     let rows = archive["imports"].as_array().unwrap();
     assert_eq!(rows.len(), 3, "{rows:#?}");
     assert_eq!((&rows[0]["cells"][3], &rows[0]["step"]["create"]["body"]["phoneNumber"]), (&json!("+49 30 1234567"), &json!("+49 30 1234567")));
-    assert!(!archive.to_string().contains("ben@example.org"), "what is about others is theirs");
+    for other in ["ben@example.org", "cid@example.org"] {
+        assert!(!archive.to_string().contains(other), "what is about others is theirs: {other}");
+    }
     assert!(everything(&t).await.contains("+49 30 1234567"));
 
     erase(&t, &ann.id).await;
@@ -381,4 +385,26 @@ async fn words_that_were_left_on_a_row_go_when_the_person_is_erased_again() {
     erase(&t, &ann.id).await;
     assert_nowhere(&t, "ann@example.org").await;
     clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_graver_reason_that_came_meanwhile_is_not_lost() {
+    let t = TestApp::new();
+    let list = &t.app.store.suppressions;
+    let address = EmailAddress::parse("ann@example.org").unwrap();
+    let hash = keys::address_hash(&address);
+    let entry = |reason| Suppression { email: None, reason, note: None, campaign_id: None, created_at: "2026-01-01T00:00:00Z".to_owned() };
+    let (old, graver) = (entry(SuppressionReason::Unsubscribed), entry(SuppressionReason::Complained));
+    let commit = async |change: &dyn Fn(&mut Transaction)| {
+        let mut tx = Transaction::new();
+        change(&mut tx);
+        t.app.store.engine.transact(tx).await.is_ok()
+    };
+    assert!(commit(&|tx| list.put_hash(tx, &hash, &old)).await && commit(&|tx| list.put(tx, &address, &old)).await);
+    assert!(commit(&|tx| list.replace_hash(tx, &hash, &old, &graver)).await && commit(&|tx| list.replace(tx, &address, &old, &graver)).await);
+    // Who has read the lesser reason changes nothing any more.
+    assert!(!commit(&|tx| list.delete_hash(tx, &hash, &old)).await && !commit(&|tx| list.delete(tx, &address, &old)).await);
+    assert!(!commit(&|tx| list.replace_hash(tx, &hash, &old, &old)).await && !commit(&|tx| list.replace(tx, &address, &old, &old)).await);
+    let (clear, hashed) = list.both(&address).await.unwrap();
+    assert_eq!([clear.unwrap().reason, hashed.unwrap().reason], [SuppressionReason::Complained; 2]);
 }

@@ -44,11 +44,20 @@ impl TestApp {
         Self::build(Arc::new(SqliteEngine::memory()), Arc::new(TantivyIndex::memory().unwrap()), Some(url.to_owned()), AccessSettings::default())
     }
 
+    /// On this storage with another key.
+    pub fn with_key(engine: Arc<dyn Engine>, secret_key: [u8; 32]) -> Self {
+        Self::build_with(secret_key, engine, Arc::new(TantivyIndex::memory().unwrap()), None, AccessSettings::default())
+    }
+
     fn build(engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>, access: AccessSettings) -> Self {
+        Self::build_with([7; 32], engine, index, public_url, access)
+    }
+
+    fn build_with(secret_key: [u8; 32], engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>, access: AccessSettings) -> Self {
         let clock = Arc::new(FixedClock::new("2026-11-22T09:00:00Z".parse().unwrap()));
         let mail = Arc::new(ScriptedTransport::default());
         let settings = AppSettings {
-            secret_key: [7; 32],
+            secret_key,
             default_zone: TimeZone::UTC,
             mail_from: Mailbox { name: Some("Meetups".to_owned()), address: "crm@example.org".to_owned() },
             public_url,

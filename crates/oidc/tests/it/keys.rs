@@ -18,6 +18,13 @@ async fn made_up_keys_do_not_make_us_a_nuisance_to_the_issuer() {
     }
     assert_eq!(issuer.world.asked_for_keys.load(Ordering::Relaxed), 1, "within a few seconds it is asked once");
     oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    // The control: without the pace it is asked each time.
+    let eager = issuer.oidc_with(IssuerSettings { without: Without::Pace, ..issuer.settings() });
+    for n in 0..5 {
+        let token = Pen::new("x").sign(&json!({ "alg": "ES256", "kid": format!("made-up-{n}") }), &issuer.claims());
+        let _ = eager.verify(&token, TokenKind::Bearer).await;
+    }
+    assert_eq!(issuer.world.asked_for_keys.load(Ordering::Relaxed), 6);
 }
 
 #[tokio::test]
