@@ -82,8 +82,8 @@ pub(crate) fn suppression_added_of(delivery: &Delivery) -> Deed {
 }
 
 /// The reason that counts.
-fn gravest(clear: &Option<Suppression>, hashed: &Option<Suppression>) -> Option<SuppressionReason> {
-    clear.iter().chain(hashed).map(|entry| entry.reason).max_by_key(|reason| reason.weight())
+fn gravest(clear: Option<&Suppression>, hashed: Option<&Suppression>) -> Option<SuppressionReason> {
+    clear.into_iter().chain(hashed).map(|entry| entry.reason).max_by_key(|reason| reason.weight())
 }
 
 impl App {
@@ -157,7 +157,7 @@ impl App {
             back_off(attempt).await;
             let mut tx = Transaction::new();
             let (clear, hashed) = self.store.suppressions.both(address).await?;
-            if gravest(&clear, &hashed).is_some_and(|stands| stands.weight() >= reason.weight()) {
+            if gravest(clear.as_ref(), hashed.as_ref()).is_some_and(|stands| stands.weight() >= reason.weight()) {
                 return Ok(Suppressed::Already);
             }
             let outcome = match (&clear, &hashed) {
@@ -192,7 +192,7 @@ impl App {
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let (clear, hashed) = self.store.suppressions.both(address).await?;
-            let Some(reason) = gravest(&clear, &hashed) else { return Ok(false) };
+            let Some(reason) = gravest(clear.as_ref(), hashed.as_ref()) else { return Ok(false) };
             if only.is_some_and(|only| only != reason) {
                 return Ok(false);
             }
