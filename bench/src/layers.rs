@@ -273,6 +273,7 @@ pub fn filled(folder: &Path, people: usize) -> Result<()> {
 
 async fn campaign(app: &Arc<App>, sink: &Running, connections: usize) -> Result<()> {
     let draft = CampaignDraft {
+        audience: emcrm_model::Audience::default(),
         filter: UserFilter::default(),
         subject: people::SUBJECT.to_owned(),
         body: people::text(),

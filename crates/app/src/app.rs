@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 use crate::audit::Deed;
 use crate::cursor::CursorKey;
 use crate::links::LinkKey;
-use crate::send::{DomainLimits, Limiter};
+use crate::send::{DomainLimits, Domains, Limiter};
 use crate::{AppError, Call};
 use emcrm_store::{Remembered, Rule, TransactError};
 
@@ -100,6 +100,8 @@ pub struct App {
     pub(crate) confirmation_lines: Semaphore,
     /// The transport's own rate, over all campaigns of this process.
     pub(crate) transport_limiter: Limiter,
+    /// What is known of the domains of recipients, over all campaigns of this process.
+    pub(crate) domains: Arc<Domains>,
 }
 
 /// Connections that confirmations of registrations may have open at once.
@@ -137,6 +139,7 @@ impl App {
             mail_lines: Arc::new(Semaphore::new(transport.connections_max().max(1))),
             confirmation_lines: Semaphore::new(CONFIRMATION_LINES),
             transport_limiter: Limiter::new(transport.rate()),
+            domains: Arc::new(Domains::new(settings.domain_limits, settings.retry_after_ms(0))),
             index,
             transport,
             clock,

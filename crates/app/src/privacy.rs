@@ -230,6 +230,8 @@ impl App {
         let waits = delivery.status == DeliveryState::Pending;
         let words = if waits { Some(PERSON_GONE) } else { delivery.error.as_deref().filter(|words| is_ours(delivery.status, words)) };
         if waits || delivery.email.is_some() || words != delivery.error.as_deref() {
+            // An earlier service may have left rows without their campaign: nobody counts those.
+            let counted = waits && self.store.campaigns.get(campaign).await?.is_some();
             let mut tx = Transaction::new();
             let mut op = tx
                 .update(Table::Email, keys::delivery(campaign, user))
@@ -242,6 +244,8 @@ impl App {
             }
             if waits {
                 op.set("status", DeliveryState::Skipped.as_str()).remove("retryAt");
+            }
+            if counted {
                 let campaign = self.store.campaigns.update_any(&mut tx, campaign);
                 campaign.add(DeliveryState::Pending.count_attr(), -1).add(DeliveryState::Skipped.count_attr(), 1);
             }

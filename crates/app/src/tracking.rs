@@ -12,8 +12,8 @@ use crate::{App, AppError, Call};
 
 /// Hits that are kept for one mail; later ones change nothing.
 const KEPT: u32 = 20;
-/// Hits that are read for one count.
-const READ_MAX: usize = 500_000;
+/// Hits that are read for one count, at most.
+pub const READ_MAX: usize = 500_000;
 /// Longest user agent that is kept, in characters.
 const AGENT_MAX: usize = 200;
 
@@ -162,8 +162,8 @@ impl App {
         Ok(())
     }
 
-    /// Counts who read a campaign. Judged anew at each call, so a better judgement holds for the past too.
-    pub async fn campaign_readers(&self, call: &Call, id: &CampaignId) -> Result<Readers, AppError> {
+    /// Counts who read a campaign, out of so many hits. Judged anew at each call, so a better judgement holds for the past too.
+    pub async fn campaign_readers(&self, call: &Call, id: &CampaignId, most: usize) -> Result<Readers, AppError> {
         self.campaign_get(call, id).await?;
         let mut readers = Readers { exact: true, ..Readers::default() };
         // Rows come in the order of people, so one person's are together.
@@ -189,7 +189,7 @@ impl App {
                 }
             }
             match rows.next {
-                Some(_) if read >= READ_MAX => return Ok(Readers { exact: false, ..readers }),
+                Some(_) if read >= most => return Ok(Readers { exact: false, ..readers }),
                 Some(next) => after = Some(next),
                 None => return Ok(readers),
             }

@@ -3,12 +3,12 @@
 use serde_json::Value;
 
 use crate::events::parse_zone;
-use crate::ids::ID_MAX;
-use crate::{BodyFormat, Campaign, CampaignKind, DateTime, EventId, FieldErrors, Fields, Tracking, UserFilter};
+use crate::{Audience, BodyFormat, Campaign, CampaignKind, DateTime, EventId, FieldErrors, Fields, Recipients, Tracking, UserFilter};
 
 /// Everything of a campaign that a client may set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CampaignDraft {
+    pub audience: Audience,
     pub filter: UserFilter,
     pub subject: String,
     pub body: String,
@@ -25,24 +25,15 @@ impl CampaignDraft {
 
     pub fn parse(body: &Value) -> Result<Self, FieldErrors> {
         let mut f = Fields::new(body)?;
-        let filter = if let Some(mut nested) = f.nested("filter") {
-            let filter = UserFilter::read_whole(&mut nested);
-            f.absorb(nested);
-            Some(filter)
-        } else {
-            if f.is_clean() && f.raw("filter").is_none() {
-                f.fault("filter", "missing", "this field is required: {} selects everybody");
-            }
-            None
-        };
+        let recipients = Recipients::read(&mut f);
         let content = MailContent::read(&mut f);
         let rate = f.optional_integer("rate", 1..=Self::RATE_MAX).map(|rate| rate as u32);
         let kind = f.optional_choice("kind", &CampaignKind::ALL.map(|kind| (kind.as_str(), kind))).unwrap_or_default();
-        let event_id = f.optional_parsed("eventId", ID_MAX, EventId::lookup);
         let tracking = Tracking { opens: f.optional_bool("trackOpens").unwrap_or(false), clicks: f.optional_bool("trackClicks").unwrap_or(false) };
-        let draft = filter.zip(content).map(|(filter, content)| {
+        let draft = recipients.zip(content).map(|(recipients, content)| {
+            let Recipients { audience, event_id, filter } = recipients;
             let MailContent { subject, body, body_format } = content;
-            Self { filter, subject, body, body_format, rate, kind, event_id, tracking }
+            Self { audience, filter, subject, body, body_format, rate, kind, event_id, tracking }
         });
         f.finish(draft)
     }
@@ -79,6 +70,7 @@ impl MailContent {
 impl From<&Campaign> for CampaignDraft {
     fn from(campaign: &Campaign) -> Self {
         Self {
+            audience: campaign.audience,
             filter: campaign.filter.clone(),
             subject: campaign.subject.clone(),
             body: campaign.body.clone(),

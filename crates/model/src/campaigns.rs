@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
-use crate::{CampaignId, DateTime, DeliveryCounts, EventId, Rev, UserFilter};
+use crate::{Audience, CampaignId, DateTime, DeliveryCounts, EventId, Rev, UserFilter};
 
 /// One bulk mail. Stored shape; attribute names as on the wire.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +13,9 @@ use crate::{CampaignId, DateTime, DeliveryCounts, EventId, Rev, UserFilter};
 pub struct Campaign {
     #[serde(rename = "email_id")]
     pub id: CampaignId,
+    /// Among whom the filter chooses.
+    #[serde(default, skip_serializing_if = "Audience::is_default")]
+    pub audience: Audience,
     #[serde(default)]
     pub filter: UserFilter,
     pub subject: String,

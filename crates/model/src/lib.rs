@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `users`, `events`, `attendance` | the resources: stored shape, draft (create/replace), patch |
 //! | `campaigns`, `campaign_drafts`, `deliveries` | bulk mail: the campaign, what a client says about it, its ledger |
+//! | `recipients` | whom a campaign is for |
 //! | `mail_templates`, `suppressions` | reusable content, and addresses that must not be mailed |
 //! | `filters` | conditions that select users, and the folding that "exact" means |
 //! | `fields` | parsing of JSON bodies that collects every fault, not the first |
@@ -29,6 +30,7 @@ pub mod filters;
 pub mod ids;
 pub mod mail_templates;
 pub mod pages;
+pub mod recipients;
 pub mod rev;
 pub mod slug;
 pub mod suppressions;
@@ -50,6 +52,7 @@ pub use filters::{UserFilter, fold};
 pub use ids::{CampaignId, EventId, UserId};
 pub use mail_templates::{MailTemplate, MailTemplateDraft};
 pub use pages::{Page, PageRequest, Position};
+pub use recipients::{Audience, Recipients};
 pub use rev::Rev;
 pub use slug::Slug;
 pub use suppressions::{Suppression, SuppressionReason};

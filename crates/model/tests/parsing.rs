@@ -157,6 +157,19 @@ fn a_campaign_needs_a_filter_a_subject_in_one_line_and_a_body() {
     assert_eq!(faults(CampaignDraft::parse(&misspelt).unwrap_err()), [("filter.compny".to_owned(), "extra_forbidden")]);
     let hostile: serde_json::Map<String, Value> = (0..1_000).map(|n| (format!("x{n}"), Value::Null)).collect();
     assert_eq!(faults(CampaignDraft::parse(&json!({ "filter": hostile, "subject": "s", "body": "b" })).unwrap_err()).len(), 3);
+    let list = |audience: &str, more: Value| {
+        let mut body = json!({ "audience": audience, "filter": {}, "subject": "s", "body": "b" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        CampaignDraft::parse(&body)
+    };
+    for audience in ["attendees", "here", "away"] {
+        for without in [json!({}), json!({ "eventId": null }), json!({ "eventId": "" })] {
+            assert_eq!(faults(list(audience, without).unwrap_err()), [("eventId".to_owned(), "missing")]);
+        }
+        assert!(list(audience, json!({ "eventId": "tea" })).is_ok());
+    }
+    assert!(list("people", json!({})).is_ok());
+    assert_eq!(faults(list("friends", json!({})).unwrap_err()).len(), 1);
     assert_eq!(faults(CampaignDraft::parse(&json!({})).unwrap_err()), ["filter", "subject", "body"].map(|name| (name.to_owned(), "missing")));
 }
 

@@ -6,7 +6,7 @@ use emcrm_model::{Attendance, EventId, UserId};
 
 use crate::engine::{Engine, EngineError, Guard, IndexName, Query, Table, Transaction};
 use crate::keys;
-use crate::repository::{from_item, from_items, to_item};
+use crate::repository::{from_item, from_items, read_many, to_item};
 use crate::rules::Rule;
 
 #[derive(Clone)]
@@ -21,6 +21,12 @@ impl Attendances {
 
     pub async fn get(&self, user: &UserId, event: &EventId) -> Result<Option<Attendance>, EngineError> {
         self.engine.get(Table::Main, &keys::attendance(user, event)).await?.map(from_item).transpose()
+    }
+
+    /// Of these users at one event, in their order; none for who is not on its list.
+    pub async fn get_many(&self, users: &[UserId], event: &EventId) -> Result<Vec<Option<Attendance>>, EngineError> {
+        let keys: Vec<_> = users.iter().map(|user| keys::attendance(user, event)).collect();
+        read_many(self.engine.as_ref(), Table::Main, &keys).await
     }
 
     /// Of one user; strongly consistent.

@@ -1,6 +1,6 @@
 //! What can still be edited: drafts, and campaigns that wait for their moment.
 
-use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, FieldErrors, Rev, Role, Schedule};
+use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, FieldErrors, Recipients, Rev, Role, Schedule};
 use emcrm_store::{Campaigns, CountKind, Guard, Queue, Rule, Table, Task, Transaction, keys};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -40,8 +40,8 @@ impl App {
     pub async fn campaign_edit(&self, call: &Call, id: &CampaignId, draft: CampaignDraft) -> Result<Campaign, AppError> {
         self.prepare(&Recipe::of_draft(&draft)).await?;
         self.campaign_rewrite(call, id, "edited", |campaign| {
-            let CampaignDraft { filter, subject, body, body_format, rate, kind, event_id, tracking } = draft.clone();
-            Ok(Campaign { filter, subject, body, body_format, rate, kind, event_id, tracking, ..campaign })
+            let CampaignDraft { audience, filter, subject, body, body_format, rate, kind, event_id, tracking } = draft.clone();
+            Ok(Campaign { audience, filter, subject, body, body_format, rate, kind, event_id, tracking, ..campaign })
         })
         .await
     }
@@ -69,9 +69,7 @@ impl App {
         let draft = self.campaign_get(call, id).await?;
         if draft.status.is_editable() {
             self.prepare(&Recipe::of(&draft)).await?;
-            if self.audience_count(&draft.filter).await? == Some(0) {
-                return Err(AppError::NoUsersMatch);
-            }
+            self.somebody_matches(&Recipients::from(&draft)).await?;
         }
         let campaign = self.campaign_rewrite(call, id, "sent", |campaign| Ok(Campaign { status: CampaignState::Pending, ..campaign })).await?;
         self.campaign_frozen(campaign.id).await
@@ -82,7 +80,7 @@ impl App {
         call.require(Role::Sender)?;
         let campaign = self.campaign_get(call, id).await?;
         if campaign.status.is_editable() {
-            let now = self.audience(call, &campaign.filter).await?.total;
+            let now = self.reach(call, &Recipients::from(&campaign)).await?.total;
             if now != matching {
                 return Err(AppError::AudienceChanged { was: matching, now });
             }
@@ -96,8 +94,8 @@ impl App {
         if let Some(campaign) = self.replayed(call).await? {
             return Ok(campaign);
         }
-        let Campaign { filter, subject, body, body_format, rate, kind, event_id, tracking, .. } = self.campaign_get(call, id).await?;
-        let copy = self.campaign_new(CampaignDraft { filter, subject, body, body_format, rate, kind, event_id, tracking }, CampaignState::Draft);
+        let Campaign { audience, filter, subject, body, body_format, rate, kind, event_id, tracking, .. } = self.campaign_get(call, id).await?;
+        let copy = self.campaign_new(CampaignDraft { audience, filter, subject, body, body_format, rate, kind, event_id, tracking }, CampaignState::Draft);
         let mut tx = Transaction::new();
         self.campaign_insert(&mut tx, call, &copy, "draft");
         self.campaign_note(&mut tx, call, &copy.id, "duplicated", Some(format!("from {id}")));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `drafts` | what can be edited: drafts and scheduled campaigns |
 //! | `steer` | pause, resume, cancel, retry |
+//! | `recipients` | whom a campaign is for |
 //! | `preflight` | what sending would do, and test mails |
 //! | `ledger` | who is mailed, and what became of it |
 //! | `progress` | how far it is, and how fast it goes |
@@ -12,17 +13,18 @@ mod drafts;
 mod ledger;
 mod preflight;
 mod progress;
+pub(crate) mod recipients;
 mod steer;
 
 use std::time::Duration;
 
-use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, DeliveryCounts, EmailAddress, Page, PageRequest, Rev, Role, User, UserFilter};
-use emcrm_search::{Kind, conditions_of};
+use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, DeliveryCounts, EmailAddress, Page, PageRequest, Recipients, Rev, Role, User};
 use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction, keys};
 use serde_json::json;
 
-pub use preflight::{Audience, LeftOut, Preflight, Preview, Sample};
+pub use preflight::{LeftOut, Preflight, Preview, Sample};
 pub use progress::{Progress, Seen};
+pub use recipients::Reach;
 
 use crate::audit::Deed;
 use crate::render::Recipe;
@@ -31,8 +33,6 @@ use crate::{App, AppError, Call};
 
 /// How long `campaign_create` waits for the audience.
 const FREEZE_WAIT: Duration = Duration::from_secs(2);
-/// How long a count waits for changes that are not searchable yet.
-const SETTLE_WAIT: Duration = Duration::from_secs(1);
 
 impl App {
     /// Answers once the audience is frozen, or after two seconds.
@@ -42,9 +42,7 @@ impl App {
             return self.campaign_get(call, &campaign.id).await;
         }
         self.prepare(&Recipe::of_draft(&draft)).await?;
-        if self.audience_count(&draft.filter).await? == Some(0) {
-            return Err(AppError::NoUsersMatch);
-        }
+        self.somebody_matches(&Recipients::from(&draft)).await?;
         let campaign = self.campaign_new(draft, CampaignState::Pending);
         let mut tx = Transaction::new();
         self.campaign_insert(&mut tx, call, &campaign, "created");
@@ -56,9 +54,10 @@ impl App {
     }
 
     fn campaign_new(&self, draft: CampaignDraft, status: CampaignState) -> Campaign {
-        let CampaignDraft { filter, subject, body, body_format, rate, kind, event_id, tracking } = draft;
+        let CampaignDraft { audience, filter, subject, body, body_format, rate, kind, event_id, tracking } = draft;
         Campaign {
             id: self.ids.ordered().into(),
+            audience,
             filter,
             subject,
             body,
@@ -111,13 +110,6 @@ impl App {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(Duration::from_millis(50));
         }
-    }
-
-    /// How many people match; none when changes are still on their way into the index, so that nobody can say.
-    async fn audience_count(&self, filter: &UserFilter) -> Result<Option<u64>, AppError> {
-        let settled = self.index_settled(SETTLE_WAIT).await?;
-        let count = self.index.count(Kind::User, conditions_of(filter)).await?;
-        Ok(if settled || count > 0 { Some(count) } else { None })
     }
 
     pub async fn campaign_get(&self, call: &Call, id: &CampaignId) -> Result<Campaign, AppError> {

@@ -3,18 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Role, User, UserFilter, UserId};
-use emcrm_search::{Kind, conditions_of};
+use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Recipients, Role, User, UserId};
 use emcrm_store::keys;
 
-use super::SETTLE_WAIT;
+use super::recipients::{FIRST, Reach};
 use crate::audit::Deed;
 use crate::render::{Filled, Prepared, Recipe, clean};
 use crate::template::{Content, RenderError};
 use crate::{App, AppError, Call};
 
-/// Recipients shown in a preview.
-const PREVIEW_RECIPIENTS: u32 = 10;
 /// Mails that a preflight shows.
 const SAMPLES: usize = 5;
 /// People whose names are listed for one reason.
@@ -42,17 +39,6 @@ pub struct Preview {
     pub warnings: Vec<String>,
 }
 
-/// Whom a filter selects now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audience {
-    /// People who match.
-    pub total: u64,
-    /// The index knows every change that was made before, so the figure is exact.
-    pub settled: bool,
-    /// The first of them.
-    pub people: Vec<User>,
-}
-
 /// People who would not get the mail, for one reason.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LeftOut {
@@ -74,9 +60,9 @@ pub struct Sample {
 /// Everything that is worth knowing before a campaign is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Preflight {
-    /// People who match the filter.
+    /// People who match.
     pub matches: u64,
-    /// The index knows every change that was made before.
+    /// Every change that was made before is in the figures.
     pub settled: bool,
     /// How many of them were looked at. All, unless there are more than the limit.
     pub checked: u64,
@@ -119,17 +105,6 @@ impl Preflight {
 }
 
 impl App {
-    /// How many people a filter selects, and the first of them.
-    pub async fn audience(&self, call: &Call, filter: &UserFilter) -> Result<Audience, AppError> {
-        call.require(Role::Viewer)?;
-        let settled = self.index_settled(SETTLE_WAIT).await?;
-        let total = self.index.count(Kind::User, conditions_of(filter)).await?;
-        let ids = self.index.walk(Kind::User, conditions_of(filter), None, PREVIEW_RECIPIENTS).await?;
-        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
-        let people = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| filter.matches(user)).collect();
-        Ok(Audience { total, settled, people })
-    }
-
     /// One person's mail as this campaign says it, whether or not it was sent to them.
     pub async fn campaign_mail(&self, call: &Call, id: &CampaignId, user: &UserId) -> Result<Sample, AppError> {
         let campaign = self.campaign_get(call, id).await?;
@@ -143,7 +118,7 @@ impl App {
     pub async fn campaign_preview(&self, call: &Call, draft: CampaignDraft) -> Result<Preview, AppError> {
         call.require(Role::Viewer)?;
         let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
-        let Audience { total, people: recipients, .. } = self.audience(call, &draft.filter).await?;
+        let Reach { total, people: recipients, .. } = self.reach(call, &Recipients::from(&draft)).await?;
         let mut warnings = Vec::new();
         let nobody = nobody();
         // The first for whom it can be made; nobody's values otherwise.
@@ -161,7 +136,7 @@ impl App {
         let mut content = shown.ok_or_else(|| FieldErrors::one("body", "template", warnings.join("; ")))?;
         warnings.extend(worth_saying(&content.subject, &content.text));
         if total == 0 {
-            warnings.push("Nobody matches the filter.".to_owned());
+            warnings.push("Nobody matches.".to_owned());
         }
         content.html = content.html.map(|html| clean(&html));
         Ok(Preview { total, recipients, subject: content.subject, text: content.text, html: content.html, warnings })
@@ -171,9 +146,7 @@ impl App {
     pub async fn campaign_test(&self, call: &Call, draft: CampaignDraft, to: EmailAddress) -> Result<String, AppError> {
         call.require(Role::Sender)?;
         let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
-        let ids = self.index.walk(Kind::User, conditions_of(&draft.filter), None, PREVIEW_RECIPIENTS).await?;
-        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
-        let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().collect();
+        let users = self.first_of(&Recipients::from(&draft), FIRST).await?;
         let nobody = nobody();
         let somebody = users.iter().find(|user| self.fill(&prepared, None, user).is_ok());
         let mail = self.test_mail(&prepared, somebody.unwrap_or(&nobody), to.as_str())?;
@@ -189,9 +162,10 @@ impl App {
     pub async fn campaign_preflight(&self, call: &Call, draft: CampaignDraft) -> Result<Preflight, AppError> {
         call.require(Role::Viewer)?;
         let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
+        let (matches, settled) = self.recipients_count(&Recipients::from(&draft)).await?;
         let mut found = Preflight {
-            settled: self.index_settled(SETTLE_WAIT).await?,
-            matches: self.index.count(Kind::User, conditions_of(&draft.filter)).await?,
+            matches,
+            settled,
             variables: prepared.template.variables().collect(),
             unsubscribe: prepared.wants_unsubscribe() && self.settings.public_url.is_some(),
             from: self.settings.mail_from.address.clone(),
@@ -207,17 +181,17 @@ impl App {
     }
 
     async fn look_at_audience(&self, draft: &CampaignDraft, prepared: &Prepared, found: &mut Preflight) -> Result<(), AppError> {
-        let conditions = conditions_of(&draft.filter);
+        let of = Recipients::from(draft);
         let begun = tokio::time::Instant::now();
         let mut addresses: HashSet<String> = HashSet::new();
         let mut after = None;
         let mut ended = false;
         while !ended && found.checked < CHECKED_MAX && begun.elapsed() < CHECK_TIME {
-            let ids = self.index.walk(Kind::User, conditions.clone(), after.take(), CHUNK).await?;
+            let ids = self.candidates_walk(&of, after.take(), CHUNK).await?;
             ended = ids.is_empty();
             after = ids.last().cloned();
             let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
-            let users: Vec<User> = self.store.users.get_many(&ids).await?.into_iter().flatten().filter(|user| draft.filter.matches(user)).collect();
+            let users = self.recipients_among(&of, &ids).await?;
             let asked: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
             for (user, entry) in users.into_iter().zip(self.store.suppressions.of(&asked).await?) {
                 found.checked += 1;

@@ -12,7 +12,7 @@ use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::domains::{domain_of, means_the_domain};
+use super::domains::{Places, domain_of, means_the_domain};
 use super::ledger::{Counted, Step};
 use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
@@ -79,6 +79,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut denied = Denied::default();
     loop {
         let mut batch = Vec::new();
+        let mut places = None;
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied.now(Instant::now()));
             batch = match if share == 0 { Ok(Vec::new()) } else { next(&run, share).await } {
@@ -100,6 +101,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 continue;
             }
             if !batch.is_empty() {
+                let places = places.insert(Places::of(&run.app.domains, &batch));
                 let moment = moment(&run, batch.len());
                 if moment.is_some_and(|moment| moment > Instant::now()) {
                     // Nothing stays unrecorded while the group waits for its moment.
@@ -113,8 +115,8 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 open(&run, &mut lines, batch.len().min(share)).await;
                 // What has no line is left to others.
                 let mut feeder = run.feeder.lock().await;
+                places.truncate(lines.len());
                 for delivery in batch.drain(lines.len().min(batch.len())..).rev() {
-                    run.domains.give_back(domain_of(delivery.email.as_ref()));
                     feeder.put_back(delivery);
                 }
             }
@@ -122,7 +124,6 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
         if batch.is_empty() && ended.is_empty() {
             break;
         }
-        let places: Vec<String> = batch.iter().map(|delivery| domain_of(delivery.email.as_ref()).to_owned()).collect();
         let claimed = if batch.is_empty() {
             record_all(&run, &mut in_hand, &mut ended).await?;
             Vec::new()
@@ -134,9 +135,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
             claimed
         };
         ended = hand_over(&run, &mut lines, claimed, &mut denied, &in_hand).await;
-        for domain in &places {
-            run.domains.give_back(domain);
-        }
+        drop(places);
         if run.app.lines_are_short() {
             record_all(&run, &mut in_hand, &mut ended).await?;
             close(&run, &mut lines, 0).await;
@@ -188,7 +187,7 @@ async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
 /// The next rows, no more than the rate allows at once.
 async fn next(run: &Run, most: usize) -> Result<Vec<Delivery>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    run.feeder.lock().await.next(&run.app, &run.domains, n).await
+    run.feeder.lock().await.next(&run.app, n).await
 }
 
 /// When so many mails may go, by the rates of the campaign and of the transport.
@@ -296,19 +295,21 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
     }
     let ids: Vec<UserId> = batch.iter().map(|delivery| delivery.user_id.clone()).collect();
     let users = run.app.store.users.get_many(&ids).await?;
+    let listed = run.app.listed(&run.recipients, &ids).await?;
     let addresses: Vec<EmailAddress> = batch.iter().map(|delivery| delivery.email.clone().unwrap_or_else(|| String::from("-").into())).collect();
     let suppressed = run.app.store.suppressions.of(&addresses).await?;
     let kind = run.campaign.kind;
-    let judge = |(delivery, (user, suppressed)): (&Delivery, (Option<User>, Option<Suppression>))| match user {
+    let judge = |(delivery, (user, (listed, suppressed))): (&Delivery, (Option<User>, (bool, Option<Suppression>)))| match user {
         None => Err((DeliveryState::Skipped, PERSON_GONE)),
         Some(_) if let Some(entry) = suppressed.as_ref().filter(|entry| entry.reason.stops(kind)) => Err((DeliveryState::Suppressed, entry.reason.words())),
         Some(user) if !same_address(&user, delivery.email.as_ref()) => {
             Err((DeliveryState::Skipped, "the person's address changed after the audience was frozen"))
         }
-        Some(user) if !run.campaign.filter.matches(&user) => Err((DeliveryState::Skipped, "the person no longer matches the filter")),
+        Some(_) if !listed => Err((DeliveryState::Skipped, "the person is no longer among those on the event's list whom the campaign is for")),
+        Some(user) if !run.recipients.filter.matches(&user) => Err((DeliveryState::Skipped, "the person no longer matches the filter")),
         Some(user) => Ok(user),
     };
-    Ok(batch.iter().zip(users.into_iter().zip(suppressed)).map(judge).collect())
+    Ok(batch.iter().zip(users.into_iter().zip(listed.into_iter().zip(suppressed))).map(judge).collect())
 }
 
 /// The ledger's step for an outcome, and what the run learns from it.
@@ -318,7 +319,7 @@ fn record(run: &Run, ended: Ended) -> Step {
     match result {
         Ok(()) => {
             *run.refusals.lock() = Refusals::default();
-            run.domains.accepted(domain_of(delivery.email.as_ref()));
+            run.app.domains.accepted(domain_of(delivery.email.as_ref()));
             run.sent.fetch_add(1, Ordering::Relaxed);
             Step::sent(delivery, run.app.stamp())
         }
@@ -329,7 +330,7 @@ fn record(run: &Run, ended: Ended) -> Step {
         Err(MailError::Temporary { reply }) => {
             refused(run, &delivery, &reply);
             if means_the_domain(&reply) {
-                run.domains.put_off(domain_of(delivery.email.as_ref()), now);
+                run.app.domains.put_off(domain_of(delivery.email.as_ref()), now);
             }
             if delivery.attempts + 1 >= ATTEMPTS_MAX {
                 Step::failed(delivery, DeliveryState::Error, reply)

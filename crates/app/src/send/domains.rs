@@ -1,8 +1,10 @@
 //! Mail servers of recipients, each for itself: how many mails one domain gets at once and in a second, and how long it is left alone after it said "later".
+//! Known to the process, not to a campaign: two campaigns are one sender to a domain.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use emcrm_model::EmailAddress;
+use emcrm_model::{Delivery, EmailAddress};
 use parking_lot::Mutex;
 
 /// Longest pause after a domain's refusals, in milliseconds.
@@ -39,7 +41,7 @@ struct Domain {
     not_before: i64,
 }
 
-pub(super) struct Domains {
+pub(crate) struct Domains {
     limits: DomainLimits,
     /// First pause, in milliseconds.
     pause: i64,
@@ -52,7 +54,7 @@ pub(super) fn domain_of(address: Option<&EmailAddress>) -> &str {
 }
 
 impl Domains {
-    pub(super) fn new(limits: DomainLimits, pause: i64) -> Self {
+    pub(crate) fn new(limits: DomainLimits, pause: i64) -> Self {
         Self { limits, pause, known: Mutex::default() }
     }
 
@@ -61,9 +63,7 @@ impl Domains {
         let mut known = self.known.lock();
         let Some(state) = known.get_mut(domain) else {
             if self.limits != DomainLimits::default() {
-                if known.len() >= REMEMBERED {
-                    known.retain(|_, state| state.in_hand > 0 || state.not_before > now);
-                }
+                forget(&mut known, now);
                 known.insert(domain.to_owned(), Domain { in_hand: 1, next: now + self.gap(), ..Domain::default() });
             }
             return May::Now;
@@ -84,7 +84,7 @@ impl Domains {
     }
 
     /// The mail is no longer in hand, whatever became of it.
-    pub(super) fn give_back(&self, domain: &str) {
+    fn give_back(&self, domain: &str) {
         if let Some(state) = self.known.lock().get_mut(domain) {
             state.in_hand = state.in_hand.saturating_sub(1);
         }
@@ -99,12 +99,45 @@ impl Domains {
     /// The domain said "later" and meant all of its mail.
     pub(super) fn put_off(&self, domain: &str, now: i64) {
         let mut known = self.known.lock();
+        forget(&mut known, now);
         let state = known.entry(domain.to_owned()).or_default();
         // Answers of mails that were in hand together are one refusal.
         if state.not_before <= now {
             state.not_before = now + (self.pause << state.refusals.min(12)).min(PAUSE_MAX_MS);
             state.refusals += 1;
         }
+    }
+}
+
+fn forget(known: &mut HashMap<String, Domain>, now: i64) {
+    if known.len() >= REMEMBERED {
+        known.retain(|_, state| state.in_hand > 0 || state.not_before > now);
+    }
+}
+
+/// Mails that are in hand. Whatever ends the run, their places are free again.
+pub(super) struct Places {
+    domains: Arc<Domains>,
+    /// A domain for each mail.
+    taken: Vec<String>,
+}
+
+impl Places {
+    /// Of mails that [`Domains::take`] let go.
+    pub(super) fn of(domains: &Arc<Domains>, mails: &[Delivery]) -> Self {
+        Self { domains: domains.clone(), taken: mails.iter().map(|mail| domain_of(mail.email.as_ref()).to_owned()).collect() }
+    }
+    /// Those behind the first `keep` are not in hand any more.
+    pub(super) fn truncate(&mut self, keep: usize) {
+        for domain in self.taken.drain(keep.min(self.taken.len())..) {
+            self.domains.give_back(&domain);
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.truncate(0);
     }
 }
 
@@ -129,6 +162,19 @@ mod tests {
         assert_eq!(domains.take("a.example", 0), May::Now);
         let domains = Domains::new(DomainLimits { connections: None, rate: Some(2) }, 1_000);
         assert_eq!([0, 499, 500, 501].map(|now| domains.take("a.example", now)), [May::Now, May::Soon, May::Now, May::Soon]);
+    }
+
+    #[test]
+    fn places_are_free_again_whatever_ends_a_run() {
+        let domains = Arc::new(Domains::new(DomainLimits { connections: Some(3), rate: None }, 1_000));
+        let mail = serde_json::json!({"email_id": "c", "user_id": "ann", "status": "pending", "createdAt": "", "email": "ann@a.example"});
+        let mail: Delivery = serde_json::from_value(mail).unwrap();
+        assert_eq!([(); 4].map(|()| domains.take("a.example", 0)), [May::Now, May::Now, May::Now, May::Soon]);
+        let mut places = Places::of(&domains, &[mail.clone(), mail.clone(), mail]);
+        places.truncate(1);
+        assert_eq!([(); 3].map(|()| domains.take("a.example", 0)), [May::Now, May::Now, May::Soon]);
+        drop(places);
+        assert_eq!([(); 2].map(|()| domains.take("a.example", 0)), [May::Now, May::Soon]);
     }
 
     #[test]

@@ -30,10 +30,10 @@ impl Feeder {
     }
 
     /// Up to `n` rows to send; none at the end of the ledger, or when all that wait have to wait for their domains. Rows that a dead run left behind are settled on the way.
-    pub(super) async fn next(&mut self, app: &App, domains: &Domains, n: usize) -> Result<Vec<Delivery>, AppError> {
+    pub(super) async fn next(&mut self, app: &App, n: usize) -> Result<Vec<Delivery>, AppError> {
         loop {
             self.look(app, n.max(LOOK_AHEAD)).await?;
-            let chosen = self.choose(domains, app.now_ms(), n);
+            let chosen = self.choose(&app.domains, app.now_ms(), n);
             if !chosen.is_empty() || !self.waiting.is_empty() || self.ended {
                 return Ok(chosen);
             }

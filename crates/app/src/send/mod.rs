@@ -14,7 +14,7 @@ mod limiter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState};
+use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState, Recipients};
 use emcrm_store::{Guard, Rule, Task, Transaction};
 use emcrm_trace::Span;
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ use crate::freeze::moved;
 use crate::render::{Prepared, Recipe};
 use crate::{App, AppError, Call, spans};
 pub use domains::DomainLimits;
-use domains::Domains;
+pub(crate) use domains::Domains;
 use feeder::Feeder;
 pub(crate) use limiter::Limiter;
 
@@ -49,6 +49,7 @@ pub(crate) const PERSON_GONE: &str = "the person was deleted";
 struct Run {
     app: Arc<App>,
     campaign: Campaign,
+    recipients: Recipients,
     prepared: Prepared,
     /// Names this run in claims.
     token: String,
@@ -59,7 +60,6 @@ struct Run {
     /// Mails that the server took in this run.
     sent: AtomicUsize,
     refusals: Mutex<Refusals>,
-    domains: Domains,
     /// No further claims, for whatever reason.
     halted: AtomicBool,
     why: Mutex<Option<Halt>>,
@@ -144,13 +144,13 @@ impl App {
             prepared,
             feeder: tokio::sync::Mutex::new(Feeder::new(campaign.id.clone(), token.clone())),
             limiter: Limiter::new(campaign.rate),
+            recipients: Recipients::from(&campaign),
             campaign,
             token,
             stop: stop.clone(),
             open_lines: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
             refusals: Mutex::default(),
-            domains: Domains::new(self.settings.domain_limits, self.settings.retry_after_ms(0)),
             halted: AtomicBool::new(false),
             why: Mutex::new(None),
             span: Span::current(),

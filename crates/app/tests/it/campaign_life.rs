@@ -4,7 +4,8 @@ use emcrm_app::AppError;
 use emcrm_app::feedback::Heard;
 use emcrm_app::verify::{FindingKind, verify};
 use emcrm_mail::{Report, ReportKind};
-use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Schedule, SuppressionReason};
+use emcrm_app::tracking::READ_MAX;
+use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason};
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
 
@@ -524,12 +525,12 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
         t.app.store.engine.query(emcrm_store::Query::table(emcrm_store::Table::Email, emcrm_store::keys::hits_part(&campaign.id)).limit(100)).await.unwrap();
     assert_eq!(hits.items.len(), 20, "more say nothing new");
     // The clock stands still, so all of these came too soon to be somebody reading.
-    let readers = t.app.campaign_readers(&call(), &campaign.id).await.unwrap();
+    let readers = t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap();
     assert_eq!((readers.opened, readers.person_hits, readers.machine_hits, readers.exact), (0, 0, 20, true));
     let ben = t.user("ben").await;
     let signed = emcrm_app::links::Signed { user: ben.id, ..click.clone() };
     t.app.hit_note(&signed, emcrm_app::tracking::HitKind::Click, "Mozilla/5.0 (X11)").await.unwrap();
-    assert_eq!(t.app.campaign_readers(&call(), &campaign.id).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
+    assert_eq!(t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
 }
 
 #[tokio::test]
@@ -538,7 +539,7 @@ async fn who_was_told_another_number_of_people_is_asked_again() {
     t.user("ann").await;
     t.settle().await;
     let campaign = t.app.campaign_draft(&call(), draft(json!({})), None).await.unwrap();
-    assert_eq!(t.app.audience(&call(), &campaign.filter).await.unwrap().total, 1);
+    assert_eq!(t.app.reach(&call(), &Recipients::from(&campaign)).await.unwrap().total, 1);
     t.user("bea").await;
     t.settle().await;
     let refused = t.app.campaign_send_to(&call(), &campaign.id, 1).await;

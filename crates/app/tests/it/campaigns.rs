@@ -285,6 +285,11 @@ async fn a_domain_that_says_later_gets_its_mails_later_and_the_others_theirs_now
     assert_eq!((counts.sent_count, counts.pending_count), (10, 40));
     let asked = t.mail.refused();
     assert!((1..=12).contains(&asked), "{asked} mails were tried at a domain that asked to be left alone");
+    // Another campaign is the same sender to that domain.
+    let second = t.campaign(json!({})).await;
+    t.settle().await;
+    let counts = t.app.campaign_get(&call(), &second.id).await.unwrap().counts;
+    assert_eq!((counts.sent_count, counts.pending_count, t.mail.refused()), (10, 40, asked));
     for _ in 0..40 {
         t.later(3_700);
         t.settle().await;

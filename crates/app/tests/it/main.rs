@@ -15,6 +15,7 @@ mod archive;
 mod attendance;
 mod audit;
 mod campaign_life;
+mod campaign_lists;
 mod campaigns;
 mod cascade;
 mod dead_letters;

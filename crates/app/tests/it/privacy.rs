@@ -408,3 +408,16 @@ async fn a_graver_reason_that_came_meanwhile_is_not_lost() {
     let (clear, hashed) = list.both(&address).await.unwrap();
     assert_eq!([clear.unwrap().reason, hashed.unwrap().reason], [SuppressionReason::Complained; 2]);
 }
+
+#[tokio::test]
+async fn a_row_whose_campaign_is_gone_keeps_no_address_either() {
+    let t = TestApp::new();
+    let ann = t.user("ann").await;
+    let row = json!({ "email_id": "before", "user_id": ann.id.as_str(), "status": "pending", "createdAt": "2025-01-01T00:00:00Z", "email": "ann@example.org" });
+    let mut tx = Transaction::new();
+    t.app.store.campaigns.put_delivery(&mut tx, &serde_json::from_value(row).unwrap());
+    t.app.store.engine.transact(tx).await.unwrap();
+    erase(&t, &ann.id).await;
+    // The task, which remembers the address, has come to its end too.
+    assert_nowhere(&t, "ann@example.org").await;
+}

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use emcrm_app::tracking::Readers;
+use emcrm_app::tracking::{READ_MAX, Readers};
 use emcrm_app::{App, Call, LeftOut, Preflight, Sample};
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
 use emcrm_store::{Key, LogEntry, keys};
@@ -341,7 +341,7 @@ pub struct ReadersOut {
 #[utoipa::path(get, path = "/email/requests/{id}/readers", tag = "Email", operation_id = "email_readers", params(("id" = String, Path, description = "Id of the campaign")),
     responses((status = 200, description = "Counts", body = ReadersOut)))]
 pub async fn readers(auth: Auth<Viewer>, CampaignAt(id): CampaignAt) -> Answer {
-    let Readers { opened, clicked, person_hits, machine_hits, exact } = auth.app().campaign_readers(auth.read(), &id).await?;
+    let Readers { opened, clicked, person_hits, machine_hits, exact } = auth.app().campaign_readers(auth.read(), &id, READ_MAX).await?;
     json(&ReadersOut { opened, clicked, person_hits, machine_hits, exact })
 }
 

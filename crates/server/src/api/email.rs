@@ -19,6 +19,10 @@ use crate::http::{Answer, JsonBody, NoBody, PageOut, QueryReader, json, schema};
 #[derive(Debug, ToSchema)]
 #[schema(as = EmailRequestIn, rename_all = "camelCase")]
 pub struct CampaignIn {
+    /// Among whom the filter chooses: `people` (the default); or of the event's list `attendees` (all of them), `here` (who has come) or `away` (who has not).
+    /// Only `people` can do without `eventId`.
+    #[schema(schema_with = schema::audience, required = false)]
+    pub audience: Option<String>,
     /// `{}` selects everybody. Conditions that do not exist are refused.
     pub filter: UserFilterIn,
     #[schema(schema_with = schema::subject)]
@@ -90,6 +94,8 @@ pub enum RetryState {
 pub struct CampaignOut {
     #[serde(rename = "email_id")]
     pub email_id: String,
+    /// `people`, `attendees`, `here` or `away`.
+    pub audience: &'static str,
     #[schema(value_type = UserFilterIn)]
     pub filter: Value,
     pub subject: String,
@@ -169,6 +175,7 @@ impl From<Campaign> for CampaignOut {
         };
         Self {
             email_id: campaign.id.into(),
+            audience: campaign.audience.as_str(),
             filter: campaign.filter.to_json(),
             subject: campaign.subject,
             body: campaign.body,

@@ -6,7 +6,7 @@ use emcrm_model::campaign_drafts::{CampaignDraft, MailContent, Schedule};
 use emcrm_model::events::limits as event;
 use emcrm_model::mail_templates::MailTemplateDraft;
 use emcrm_model::users::limits as user;
-use emcrm_model::{DateTime, EmailAddress, Slug, UserFilter, ids};
+use emcrm_model::{Audience, DateTime, EmailAddress, Slug, UserFilter, ids};
 use serde_json::json;
 use utoipa::openapi::schema::{AnyOfBuilder, Array, ArrayBuilder, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{KnownFormat, Ref, RefOr};
@@ -146,6 +146,9 @@ pub fn template_name() -> Object {
 }
 pub fn campaign_kind() -> Schema {
     choice(&["marketing", "transactional"])
+}
+pub fn audience() -> Schema {
+    choice(&Audience::ALL.map(Audience::as_str))
 }
 pub fn suppression_reason() -> Schema {
     choice(&["manual", "unsubscribed", "bounced", "complained"])

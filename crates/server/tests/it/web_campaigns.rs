@@ -109,9 +109,6 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     assert!(checked.contains("<b>Hello ann</b>") && checked.contains("ann@example.org"), "{checked}");
     assert_eq!(app.get("/email").await.status, 404, "looking saves nothing");
     app.event("tea").await;
-    let of_event = html(&app.get("/app/campaigns/new?event=tea").await, 200);
-    assert!(of_event.contains("not the event’s list: without a filter, that is everybody"), "{of_event}");
-    assert!(html(&app.get("/app/events/tea").await, 200).contains("Mail about this event"));
     let to = leads_to(&send(&app, "/app/campaigns/new", &[&CONTENT[..4], &[("do", "review")]].concat()).await);
     let href = to.strip_suffix("/preflight").unwrap();
     assert_eq!(leads_to(&app.get(href).await), format!("{href}/edit"), "a draft is for editing");
@@ -151,6 +148,38 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     assert_eq!((csv.header("content-type"), String::from_utf8_lossy(&csv.body).lines().count()), ("text/csv; charset=utf-8", 3));
     let list = html(&app.get("/app/campaigns").await, 200);
     assert!(list.contains("Hello {{ user.firstName }}") && list.contains("2 sent"), "{list}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_events_page_leads_to_a_mail_for_those_on_its_list() {
+    let app = filled().await;
+    app.event("tea").await;
+    app.post("/attendance/", json!({ "userId": "ann", "eventId": "tea" })).await.ok();
+    app.post("/attendance/", json!({ "userId": "cid", "eventId": "tea", "attended": "here" })).await.ok();
+    let new = "/app/campaigns/new?audience=attendees&event=tea";
+    assert!(html(&app.get("/app/events/tea").await, 200).contains(&new.replace('&', "&amp;")));
+    assert!(html(&app.get("/app/events/tea?s=away").await, 200).contains("new?audience=away&amp;event=tea"));
+    let form = html(&app.get(new).await, 200);
+    for part in ["<option value=\"attendees\" selected", "<option value=\"tea\" selected", "<b>2</b> people match", "Everybody on the list of"] {
+        assert!(form.contains(part), "{part}: {form}");
+    }
+    let without = html(&send(&app, "/app/campaigns/new", &[("audience", "here"), ("subject", "S"), ("body", "B"), ("do", "save")]).await, 422);
+    assert!(without.contains("id=\"eventId-fault\"") && without.contains("must be named"), "{without}");
+    assert_eq!(app.get("/email").await.status, 404, "nothing was saved, and nobody was mailed");
+
+    let away = [("audience", "away"), ("eventId", "tea"), ("subject", "We miss you"), ("body", "Come."), ("bodyFormat", "text"), ("do", "review")];
+    let to = leads_to(&send(&app, "/app/campaigns/new", &away).await);
+    let href = to.strip_suffix("/preflight").unwrap();
+    let review = html(&app.get(&to).await, 200);
+    assert!(review.contains("Send 1 mail") && review.contains("and has not come"), "{review}");
+    let form = [("rev", hidden(&review, "rev")), ("expected", hidden(&review, "expected"))];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    assert_eq!(leads_to(&send(&app, &format!("{href}/send"), &form).await), href);
+    let done = reaches(&app, href, "sent").await;
+    assert_eq!((&done["audience"], &done["eventId"], &done["totalRecipients"]), (&json!("away"), &json!("tea"), &json!(1)));
+    let live = html(&app.get(href).await, 200);
+    assert!(live.contains("ann@example.org") && !live.contains("cid@example.org") && live.contains("and has not come"), "{live}");
     app.stop().await;
 }
 

@@ -107,6 +107,7 @@ impl Town {
         }
         let worker = Worker::spawn(app.clone());
         let draft = CampaignDraft {
+            audience: emcrm_model::Audience::default(),
             filter: UserFilter::default(),
             subject: "Hello".to_owned(),
             body: "See you.".to_owned(),

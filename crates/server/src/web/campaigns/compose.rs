@@ -8,12 +8,12 @@ use axum::response::Response;
 use emcrm_app::events::Ends;
 use emcrm_app::template::VARIABLES;
 use emcrm_app::{AppError, EventList};
-use emcrm_model::{Campaign, CampaignState, FieldErrors, MailContent, PageRequest, Position};
+use emcrm_model::{Audience, Campaign, CampaignState, FieldErrors, MailContent, PageRequest, Position};
 use serde::Serialize;
 
 use super::composer::{Values, by_field, theirs};
 use super::look::{Look, look};
-use super::words::readable;
+use super::words::{self, readable};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Sender};
 use crate::http::path::CampaignAt;
@@ -47,6 +47,7 @@ struct Composer {
     /// What was asked for and cannot be.
     note: Option<&'static str>,
     look: Look,
+    audiences: Vec<Choice>,
     events: Vec<Choice>,
     templates: Vec<Choice>,
     variables: Vec<Variable>,
@@ -116,6 +117,7 @@ impl Sheet<'_> {
             href,
             rev: self.campaign.map(|campaign| campaign.rev.0),
             scheduled: self.campaign.is_some_and(|campaign| campaign.status == CampaignState::Scheduled),
+            audiences: Audience::ALL.map(|audience| Choice { value: audience.as_str().to_owned(), name: words::audience(audience).to_owned() }).into(),
             events: self.events(&values).await?,
             templates: self.templates().await?,
             values,
@@ -132,27 +134,32 @@ impl Sheet<'_> {
         render(status, "campaigns/edit.html", context)
     }
 
-    /// Events that are to come, and the one that is chosen.
+    /// Events that are to come and that were, and the one that is chosen.
     async fn events(&self, values: &Values) -> Result<Vec<Choice>, AppError> {
         let (app, call) = (self.auth.app(), self.auth.read());
-        let list = EventList {
+        let now = emcrm_model::DateTime::from_instant(app.now());
+        let list = |from, to, sort: &str| EventList {
             page: PageRequest { position: Position::Number(1), size: CHOICES },
-            from: Some(emcrm_model::DateTime::from_instant(app.now())),
-            to: None,
+            from,
+            to,
             ends: Ends::Whenever,
             q: None,
             owner: None,
             host: None,
-            sort: Some("startAt".to_owned()),
+            sort: Some(sort.to_owned()),
         };
         let day = |at: &emcrm_model::DateTime| at.as_str().get(..10).unwrap_or_default().to_owned();
         let choice = |event: emcrm_model::Event| Choice { name: format!("{} ({})", event.title, day(&event.start_at)), value: event.id.into() };
-        let mut events: Vec<Choice> = match app.event_list(call, list).await {
-            Ok(page) => page.items.into_iter().map(choice).collect(),
-            // Without the index there is still the one that was chosen.
-            Err(AppError::NothingThere(_) | AppError::Search(_)) => Vec::new(),
-            Err(error) => return Err(error),
-        };
+        let mut events: Vec<Choice> = Vec::new();
+        // What is to come, the next first; then what was, for a word to those who came, the last first.
+        for list in [list(Some(now.clone()), None, "startAt"), list(None, Some(now), "-startAt")] {
+            match app.event_list(call, list).await {
+                Ok(page) => events.extend(page.items.into_iter().map(choice)),
+                // Without the index there is still the one that was chosen.
+                Err(AppError::NothingThere(_) | AppError::Search(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
         if !values.event_id.is_empty() && !events.iter().any(|event| event.value == values.event_id) {
             match app.event_get(call, &values.event_id).await {
                 Ok(event) => events.insert(0, choice(event)),
@@ -195,6 +202,7 @@ impl Told {
 /// The name of a field as it stands on the page.
 fn label(field: &str) -> &str {
     match field {
+        "audience" => "Goes to",
         "company" => "Company",
         "jobTitle" => "Job title",
         "city" => "City",
@@ -220,9 +228,6 @@ pub async fn new(auth: Auth<Sender>, State(state): State<ApiState>, query: Query
         event.trim().clone_into(&mut values.event_id);
     }
     let mut told = Told::nothing();
-    if !values.event_id.is_empty() {
-        told.note = Some("The filter chooses who gets it, not the event’s list: without a filter, that is everybody.");
-    }
     if query.raw("q").is_some_and(|q| !q.trim().is_empty()) {
         told.note = Some("The words that were searched for are left out: free text finds people, and never chooses who gets mail. Use the filters.");
     }

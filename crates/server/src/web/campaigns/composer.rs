@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use emcrm_model::{BodyFormat, Campaign, CampaignDraft, CampaignKind, FieldErrors, MailTemplate, UserFilter};
+use emcrm_model::{Audience, BodyFormat, Campaign, CampaignDraft, CampaignKind, FieldErrors, MailTemplate, Recipients};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -11,6 +11,7 @@ use super::words;
 /// What is in the fields, as text: also what cannot be a draft.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Values {
+    pub audience: String,
     pub company: Vec<String>,
     pub job_title: Vec<String>,
     pub city: Vec<String>,
@@ -45,6 +46,7 @@ impl Values {
         let trimmed = |name| one(name).trim().to_owned();
         let or = |text: String, other: &str| if text.is_empty() { other.to_owned() } else { text };
         Self {
+            audience: or(trimmed("audience"), Audience::People.as_str()),
             company: many("company"),
             job_title: many("jobTitle"),
             city: many("city"),
@@ -66,9 +68,10 @@ impl Values {
     }
 
     pub fn of(campaign: &Campaign) -> Self {
-        let Campaign { filter, subject, body, body_format, kind, event_id, rate, tracking, .. } = campaign.clone();
+        let Campaign { audience, filter, subject, body, body_format, kind, event_id, rate, tracking, .. } = campaign.clone();
         let text = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
         Self {
+            audience: audience.as_str().to_owned(),
             company: filter.company,
             job_title: filter.job_title,
             city: filter.city,
@@ -95,12 +98,14 @@ impl Values {
         template.body_format.as_str().clone_into(&mut self.body_format);
     }
 
-    pub fn filter(&self) -> Result<UserFilter, FieldErrors> {
-        UserFilter::parse(&self.filter_json())
+    /// Whom it is for, where that much of the form has no fault.
+    pub fn recipients(&self) -> Result<Recipients, FieldErrors> {
+        Recipients::parse(&json!({ "audience": self.audience, "filter": self.filter_json(), "eventId": self.event_id }))
     }
 
     pub fn draft(&self) -> Result<CampaignDraft, FieldErrors> {
         CampaignDraft::parse(&json!({
+            "audience": self.audience,
             "filter": self.filter_json(),
             "subject": self.subject,
             "body": self.body,
@@ -154,8 +159,9 @@ pub fn theirs(ours: &Values, campaign: &Campaign) -> BTreeMap<&'static str, Stri
             found.insert(field, text);
         }
     };
-    let audience = |values: &Values| values.filter().ok();
-    differ("filter", audience(ours) == audience(&theirs), words::filter(&campaign.filter));
+    let filter = |values: &Values| values.recipients().ok().map(|recipients| recipients.filter);
+    differ("audience", ours.audience == theirs.audience, words::audience(campaign.audience).to_owned());
+    differ("filter", filter(ours) == filter(&theirs), words::filter(&campaign.filter));
     differ("subject", ours.subject.trim() == theirs.subject, theirs.subject.clone());
     differ("body", ours.body.trim() == theirs.body.trim(), theirs.body.clone());
     differ("bodyFormat", ours.body_format == theirs.body_format, theirs.body_format.clone());

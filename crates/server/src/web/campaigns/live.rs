@@ -3,11 +3,12 @@
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode};
 use emcrm_app::{Progress, Seen};
-use emcrm_model::{BodyFormat, Campaign, CampaignId, CampaignState, DeliveryState};
+use emcrm_model::{BodyFormat, Campaign, CampaignId, CampaignState, DeliveryState, Recipients};
 use emcrm_store::keys;
 use serde::Serialize;
 
 use super::ledger::{Ledger, LedgerQuery};
+use super::look::words_for;
 use super::preflight::scheduled;
 use super::words::{self, Badge, LogLine, Part, Stack, campaign_badge, duration, log_line, readable};
 use crate::auth::{Auth, Viewer};
@@ -20,6 +21,8 @@ use crate::web::shell::{Place, Shell};
 
 /// Lines of the log that are shown.
 const LOGGED: usize = 100;
+/// Hits that are counted for the page: it must not wait for those of a million mails. `GET /email/requests/{id}/readers` counts more.
+const HITS_SHOWN: usize = 10_000;
 
 #[derive(Serialize)]
 struct Live {
@@ -98,6 +101,8 @@ struct EventLink {
 struct Readers {
     opened: u64,
     clicked: u64,
+    /// Otherwise it is at least so many.
+    exact: bool,
 }
 
 /// The part that renews itself.
@@ -196,8 +201,8 @@ async fn message(auth: &Auth<Viewer>, campaign: &Campaign) -> Result<MessageFact
     };
     let tracking = campaign.tracking != emcrm_model::Tracking::default();
     let readers = if tracking {
-        let readers = auth.app().campaign_readers(auth.read(), &campaign.id).await?;
-        Some(Readers { opened: readers.opened, clicked: readers.clicked })
+        let readers = auth.app().campaign_readers(auth.read(), &campaign.id, HITS_SHOWN).await?;
+        Some(Readers { opened: readers.opened, clicked: readers.clicked, exact: readers.exact })
     } else {
         None
     };
@@ -211,7 +216,7 @@ async fn message(auth: &Auth<Viewer>, campaign: &Campaign) -> Result<MessageFact
         bytes: campaign.body.len(),
         kind: campaign.kind.as_str(),
         event,
-        audience: words::filter(&campaign.filter),
+        audience: words_for(auth.app(), auth.read(), &Recipients::from(campaign)).await?,
         rate: campaign.rate,
         tracking,
         readers,

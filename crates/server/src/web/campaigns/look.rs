@@ -5,8 +5,8 @@
 
 use axum::extract::{RawPathParams, State};
 use axum::http::StatusCode;
-use emcrm_app::{App, AppError, Audience, Call, Preview, Sample};
-use emcrm_model::{CampaignId, User, UserId};
+use emcrm_app::{App, AppError, Call, Preview, Reach, Sample};
+use emcrm_model::{Audience, CampaignId, EventId, Recipients, User, UserId};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -38,11 +38,13 @@ pub struct Look {
 pub struct AudienceOut {
     pub total: u64,
     pub exact: bool,
-    /// The filter as a sentence.
+    /// Who it is, as a sentence.
     pub words: String,
     pub people: Vec<Person>,
-    /// The same filter in People.
+    /// The same filter in People, or the event's list.
     pub href: String,
+    /// A list is asked for.
+    pub list: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,10 +84,12 @@ pub struct PreviewOut {
 /// Looks at what is in the form, and leaves out what its faults keep from being looked at.
 pub async fn look(app: &App, call: &Call, values: &Values) -> Result<(Look, BTreeMap<String, String>), AppError> {
     let mut look = Look { audience: None, preview: None, preview_faults: Vec::new() };
-    if let Ok(filter) = values.filter() {
-        let Audience { total, settled, people } = app.audience(call, &filter).await?;
+    if let Ok(of) = values.recipients() {
+        let Reach { total, settled, people } = app.reach(call, &of).await?;
         let people = people.iter().take(NAMED).map(Person::from).collect();
-        look.audience = Some(AudienceOut { total, exact: settled, words: words::filter(&filter), people, href: people_list(values) });
+        let list = of.audience.is_of_event();
+        let words = words_for(app, call, &of).await?;
+        look.audience = Some(AudienceOut { total, exact: settled, words, people, href: if list { event_list(&of) } else { people_list(values) }, list });
     }
     let draft = match values.draft() {
         Ok(draft) => draft,
@@ -101,6 +105,27 @@ pub async fn look(app: &App, call: &Call, values: &Values) -> Result<(Look, BTre
             Ok((look, by_field(faults)))
         }
         Err(error) => Err(error),
+    }
+}
+
+/// Whom a campaign is for, as a sentence.
+pub async fn words_for(app: &App, call: &Call, of: &Recipients) -> Result<String, AppError> {
+    let title = match &of.event_id {
+        Some(id) if of.audience.is_of_event() => match app.event_get(call, id.as_str()).await {
+            Ok(event) => Some(event.title),
+            Err(AppError::EventUnknown) => None,
+            Err(error) => return Err(error),
+        },
+        _ => None,
+    };
+    Ok(words::recipients(of, title.as_deref()))
+}
+
+fn event_list(of: &Recipients) -> String {
+    let event = href::event(of.event_id.as_ref().map(EventId::as_str).unwrap_or_default());
+    match of.audience {
+        Audience::People | Audience::Attendees => event,
+        Audience::Here | Audience::Away => href::with_query(&event, [("s", of.audience.as_str())]),
     }
 }
 

@@ -6,13 +6,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::when::zone_words;
 use emcrm_app::{AppError, LeftOut, Preflight, Sample};
-use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, EmailAddress, FieldErrors, Fields, Schedule};
+use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, EmailAddress, FieldErrors, Fields, Recipients, Schedule};
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::composer::by_field;
-use super::look::{Person, from};
-use super::words::{self, duration, readable};
+use super::look::{Person, from, words_for};
+use super::words::{duration, readable};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, NeededRole, Sender, Viewer};
 use crate::http::Answer;
@@ -160,7 +160,7 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
     let context = Context {
         rev: campaign.rev.0,
         kind: campaign.kind.as_str(),
-        audience: words::filter(&campaign.filter),
+        audience: words_for(auth.app(), auth.read(), &Recipients::from(&campaign)).await?,
         from: from(auth.app()),
         scheduled: scheduled(auth, &campaign),
         subject: campaign.subject,

@@ -1,7 +1,7 @@
 //! States, durations and logs in the words that people read.
 
 use emcrm_app::AppError;
-use emcrm_model::{Campaign, CampaignState, DeliveryState, UserFilter};
+use emcrm_model::{Audience, Campaign, CampaignState, DeliveryState, Recipients, UserFilter};
 use emcrm_store::LogEntry;
 use serde::Serialize;
 
@@ -123,6 +123,35 @@ pub fn duration(seconds: u64) -> String {
     }
 }
 
+/// Among whom the filter chooses, as the composer offers it.
+pub fn audience(audience: Audience) -> &'static str {
+    match audience {
+        Audience::People => "People, by the filters",
+        Audience::Attendees => "Everybody on the event\u{2019}s list",
+        Audience::Here => "Who came to the event",
+        Audience::Away => "Who is on the list and has not come",
+    }
+}
+
+/// Whom a campaign is for, as a sentence. `title`: of the attached event.
+pub fn recipients(of: &Recipients, title: Option<&str>) -> String {
+    if of.audience == Audience::People {
+        return filter(&of.filter);
+    }
+    let title = title.map_or_else(|| "an event that is gone".to_owned(), |title| format!("\u{201c}{title}\u{201d}"));
+    let who = match of.audience {
+        Audience::People | Audience::Attendees => format!("Everybody on the list of {title}"),
+        Audience::Here => format!("Who came to {title}"),
+        Audience::Away => format!("Who is on the list of {title} and has not come"),
+    };
+    if of.filter.is_empty() { who } else { format!("{who}, and of them: {}", lower(&filter(&of.filter))) }
+}
+
+fn lower(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_lowercase().chain(chars).collect())
+}
+
 /// A filter as a sentence.
 pub fn filter(filter: &UserFilter) -> String {
     let values = |name: &str, values: &[String]| (!values.is_empty()).then(|| format!("{name} {}", values.join(" or ")));
@@ -201,7 +230,7 @@ pub fn readable(error: AppError) -> ApiError {
         AppError::CampaignUnknown => {
             Problem::new(StatusCode::NOT_FOUND, "email_request_not_found", "There is no such campaign. It may have been deleted.").into()
         }
-        AppError::NoUsersMatch => Problem::new(StatusCode::NOT_FOUND, "no_users_match", "Nobody matches the filter any more. Nothing was sent.").into(),
+        AppError::NoUsersMatch => Problem::new(StatusCode::NOT_FOUND, "no_users_match", "Nobody matches any more. Nothing was sent.").into(),
         other => other.into(),
     }
 }
@@ -228,5 +257,10 @@ mod tests {
         let some = UserFilter { city: vec!["Austin".to_owned(), "Round Rock".to_owned()], min_attended: Some(2), ..UserFilter::default() };
         assert_eq!(filter(&some), "City Austin or Round Rock, attended 2 or more");
         assert_eq!(filter(&UserFilter::default()), "Everybody");
+        let of = |audience, filter: &UserFilter| Recipients { audience, event_id: Some(String::from("tea").into()), filter: filter.clone() };
+        assert_eq!(recipients(&of(Audience::People, &some), Some("Tea")), filter(&some));
+        assert_eq!(recipients(&of(Audience::Away, &UserFilter::default()), Some("Tea")), "Who is on the list of \u{201c}Tea\u{201d} and has not come");
+        assert_eq!(recipients(&of(Audience::Here, &some), Some("Tea")), "Who came to \u{201c}Tea\u{201d}, and of them: city Austin or Round Rock, attended 2 or more");
+        assert_eq!(recipients(&of(Audience::Attendees, &UserFilter::default()), None), "Everybody on the list of an event that is gone");
     }
 }
