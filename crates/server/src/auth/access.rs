@@ -41,6 +41,8 @@ pub enum Without {
     NewSession,
     /// An answer of the issuer is taken whatever sign-in it belongs to.
     State,
+    /// A session asks the issuer as often at once as it is asked to.
+    Turn,
     /// Fields of CSV leave as they are.
     Apostrophe,
     /// The log has addresses as they were asked for.
@@ -182,7 +184,7 @@ impl Access {
         let Some(sign_in) = &self.sign_in else { return Ok(false) };
         // Without a refresh token there is nothing to ask with: the session goes on until it is old.
         let Some(IssuerTokens { refresh: Some(refresh), .. }) = app.session_tokens(open) else { return Ok(true) };
-        if !app.session_refresh_begin(open).await? {
+        if !app.session_refresh_begin(open).await? && self.without != Without::Turn {
             return Ok(true);
         }
         let answer = match sign_in.oidc.refresh(&refresh).await {

@@ -397,7 +397,7 @@ async fn the_issuer_is_asked_again_and_what_it_says_counts() {
         false
     };
     assert!(granted(&mut sam, "viewer").await);
-    // By hand, twice at once: a refresh token can be used once, and both get an answer.
+    // By hand.
     let csrf = sam.csrf().await;
     sam.post("/auth/refresh", &[("x-csrf-token", &csrf)], json!({})).await.ok();
     // New keys: whoever signs in now, and whoever is refreshed, is known by them.
@@ -427,6 +427,41 @@ async fn the_issuer_is_asked_again_and_what_it_says_counts() {
     }
     assert!(gone);
     provider("reset", json!({})).await;
+}
+
+/// A refresh token can be used once: who uses it a second time loses everything that the provider gave, and the session with it.
+#[tokio::test]
+async fn a_session_that_is_refreshed_twice_at_once_asks_the_issuer_once() {
+    let _shared = PROVIDER.read().await;
+    let tokens_of = async |sam: &Browser<'_>| {
+        let open = sam.app.app.session_open(&sam.ours["emcrm"]).await.unwrap().unwrap();
+        sam.app.app.session_tokens(&open).unwrap()
+    };
+    let refreshed_twice = async |sam: &mut Browser<'_>| {
+        let csrf = sam.csrf().await;
+        let headers = [("x-csrf-token", csrf.as_str())];
+        let mut again = Browser::new(sam.app);
+        again.ours.clone_from(&sam.ours);
+        tokio::join!(sam.post("/auth/refresh", &headers, json!({})), again.post("/auth/refresh", &headers, json!({})))
+    };
+    let app = app().await;
+    let mut sam = Browser::new(&app);
+    sam.sign_in("sam").await;
+    let first = tokens_of(&sam).await;
+    let (one, other) = refreshed_twice(&mut sam).await;
+    assert_eq!((one.ok()["authenticated"].as_bool(), other.ok()["authenticated"].as_bool()), (Some(true), Some(true)));
+    assert_ne!(tokens_of(&sam).await.refresh, first.refresh, "the provider was asked");
+    // What it gave is good, so nobody has used a token twice.
+    let csrf = sam.csrf().await;
+    assert_eq!(sam.post("/auth/refresh", &[("x-csrf-token", &csrf)], json!({})).await.ok()["authenticated"], true);
+    assert_eq!(sam.get("/auth/me").await.ok()["grant"], "sender");
+    // The control: without turns both use the same token, and the session is over.
+    let options = options();
+    let app = TestApp::with(Options { access: AccessSettings { without: Without::Turn, ..options.access }, ..options }, router).await;
+    let mut sam = Browser::new(&app);
+    sam.sign_in("sam").await;
+    refreshed_twice(&mut sam).await;
+    assert_eq!(sam.get("/auth/me").await.problem(401), "unauthorized");
 }
 
 #[tokio::test]
