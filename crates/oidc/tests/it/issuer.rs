@@ -14,7 +14,7 @@ use emcrm_oidc::{Algorithm, IssuerSettings, Oidc};
 use parking_lot::Mutex;
 use ring::rand::SystemRandom;
 use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 pub const CLIENT: &str = "crm";
 /// When all tests take place, in seconds since 1970.
@@ -59,6 +59,8 @@ pub struct World {
     pub down: AtomicBool,
     /// Does not answer who asks for its keys.
     pub hangs: AtomicBool,
+    /// Members of its document that differ from ours, or are not in it.
+    pub says: Mutex<Map<String, Value>>,
     issuer: Mutex<String>,
 }
 
@@ -76,9 +78,8 @@ async fn document(State(world): State<Arc<World>>) -> Answer {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     let issuer = world.issuer.lock().clone();
-    Ok(Json(
-        json!({ "issuer": issuer, "authorization_endpoint": format!("{issuer}/a"), "token_endpoint": format!("{issuer}/t"), "jwks_uri": format!("{issuer}/k") }),
-    ))
+    let plain = json!({ "issuer": issuer, "authorization_endpoint": format!("{issuer}/a"), "token_endpoint": format!("{issuer}/t"), "jwks_uri": format!("{issuer}/k") });
+    Ok(Json(changed(plain, &Value::Object(world.says.lock().clone()))))
 }
 
 async fn keys(State(world): State<Arc<World>>) -> Answer {

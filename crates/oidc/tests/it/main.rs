@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that cannot go on should end")]
 
+mod cognito;
 mod forged;
 mod issuer;
 mod keys;
