@@ -2,9 +2,9 @@
 
 use emcrm_app::AppError;
 use emcrm_app::feedback::Heard;
+use emcrm_app::tracking::{HitKind, READ_MAX};
 use emcrm_app::verify::{FindingKind, verify};
 use emcrm_mail::{Report, ReportKind};
-use emcrm_app::tracking::READ_MAX;
 use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason};
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
@@ -376,7 +376,7 @@ async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
     assert_eq!(t.states(&fourth).await["ann@example.org"], DeliveryState::Sent);
     // A link of one purpose is none of another, and a guessed one is none at all.
     assert!(t.app.unsubscribe_open("AAAA").await.unwrap().is_none());
-    assert!(t.app.hit_open(emcrm_app::tracking::HitKind::Click, token).is_none());
+    assert!(t.app.hit_open(HitKind::Click, token).is_none());
     assert_ne!(first.id, fourth.id);
     clean(&t).await;
 }
@@ -515,11 +515,11 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
     let mail = mailparse::parse_mail(&mails[0]).unwrap();
     let html = mail.subparts[1].get_body().unwrap();
     let token = |path: &str, end: char| html.split_once(&format!("https://crm.example{path}")).unwrap().1.split(end).next().unwrap().to_owned();
-    let click = t.app.hit_open(emcrm_app::tracking::HitKind::Click, &token("/t/c/", '"')).unwrap();
+    let click = t.app.hit_open(HitKind::Click, &token("/t/c/", '"')).unwrap();
     assert_eq!((click.target.as_str(), &click.user, &click.campaign), ("https://example.com/?a=1&b=2", &ann.id, &campaign.id));
-    let open = t.app.hit_open(emcrm_app::tracking::HitKind::Open, &token("/t/o/", '.')).unwrap();
+    let open = t.app.hit_open(HitKind::Open, &token("/t/o/", '.')).unwrap();
     for _ in 0..30 {
-        t.app.hit_note(&open, emcrm_app::tracking::HitKind::Open, "Mozilla/5.0 (X11)").await.unwrap();
+        t.app.hit_note(&open, HitKind::Open, "Mozilla/5.0 (X11)").await.unwrap();
     }
     let hits =
         t.app.store.engine.query(emcrm_store::Query::table(emcrm_store::Table::Email, emcrm_store::keys::hits_part(&campaign.id)).limit(100)).await.unwrap();
@@ -529,8 +529,38 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
     assert_eq!((readers.opened, readers.person_hits, readers.machine_hits, readers.exact), (0, 0, 20, true));
     let ben = t.user("ben").await;
     let signed = emcrm_app::links::Signed { user: ben.id, ..click.clone() };
-    t.app.hit_note(&signed, emcrm_app::tracking::HitKind::Click, "Mozilla/5.0 (X11)").await.unwrap();
+    t.app.hit_note(&signed, HitKind::Click, "Mozilla/5.0 (X11)").await.unwrap();
     assert_eq!(t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
+}
+
+/// What is kept of a request are facts. Whoever learns of a new scanner changes the judgement, and the figures of campaigns that are long sent follow.
+#[tokio::test]
+async fn who_made_a_request_is_judged_when_it_is_read() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let campaign = t.app.campaign_create(&call(), draft(json!({"body": "<p>Hi</p>", "bodyFormat": "html", "trackOpens": true}))).await.unwrap();
+    t.settle().await;
+    let mails = t.mail.messages();
+    let html = mailparse::parse_mail(&mails[0]).unwrap().subparts[1].get_body().unwrap();
+    let token = html.split_once("https://crm.example/t/o/").unwrap().1.split('.').next().unwrap();
+    let open = t.app.hit_open(HitKind::Open, token).unwrap();
+    t.later(60);
+    let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    t.app.hit_note(&open, HitKind::Open, browser).await.unwrap();
+    let readers = async || {
+        let readers = t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap();
+        (readers.opened, readers.person_hits, readers.machine_hits, readers.exact)
+    };
+    assert_eq!(readers().await, (1, 1, 0, true));
+    let of_agent = async |agent: &str| {
+        let mut tx = Transaction::new();
+        tx.update(Table::Email, keys::hit(&campaign.id, &ann.id, 0)).set("agent", agent);
+        t.app.store.engine.transact(tx).await.unwrap();
+    };
+    of_agent("Mozilla/5.0 (compatible; Barracuda Sentinel)").await;
+    assert_eq!(readers().await, (0, 0, 1, true));
+    of_agent(browser).await;
+    assert_eq!(readers().await, (1, 1, 0, true), "nothing else was kept of the first judgement");
 }
 
 #[tokio::test]
