@@ -1,11 +1,14 @@
 //! The corpus: what may be written, what is refused, and that a recipient's data is never anything but text.
 
-use emcrm_model::{BodyFormat, MailContent, User};
+use emcrm_mail::{Mailbox, Message, message_id};
+use emcrm_model::{BodyFormat, Event, MailContent, User};
 use jiff::tz::TimeZone;
+use mailparse::{MailHeaderMap as _, ParsedMail, parse_mail};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::calendar::event_ics;
 
 fn content(subject: &str, body: &str, body_format: BodyFormat) -> MailContent {
     MailContent { subject: subject.to_owned(), body: body.to_owned(), body_format }
@@ -171,7 +174,7 @@ fn markdown_becomes_html_and_html_becomes_text_before_anything_is_filled_in() {
     assert!(mail.html.unwrap().contains("<tr><td>Austin</td></tr>") && mail.text.contains("Austin"));
 }
 
-const HOSTILE: [&str; 14] = [
+const HOSTILE: [&str; 16] = [
     "{{ user.email }}",
     "{% if 1 %}x{% endif %}",
     "{# c #}",
@@ -179,7 +182,9 @@ const HOSTILE: [&str; 14] = [
     "\"><img src=x onerror=alert(1)>",
     "a\r\nBcc: victim@example.org",
     "a\nb",
+    "a\rATTENDEE:mailto:victim@example.org",
     "\u{202e}evil\u{202c}",
+    "a\u{200f}b \u{2067}שלום\u{2069}",
     "🦀🦀🦀",
     "**bold** [link](javascript:alert(1)) `code` | table |",
     "&lt;b&gt; &amp;",
@@ -206,6 +211,97 @@ fn hostile_data_in_every_field_is_shown_literally() {
                 let shown = html2text::from_read(html.as_bytes(), 10_000).unwrap();
                 let folded = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
                 assert!(folded(&shown).contains(&folded(&expected)), "{format:?}: {shown:?}");
+            }
+        }
+    }
+}
+
+/// An event that says the same everywhere: the content of a mail about it, and its calendar file.
+fn content_and_calendar(value: &str, format: BodyFormat) -> (Content, String) {
+    let event = json!({"id": "e", "slug": "meetup", "title": value, "description": value, "venue": value, "startAt": "2026-11-19T18:30:00", "endAt": "2026-11-19T21:00:00", "timezone": "America/Chicago"});
+    let event: Event = serde_json::from_value(event).unwrap();
+    let values = EventValues::new(&event, &TimeZone::UTC, None);
+    let source = content("{{ event.title }}", "{{ event.title }}|{{ event.venue }}|{{ event.description }}", format);
+    let content = Template::compile(&source, true).unwrap().render(&Recipient { user: None, event: Some(&values), unsubscribe_url: None }).unwrap();
+    (content, event_ics(&event, &TimeZone::UTC, "example.org", None, jiff::Timestamp::UNIX_EPOCH))
+}
+
+/// The same as it goes over the wire, from and to people of that name.
+fn wire(name: &str, content: &Content, calendar: &str) -> Vec<u8> {
+    let mailbox = |address: &str| Mailbox { name: Some(name.to_owned()), address: address.to_owned() };
+    let message = Message {
+        from: mailbox("crm@example.org"),
+        to: mailbox("mara@example.org"),
+        reply_to: None,
+        subject: content.subject.clone(),
+        text: content.text.clone(),
+        html: content.html.clone(),
+        calendar: Some(calendar.to_owned()),
+        message_id: message_id("campaign", "user", "example.org"),
+        date: jiff::Timestamp::UNIX_EPOCH,
+        unsubscribe_url: Some("https://crm.example/u/token".to_owned()),
+        headers: vec![("X-EMCRM-Test".to_owned(), "yes".to_owned())],
+    };
+    message.to_bytes().unwrap()
+}
+
+fn header_names(mail: &ParsedMail<'_>) -> Vec<String> {
+    mail.headers.iter().map(mailparse::MailHeader::get_key).collect()
+}
+
+/// Names and values of a calendar file, as its reader puts them together (RFC 5545, sections 3.1 and 3.3.11).
+fn properties(ics: &str) -> Vec<(String, String)> {
+    assert!(ics.split("\r\n").all(|line| line.len() <= 75 && !line.contains(['\r', '\n'])), "{ics:?}");
+    let value = |written: &str| {
+        let (mut value, mut chars) = (String::new(), written.chars());
+        while let Some(c) = chars.next() {
+            value.push(match c {
+                '\\' => chars.next().map(|c| if c == 'n' { '\n' } else { c }).unwrap(),
+                c => c,
+            });
+        }
+        value
+    };
+    let unfolded = ics.replace("\r\n ", "");
+    let lines = unfolded.split_terminator("\r\n").map(|line| line.split_once(':').unwrap());
+    lines.map(|(name, written)| (name.to_owned(), value(written))).collect()
+}
+
+/// What stands in an event, in a person's name and in the sender's comes into the head of a mail and into a calendar file as well. It is one value in each place.
+#[test]
+fn hostile_events_and_names_add_nothing_to_a_mail_its_head_or_its_calendar_file() {
+    let bare = |text: &str| text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect::<String>();
+    let names_of = |properties: &[(String, String)]| properties.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    for format in [BodyFormat::Text, BodyFormat::Markdown, BodyFormat::Html] {
+        let (plain, calendar) = content_and_calendar("Rust night", format);
+        let plain = wire("Mara", &plain, &calendar);
+        let (head, entries) = (header_names(&parse_mail(&plain).unwrap()), names_of(&properties(&calendar)));
+        assert_eq!(head.iter().filter(|name| *name == "Subject").count(), 1);
+        for hostile in HOSTILE.map(str::to_owned).into_iter().chain(["x".repeat(3_000), "🦀".repeat(900)]) {
+            let (content, calendar) = content_and_calendar(&hostile, format);
+            let bytes = wire(&hostile, &content, &calendar);
+            let mail = parse_mail(&bytes).unwrap();
+            assert_eq!(header_names(&mail), head, "{hostile:?}");
+            assert_eq!(bare(&mail.headers.get_first_value("Subject").unwrap()), bare(&hostile));
+            for (header, address) in [("From", "crm@example.org"), ("To", "mara@example.org")] {
+                let who = mailparse::addrparse_header(mail.headers.get_first_header(header).unwrap()).unwrap().extract_single_info().unwrap();
+                assert_eq!((bare(&who.display_name.unwrap()), who.addr.as_str()), (bare(&hostile), address), "{header}");
+            }
+            let shown = [hostile.as_str(); 3].join("|");
+            let [readable, attached] = &mail.subparts[..] else { panic!("{hostile:?}: {} parts", mail.subparts.len()) };
+            let text = if content.html.is_some() { &readable.subparts[0] } else { readable };
+            assert_eq!(bare(&text.get_body().unwrap()), bare(&shown), "{format:?}");
+            if let Some(html) = &content.html {
+                assert!(!html.contains("<script>") && !html.contains("<img") && !html.contains("<strong>") && !html.contains("<a href=\"javascript"), "{html}");
+                assert!(bare(&html2text::from_read(html.as_bytes(), 10_000).unwrap()).contains(&bare(&shown)), "{format:?}: {html}");
+            }
+            let attached = attached.get_body().unwrap();
+            assert_eq!(attached.trim_end(), calendar.trim_end(), "it comes through the mail as it is");
+            let found = properties(&calendar);
+            assert_eq!(names_of(&found), entries, "{hostile:?}");
+            for name in ["SUMMARY", "LOCATION", "DESCRIPTION"] {
+                let (_, value) = found.iter().find(|(have, _)| have == name).unwrap();
+                assert_eq!(bare(value), bare(&hostile), "{name}");
             }
         }
     }
