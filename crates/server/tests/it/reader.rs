@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use emcrm_mail::{SmtpSettings, SmtpTransport};
+use emcrm_mail::{DELIVERY_HEADER, SmtpSettings, SmtpTransport, message_id};
 use emcrm_server::router::router;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -21,6 +21,25 @@ async fn read(smtp: &str, path: &str) -> String {
     answer.split_once("\r\n\r\n").unwrap().1.to_owned()
 }
 
+/// Lines that were folded in writing, together again.
+fn unfolded(text: &str) -> Vec<(&str, String)> {
+    let mut lines: Vec<(&str, String)> = Vec::new();
+    for line in text.split_terminator("\r\n") {
+        match line.strip_prefix([' ', '\t']) {
+            Some(more) => lines.last_mut().unwrap().1.push_str(more),
+            None => lines.push(line.split_once(':').map(|(name, value)| (name, value.to_owned())).unwrap()),
+        }
+    }
+    lines
+}
+
+/// The value that is there once.
+fn only<'a>(lines: &'a [(&str, String)], name: &str) -> &'a str {
+    let values: Vec<_> = lines.iter().filter(|(have, _)| *have == name).map(|(_, value)| value.trim_start()).collect();
+    assert_eq!(values.len(), 1, "{name}: {lines:?}");
+    values[0]
+}
+
 #[tokio::test]
 async fn a_mail_is_read_as_it_was_written() {
     let smtp = part("EMCRM_MAILDEV");
@@ -30,7 +49,7 @@ async fn a_mail_is_read_as_it_was_written() {
     app.work();
     let address = format!("jörg+{:08x}@example.org", rand::random::<u32>()).replace("jörg", "joerg");
     let person = json!({"firstName": "Jörg 🦀 \"Q\"", "lastName": "O'Neil <b>", "email": address, "company": "{{ user.email }} & <i>Söhne</i>"});
-    app.post("/users", person).await.ok();
+    let person = app.post("/users", person).await.ok();
     let event = app
         .post("/events", json!({"title": "Rust & Räucherlachs", "slug": "rust-night", "startAt": "2026-03-01T18:00:00", "endAt": "2026-03-01T20:00:00", "timezone": "Europe/Berlin", "venue": "Halle 2, hinten", "public": true}))
         .await
@@ -47,8 +66,7 @@ async fn a_mail_is_read_as_it_was_written() {
     for _ in 0..1_000 {
         let sent = app.get(&at).await.ok();
         assert_eq!(sent["counts"]["error"], 0, "{}", app.get(&format!("/email/status/{}", made["email_id"].as_str().unwrap())).await.ok());
-        let mails: Value = serde_json::from_str(&read(&smtp, "/api/email").await).unwrap();
-        let mails = mails.as_array().cloned().or_else(|| mails["items"].as_array().cloned()).unwrap_or_default();
+        let mails: Vec<Value> = serde_json::from_str(&read(&smtp, "/api/email").await).unwrap();
         if let Some(found) = mails.into_iter().find(|mail| mail["to"].to_string().contains(&address)) {
             mail = found;
             break;
@@ -68,23 +86,49 @@ async fn a_mail_is_read_as_it_was_written() {
     let text = mail["text"].as_str().unwrap();
     assert!(text.contains("Hallo Jörg 🦀 \"Q\"") && text.contains("<i>Söhne</i>") && text.contains("https://crm.example/u/"), "{text}");
     let source = read(&smtp, &format!("/api/email/{}/source", mail["id"].as_str().unwrap())).await;
-    for header in [
-        "\r\nList-Unsubscribe: <https://crm.example/u/",
-        "\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n",
-        "@example.org>\r\nList-",
-        "\r\nMIME-Version: 1.0\r\n",
+    let head = unfolded(source.split_once("\r\n\r\n").unwrap().0);
+    let names: Vec<_> = head.iter().map(|(name, _)| *name).collect();
+    let expected =
+        ["Date", "From", "To", "Subject", "Message-ID", "List-Unsubscribe", "List-Unsubscribe-Post", DELIVERY_HEADER, "MIME-Version", "Content-Type"];
+    assert_eq!(names, expected, "{source}");
+    let id = message_id(made["email_id"].as_str().unwrap(), person["id"].as_str().unwrap(), "example.org");
+    let link = text.split_whitespace().find(|word| word.starts_with("https://crm.example/u/")).unwrap();
+    let page = link.strip_prefix("https://crm.example").unwrap();
+    for (name, value) in [
+        ("Date", "Fri, 2 Jan 2026 03:04:05 +0000"),
+        ("Message-ID", &format!("<{id}>")),
+        ("List-Unsubscribe", &format!("<{link}>")),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+        ("MIME-Version", "1.0"),
     ] {
-        assert!(source.contains(header), "{header:?} in {source}");
+        assert_eq!(only(&head, name), value, "{name}");
     }
-    assert_eq!(mail["envelope"]["from"]["address"].as_str().unwrap_or("crm@example.org"), "crm@example.org");
-    assert_eq!(
-        mail["attachments"][0]["fileName"]
-            .as_str()
-            .or_else(|| mail["attachments"][0]["filename"].as_str())
-            .or_else(|| mail["attachments"][0]["generatedFileName"].as_str()),
-        Some("event.ics"),
-        "{}",
-        mail["attachments"]
-    );
+    assert_eq!(app.get(page).await.status, 200, "what the header says leads to the page");
+    let envelope = &mail["envelope"];
+    assert_eq!((&envelope["from"]["address"], envelope["to"].as_array().unwrap().len()), (&json!("crm@example.org"), 1), "{envelope}");
+    assert_eq!(envelope["to"][0]["address"], address.as_str());
+    let attachments = mail["attachments"].as_array().unwrap();
+    assert_eq!(attachments.len(), 1, "{}", mail["attachments"]);
+    let file = &attachments[0];
+    for (name, value) in [("filename", "event.ics"), ("contentType", "text/calendar"), ("contentDisposition", "attachment")] {
+        assert_eq!(file[name], value, "{file}");
+    }
+    let kept_as = file["generatedFileName"].as_str().unwrap();
+    let calendar = read(&smtp, &format!("/api/email/{}/attachment/{kept_as}", mail["id"].as_str().unwrap())).await;
+    let calendar = unfolded(&calendar);
+    for (name, value) in [
+        ("METHOD", "PUBLISH"),
+        ("X-WR-TIMEZONE", "Europe/Berlin"),
+        ("UID", &format!("{}@example.org", event["id"].as_str().unwrap())),
+        ("SEQUENCE", "1"),
+        ("DTSTAMP", "20260102T030405Z"),
+        ("DTSTART", "20260301T170000Z"),
+        ("DTEND", "20260301T190000Z"),
+        ("SUMMARY", "Rust & Räucherlachs"),
+        ("LOCATION", "Halle 2\\, hinten"),
+        ("URL", "https://crm.example/e/rust-night"),
+    ] {
+        assert_eq!(only(&calendar, name), value, "{name}");
+    }
     app.stop().await;
 }
