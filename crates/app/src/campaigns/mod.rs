@@ -22,7 +22,7 @@ use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, DeliveryCo
 use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction, keys};
 use serde_json::json;
 
-pub use preflight::{LeftOut, Preflight, Preview, Sample};
+pub use preflight::{LeftOut, Preflight, Preview, Sample, Unmailed};
 pub use progress::{Progress, Seen};
 pub use recipients::Reach;
 

@@ -44,7 +44,15 @@ pub struct Preview {
 pub struct LeftOut {
     pub count: u64,
     /// The first of them.
-    pub people: Vec<User>,
+    pub people: Vec<Unmailed>,
+}
+
+/// Somebody who would not get the mail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmailed {
+    pub user: User,
+    /// Variables that they have no value for; empty where that is not the reason.
+    pub missing: Vec<&'static str>,
 }
 
 /// One mail as it would be sent.
@@ -197,21 +205,21 @@ impl App {
                 found.checked += 1;
                 let stopped = entry.map(|entry| entry.reason).filter(|reason| reason.stops(draft.kind));
                 let reason = if let Some(reason) = stopped {
-                    Some(reason.as_str())
+                    Some((reason.as_str(), Vec::new()))
                 } else if !user.email.is_deliverable() {
-                    Some("invalid_address")
+                    Some(("invalid_address", Vec::new()))
                 } else if !addresses.insert(user.email.normalised().to_owned()) {
-                    Some("duplicate_address")
+                    Some(("duplicate_address", Vec::new()))
                 } else {
                     self.look_at_mail(prepared, &user, found)
                 };
                 match reason {
                     None => found.recipients += 1,
-                    Some(reason) => {
+                    Some((reason, missing)) => {
                         let left_out = found.left_out.entry(reason).or_default();
                         left_out.count += 1;
                         if left_out.people.len() < LISTED {
-                            left_out.people.push(user);
+                            left_out.people.push(Unmailed { user, missing });
                         }
                     }
                 }
@@ -224,7 +232,8 @@ impl App {
         Ok(())
     }
 
-    fn look_at_mail(&self, prepared: &Prepared, user: &User, found: &mut Preflight) -> Option<&'static str> {
+    /// Why this person would not get the mail, if so, and which variables they lack.
+    fn look_at_mail(&self, prepared: &Prepared, user: &User, found: &mut Preflight) -> Option<(&'static str, Vec<&'static str>)> {
         match self.fill(prepared, None, user) {
             Ok(filled) => {
                 if found.samples.len() < SAMPLES {
@@ -235,12 +244,12 @@ impl App {
                 None
             }
             Err(RenderError::Missing(names)) => {
-                for name in names {
-                    *found.missing.entry(name).or_default() += 1;
+                for name in &names {
+                    *found.missing.entry(*name).or_default() += 1;
                 }
-                Some("missing_value")
+                Some(("missing_value", names))
             }
-            Err(_) => Some("too_long"),
+            Err(_) => Some(("too_long", Vec::new())),
         }
     }
 

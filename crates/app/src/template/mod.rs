@@ -136,8 +136,22 @@ impl Template {
         if error.kind() == ErrorKind::OutOfFuel {
             return RenderError::TooLong;
         }
-        let missing: Vec<&'static str> = self.used.iter().filter(|variable| recipient.value(variable).is_undefined()).map(|variable| variable.name).collect();
-        if error.kind() == ErrorKind::UndefinedError && !missing.is_empty() { RenderError::Missing(missing) } else { RenderError::Failed(plain(error)) }
+        let lacking: Vec<&'static str> = self.used.iter().filter(|variable| recipient.value(variable).is_undefined()).map(|variable| variable.name).collect();
+        if error.kind() != ErrorKind::UndefinedError || lacking.is_empty() {
+            return RenderError::Failed(plain(error));
+        }
+        let needed: Vec<&'static str> = lacking.iter().copied().filter(|name| lacking.len() == 1 || self.needs(recipient, name)).collect();
+        // Where none of them is needed by itself, a condition on one asks for another.
+        RenderError::Missing(if needed.is_empty() { lacking } else { needed })
+    }
+
+    /// Whether the mail cannot be made for want of this value alone: not where it has a default, or only decides what is said.
+    fn needs(&self, recipient: &Recipient<'_>, name: &str) -> bool {
+        let values = recipient.values_but(&self.used, name);
+        [SUBJECT, TEXT, HTML].into_iter().any(|part| {
+            let made = self.env.get_template(part).and_then(|template| template.render(values.clone()));
+            made.is_err_and(|error| error.kind() == ErrorKind::UndefinedError)
+        })
     }
 }
 

@@ -81,6 +81,19 @@ fn what_a_recipient_lacks_is_named() {
 }
 
 #[test]
+fn only_what_is_needed_is_named() {
+    let missing = |body: &str, format| match render(&content("Hi", body, format), &somebody(json!({"city": null}))).unwrap_err() {
+        RenderError::Missing(names) => names,
+        other => panic!("{other:?}"),
+    };
+    for format in [BodyFormat::Text, BodyFormat::Html] {
+        assert_eq!(missing("{{ user.company }} {{ user.city | default(\"home\") }}", format), ["user.company"], "the other has a default");
+        assert_eq!(missing("{{ user.company }}{% if user.state %} in Texas{% endif %}", format), ["user.company"], "the other decides only");
+        assert_eq!(missing("{% if user.state %}In Texas{% else %}{{ user.city }}{% endif %}", format), ["user.city", "user.state"], "no one of them alone");
+    }
+}
+
+#[test]
 fn unknown_names_and_everything_that_is_no_part_of_the_language_are_refused_when_it_is_saved() {
     for (body, expected) in [
         ("{{ user.firstname }}", "did you mean user.firstName?"),

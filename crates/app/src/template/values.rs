@@ -84,8 +84,20 @@ impl Recipient<'_> {
 
     /// The values of these variables, as the objects that a template asks for.
     pub(super) fn values(&self, used: &[&'static Variable]) -> Value {
+        self.objects(used, |variable| self.value(variable))
+    }
+
+    /// The same with some text for all that have no value, but for this one.
+    pub(super) fn values_but(&self, used: &[&'static Variable], name: &str) -> Value {
+        self.objects(used, |variable| {
+            let value = self.value(variable);
+            if value.is_undefined() && variable.name != name { Value::from("x") } else { value }
+        })
+    }
+
+    fn objects(&self, used: &[&'static Variable], get: impl Fn(&Variable) -> Value) -> Value {
         let object = |prefix: &str| {
-            let fields = used.iter().filter_map(|variable| Some((variable.name.strip_prefix(prefix)?, self.value(variable))));
+            let fields = used.iter().filter_map(|variable| Some((variable.name.strip_prefix(prefix)?, get(variable))));
             Value::from_pairs(fields.filter(|(_, value)| !value.is_undefined()))
         };
         let unsubscribe = text(self.unsubscribe_url);

@@ -254,9 +254,21 @@ async fn who_lacks_a_value_is_left_out_and_the_ledger_says_why() {
     let preflight = t.app.campaign_preflight(&call(), draft(body.clone())).await.unwrap();
     assert_eq!((preflight.matches, preflight.recipients, preflight.missing.get("user.company").copied(), preflight.is_exact()), (2, 1, Some(1), true));
     assert_eq!(
-        preflight.left_out["missing_value"].people[0].first_name,
+        preflight.left_out["missing_value"].people[0].user.first_name,
         t.app.campaign_preview(&call(), draft(body.clone())).await.unwrap().recipients.iter().find(|user| user.company.is_none()).unwrap().first_name
     );
+    t.user_with("cem", json!({"city": "York"})).await;
+    t.settle().await;
+    let both = json!({"body": "From {{ user.company }} in {{ user.city }}"});
+    let found = t.app.campaign_preflight(&call(), draft(both)).await.unwrap();
+    let mut lacking: Vec<_> = found.left_out["missing_value"].people.iter().map(|left| (left.user.email.as_str(), left.missing.clone())).collect();
+    lacking.sort_unstable();
+    assert_eq!(
+        lacking,
+        [("ann@example.org", vec!["user.city"]), ("ben@example.org", vec!["user.company", "user.city"]), ("cem@example.org", vec!["user.company"]),],
+        "each with what they lack"
+    );
+    assert_eq!(found.missing, [("user.city", 2), ("user.company", 2)].into());
     let worker = t.worker();
     let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();
     worker.stop().await;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use emcrm_app::tracking::{READ_MAX, Readers};
-use emcrm_app::{App, Call, LeftOut, Preflight, Sample};
+use emcrm_app::{App, Call, LeftOut, Preflight, Sample, Unmailed};
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
 use emcrm_store::{Key, LogEntry, keys};
 use futures::stream;
@@ -120,7 +120,25 @@ pub struct LeftOutList {
     #[schema(minimum = 0)]
     pub count: u64,
     /// The first twenty.
-    pub people: Vec<RecipientOut>,
+    pub people: Vec<UnmailedOut>,
+}
+
+/// Somebody who would not be mailed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailUnmailed)]
+pub struct UnmailedOut {
+    #[serde(flatten)]
+    pub person: RecipientOut,
+    /// Variables that they have no value for; absent where that is not the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub missing: Vec<&'static str>,
+}
+
+impl From<Unmailed> for UnmailedOut {
+    fn from(Unmailed { user, missing }: Unmailed) -> Self {
+        Self { person: user.into(), missing }
+    }
 }
 
 /// One mail as it would be sent.
@@ -139,7 +157,7 @@ pub struct SampleOut {
 impl From<Preflight> for PreflightOut {
     fn from(found: Preflight) -> Self {
         let exact = found.is_exact();
-        let left_out = |LeftOut { count, people }| LeftOutList { count, people: people.into_iter().map(RecipientOut::from).collect() };
+        let left_out = |LeftOut { count, people }| LeftOutList { count, people: people.into_iter().map(UnmailedOut::from).collect() };
         let sample = |Sample { user, subject, text, html }| SampleOut { to: user.into(), subject, text, html };
         Self {
             matches: found.matches,

@@ -145,6 +145,14 @@ async fn a_preflight_tells_who_is_left_out_and_why() {
     let html = found["samples"][0]["html"].as_str().unwrap();
     assert!(html.contains("At home") && !html.contains("script") && !html.contains("onclick"), "{html}");
     assert_eq!(app.get("/email/variables").await.ok()["items"][0]["name"], "user.firstName");
+
+    let mut needs = content();
+    needs["body"] = json!("At {{ user.company }}, {{ user.city | default(\"here\") }}");
+    let found = app.post("/email/preflight", needs).await.ok();
+    let lacking = &found["leftOut"]["missing_value"]["people"][0];
+    assert_eq!((&lacking["id"], &lacking["firstName"].is_string(), &lacking["missing"]), (&json!("ann"), &true, &json!(["user.company"])));
+    assert_eq!(found["missing"], json!({"user.company": 1}));
+    assert_eq!(found["leftOut"]["manual"]["people"][0].get("missing"), None, "not the reason");
 }
 
 #[tokio::test]

@@ -254,6 +254,16 @@ async fn every_form_has_its_mark_and_does_nothing_without_it() {
 }
 
 #[tokio::test]
+async fn the_review_names_what_each_person_lacks() {
+    let app = filled().await;
+    let content = [("subject", "Hello"), ("body", "At {{ user.company }}"), ("bodyFormat", "text"), ("do", "review")];
+    let review = html(&app.get(&leads_to(&send(&app, "/app/campaigns/new", &content).await)).await, 200);
+    assert!(review.contains("<b>2</b> people get it") && review.contains("A value is missing: who"), "{review}");
+    assert!(review.contains("bea@example.org · has no user.company</span>") && !review.contains("ann@example.org · has no"), "{review}");
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn free_text_never_chooses_recipients() {
     let app = filled().await;
     let page = html(&app.get("/app/campaigns/new?q=ann&city=York").await, 200);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::when::zone_words;
-use emcrm_app::{AppError, LeftOut, Preflight, Sample};
+use emcrm_app::{AppError, LeftOut, Preflight, Sample, Unmailed};
 use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, EmailAddress, FieldErrors, Fields, Recipients, Schedule};
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -71,7 +71,21 @@ struct Found {
 struct Reason {
     words: &'static str,
     count: u64,
-    people: Vec<Person>,
+    people: Vec<Left>,
+}
+
+/// Somebody who does not get it.
+#[derive(Serialize)]
+struct Left {
+    person: Person,
+    /// What is not known of them and the mail needs.
+    missing: Vec<&'static str>,
+}
+
+impl From<Unmailed> for Left {
+    fn from(Unmailed { user, missing }: Unmailed) -> Self {
+        Self { person: Person::from(&user), missing }
+    }
 }
 
 #[derive(Serialize)]
@@ -190,7 +204,7 @@ pub fn scheduled<R: NeededRole>(auth: &Auth<R>, campaign: &Campaign) -> Option<S
 fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Found {
     let exact = found.is_exact();
     let left_out =
-        |(key, LeftOut { count, people }): (&'static str, LeftOut)| Reason { words: reason(key), count, people: people.iter().map(Person::from).collect() };
+        |(key, LeftOut { count, people }): (&'static str, LeftOut)| Reason { words: reason(key), count, people: people.into_iter().map(Left::from).collect() };
     let sample = |Sample { user, subject, text, html }: Sample| SampleOut {
         href: format!("{href}/mail/{}", href::segment(user.id.as_str())),
         to: Person::from(&user),
