@@ -79,7 +79,7 @@ pub use app::{AccessSettings, App, AppParts, AppSettings};
 pub use attendance::Attendee;
 pub use audit::{ChainFault, noted_beside};
 pub use call::{Call, Idempotency};
-pub use campaigns::{LeftOut, Preflight, Preview, Progress, Reach, Sample, Seen, Unmailed};
+pub use campaigns::{LeftOut, Pace, Preflight, Preview, Progress, Reach, Sample, Seen, Unmailed};
 pub use error::AppError;
 pub use events::{EventList, EventSave};
 pub use health::{Backlog, Health, QueueBacklog};

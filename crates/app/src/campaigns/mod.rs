@@ -6,11 +6,13 @@
 //! | `steer` | pause, resume, cancel, retry |
 //! | `recipients` | whom a campaign is for |
 //! | `preflight` | what sending would do, and test mails |
+//! | `pace` | how long it may take |
 //! | `ledger` | who is mailed, and what became of it |
 //! | `progress` | how far it is, and how fast it goes |
 
 mod drafts;
 mod ledger;
+mod pace;
 mod preflight;
 mod progress;
 pub(crate) mod recipients;
@@ -22,6 +24,7 @@ use emcrm_model::{Campaign, CampaignDraft, CampaignId, CampaignState, DeliveryCo
 use emcrm_store::{Campaigns, CountKind, LogEntry, Queue, Task, Transaction, keys};
 use serde_json::json;
 
+pub use pace::Pace;
 pub use preflight::{LeftOut, Preflight, Preview, Sample, Unmailed};
 pub use progress::{Progress, Seen};
 pub use recipients::Reach;

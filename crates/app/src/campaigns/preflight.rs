@@ -6,6 +6,7 @@ use std::time::Duration;
 use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Recipients, Role, User, UserId};
 use emcrm_store::keys;
 
+use super::pace::Pace;
 use super::recipients::{FIRST, Reach};
 use crate::audit::Deed;
 use crate::render::{Filled, Prepared, Recipe, clean};
@@ -93,6 +94,8 @@ pub struct Preflight {
     pub transport_fault: Option<String>,
     /// At the lowest of the limits; none where nothing limits it.
     pub seconds: Option<u64>,
+    /// How fast an earlier campaign went, where nothing limits this one and there is one that tells.
+    pub pace: Option<Pace>,
     /// Bytes of the largest sample.
     pub largest: usize,
     /// Reasons not to send it like this.
@@ -105,6 +108,10 @@ impl Preflight {
     /// How many mails it would be; at most so many, where not everybody was looked at.
     pub fn mails(&self) -> u64 {
         if self.checked < self.matches { self.matches } else { self.recipients }
+    }
+    /// Seconds at the pace of an earlier campaign: an estimate.
+    pub fn estimate(&self) -> Option<u64> {
+        self.pace.as_ref().map(|pace| pace.seconds_for(self.mails()))
     }
     /// Everybody was looked at.
     pub fn is_exact(&self) -> bool {
@@ -184,6 +191,9 @@ impl App {
         self.look_at_audience(&draft, &prepared, &mut found).await?;
         let rates = [draft.rate, self.transport.rate()];
         found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.mails().div_ceil(u64::from(rate)));
+        if found.seconds.is_none() {
+            found.pace = self.pace().await?;
+        }
         self.judge(&draft, &mut found);
         Ok(found)
     }

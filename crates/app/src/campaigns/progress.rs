@@ -4,7 +4,7 @@ use emcrm_model::{Campaign, CampaignState, DeliveryState};
 use jiff::Timestamp;
 
 /// Shortest stretch of time that a rate is measured over, in milliseconds.
-const SHORTEST_MS: i64 = 1_000;
+pub(super) const SHORTEST_MS: i64 = 1_000;
 /// After so long a measurement begins anew, so that the rate is that of now and not of the whole morning.
 const LONGEST_MS: i64 = 20_000;
 

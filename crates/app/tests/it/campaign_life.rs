@@ -281,6 +281,49 @@ async fn who_lacks_a_value_is_left_out_and_the_ledger_says_why() {
 }
 
 #[tokio::test]
+async fn how_long_it_may_take_is_told_by_the_last_campaign_that_was_neither_limited_nor_stopped() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    t.user("ben").await;
+    t.settle().await;
+    let look = async |more: Value| t.app.campaign_preflight(&call(), draft(more)).await.unwrap();
+    let first = look(json!({})).await;
+    assert_eq!((first.seconds, first.mails(), first.pace), (None, 2, None), "nothing was sent yet");
+
+    let sent = async |more: Value, stops: bool| {
+        let gate = t.mail.hold();
+        let worker = t.worker();
+        let campaign = t.app.campaign_create(&call(), draft(more)).await.unwrap();
+        if stops {
+            t.app.campaign_pause(&call(), &campaign.id).await.unwrap();
+        }
+        t.later(10);
+        gate.add_permits(1_000);
+        worker.stop().await;
+        if stops {
+            t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
+        }
+        t.settle().await;
+        t.later(1);
+        t.settle().await;
+        assert_eq!(get(&t, &campaign).await.status, CampaignState::Sent);
+        campaign.id
+    };
+    let told = sent(json!({}), false).await;
+    let second = look(json!({})).await;
+    let pace = second.pace.clone().unwrap();
+    assert_eq!((&pace.campaign, pace.mails), (&told, 2));
+    assert!((10_000..=12_000).contains(&pace.milliseconds), "{pace:?}");
+    assert_eq!((second.seconds, second.estimate()), (None, Some(pace.milliseconds.div_ceil(1_000))));
+
+    sent(json!({"rate": 1_000}), false).await;
+    sent(json!({}), true).await;
+    assert_eq!(look(json!({})).await.pace.unwrap(), pace, "a limit and a pause tell nothing");
+    let limited = look(json!({"rate": 1})).await;
+    assert_eq!((limited.seconds, limited.pace), (Some(2), None), "a limit is no estimate");
+}
+
+#[tokio::test]
 async fn faulty_content_is_refused_when_it_is_saved_wherever_it_is_saved() {
     let t = TestApp::new();
     t.user("ann").await;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use emcrm_app::tracking::{READ_MAX, Readers};
-use emcrm_app::{App, Call, LeftOut, Preflight, Sample, Unmailed};
+use emcrm_app::{App, Call, LeftOut, Pace, Preflight, Sample, Unmailed};
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
 use emcrm_store::{Key, LogEntry, keys};
 use futures::stream;
@@ -100,10 +100,14 @@ pub struct PreflightOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tls: Option<bool>,
-    /// Estimated duration at the rate; absent where nothing limits it.
+    /// Duration at the lowest limit of the rate; absent where nothing limits it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, minimum = 0)]
     pub seconds: Option<u64>,
+    /// Where nothing limits the rate: at the pace of an earlier campaign. Absent while none tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub estimate: Option<EstimateOut>,
     /// Bytes of the largest sample.
     #[schema(minimum = 0)]
     pub largest: usize,
@@ -111,6 +115,28 @@ pub struct PreflightOut {
     pub errors: Vec<String>,
     /// Reasons to look again.
     pub warnings: Vec<String>,
+}
+
+/// How long it may take.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailEstimate)]
+pub struct EstimateOut {
+    #[schema(minimum = 0)]
+    pub seconds: u64,
+    pub basis: PaceOut,
+}
+
+/// The last campaign that went through without a limit of its own and without a stop.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailPace)]
+pub struct PaceOut {
+    pub email_id: String,
+    /// Mails that it handed over.
+    #[schema(minimum = 0)]
+    pub mails: u64,
+    /// How long it took.
+    #[schema(minimum = 0)]
+    pub seconds: u64,
 }
 
 /// People who would not be mailed, for one reason.
@@ -159,6 +185,8 @@ impl From<Preflight> for PreflightOut {
         let exact = found.is_exact();
         let left_out = |LeftOut { count, people }| LeftOutList { count, people: people.into_iter().map(UnmailedOut::from).collect() };
         let sample = |Sample { user, subject, text, html }| SampleOut { to: user.into(), subject, text, html };
+        let seconds = found.estimate();
+        let basis = |Pace { campaign, mails, milliseconds }| PaceOut { email_id: campaign.into(), mails, seconds: milliseconds.div_ceil(1_000) };
         Self {
             matches: found.matches,
             recipients: found.recipients,
@@ -172,6 +200,7 @@ impl From<Preflight> for PreflightOut {
             from: found.from,
             tls: found.tls,
             seconds: found.seconds,
+            estimate: seconds.zip(found.pace.map(basis)).map(|(seconds, basis)| EstimateOut { seconds, basis }),
             largest: found.largest,
             errors: found.errors,
             warnings: found.warnings,

@@ -116,6 +116,7 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     // Checked.
     let review = html(&app.get(&to).await, 200);
     assert!(review.contains("Send 2 mails…") && review.contains("<b>2</b> people get it"), "{review}");
+    assert!(review.contains("is not known yet: no campaign was sent"), "{review}");
     assert!(framed(&app.get(&format!("{href}/mail/ann?part=html")).await).contains("Come <strong>all</strong>."));
     assert!(html(&app.get(&format!("{href}/mail/ann")).await, 200).contains("sandbox=\"allow-popups"));
 

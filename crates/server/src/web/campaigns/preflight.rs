@@ -62,9 +62,22 @@ struct Found {
     unsubscribe: bool,
     tls: Option<bool>,
     outbox: bool,
+    /// At the lowest limit of the rate.
     duration: Option<String>,
+    /// Where nothing limits it.
+    estimate: Option<Estimate>,
     kilobytes: usize,
     samples: Vec<SampleOut>,
+}
+
+/// How long it may take, and why that is thought.
+#[derive(Serialize)]
+struct Estimate {
+    duration: String,
+    /// The campaign that tells.
+    href: String,
+    mails: u64,
+    took: String,
 }
 
 #[derive(Serialize)]
@@ -212,6 +225,12 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
         text,
         has_html: html.is_some(),
     };
+    let estimate = found.estimate().zip(found.pace.as_ref()).map(|(seconds, pace)| Estimate {
+        duration: duration(seconds),
+        href: href::campaign(pace.campaign.as_str()),
+        mails: pace.mails,
+        took: duration(pace.milliseconds.div_ceil(1_000)),
+    });
     Found {
         matches: found.matches,
         recipients: found.recipients,
@@ -226,6 +245,7 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
         tls: found.tls,
         outbox: auth.app().has_outbox(),
         duration: found.seconds.map(|seconds| duration(seconds.max(1))),
+        estimate,
         kilobytes: found.largest.div_ceil(1_000),
         samples: found.samples.into_iter().map(sample).collect(),
     }
