@@ -6,9 +6,12 @@
 //! | `outcome` | what SES's answers and failures mean for a mail |
 //! | `sns` | bounces and complaints that SES tells by SNS |
 //! | `account` | what the account may send, and how fast |
+//! | `identity` | whether it may send from an address |
 
 #[cfg(feature = "transport")]
 mod account;
+#[cfg(feature = "transport")]
+mod identity;
 #[cfg(feature = "transport")]
 mod outcome;
 mod sns;

@@ -7,11 +7,11 @@ use aws_sdk_sesv2::Client;
 use aws_sdk_sesv2::primitives::Blob;
 use aws_sdk_sesv2::types::{Destination, EmailContent, RawMessage};
 use emcrm_aws::{AwsSettings, sdk_config};
-use emcrm_mail::{Connection, Handover, MailError, Receipt, Transport};
+use emcrm_mail::{Connection, Handover, Identity, MailError, Receipt, Transport};
 
 use crate::SesSettings;
 use crate::account::Account;
-use crate::outcome;
+use crate::{identity, outcome};
 
 /// Largest message, encoded (AWS, "Service quotas in Amazon SES": 40 MB with the API).
 const MESSAGE_MAX: usize = 40 * 1024 * 1024;
@@ -71,6 +71,10 @@ impl Transport for SesTransport {
             Some(cause) => Err(MailError::Unavailable { cause }),
             None => Ok(()),
         }
+    }
+
+    async fn sender(&self, from: &str) -> Option<Identity> {
+        identity::of(&self.shared.client, from).await
     }
 
     fn encrypted(&self) -> Option<bool> {

@@ -53,6 +53,17 @@ pub enum MailError {
     Unavailable { cause: String },
 }
 
+/// What the other side says of the address that mail comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// What it was asked about: the address, or a domain above it.
+    pub name: String,
+    /// It takes mail from there.
+    pub verified: bool,
+    /// It signs that mail with DKIM.
+    pub signed: bool,
+}
+
 #[async_trait]
 pub trait Transport: Send + Sync + 'static {
     /// A connection, ready for messages. Fails with [`MailError::Unavailable`] only.
@@ -63,6 +74,10 @@ pub trait Transport: Send + Sync + 'static {
     fn rate(&self) -> Option<u32>;
     /// Whether a message could be handed over now.
     async fn health(&self) -> Result<(), MailError>;
+    /// What is known of the address that mail comes from, before any is handed over; none: nobody tells.
+    async fn sender(&self, _from: &str) -> Option<Identity> {
+        None
+    }
     /// Whether what is handed over is encrypted on its way; none: it does not leave this machine, or it is not known.
     fn encrypted(&self) -> Option<bool> {
         None

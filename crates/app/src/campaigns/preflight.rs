@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
+use emcrm_mail::Identity;
 use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Recipients, Role, User, UserId};
 use emcrm_store::keys;
 
@@ -88,6 +89,8 @@ pub struct Preflight {
     pub unsubscribe: bool,
     /// The address that mails come from.
     pub from: String,
+    /// What the mail service says of that address; none: it does not tell.
+    pub sender: Option<Identity>,
     /// Whether the way to the mail server is encrypted; none: it is no network way, or not known.
     pub tls: Option<bool>,
     /// What keeps mail from being handed over now.
@@ -105,6 +108,10 @@ pub struct Preflight {
 }
 
 impl Preflight {
+    /// The domain that answers for these mails.
+    pub fn from_domain(&self) -> &str {
+        self.from.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
     /// How many mails it would be; at most so many, where not everybody was looked at.
     pub fn mails(&self) -> u64 {
         if self.checked < self.matches { self.matches } else { self.recipients }
@@ -188,6 +195,9 @@ impl App {
             transport_fault: self.transport.health().await.err().map(|error| error.to_string()),
             ..Preflight::default()
         };
+        if found.transport_fault.is_none() {
+            found.sender = self.transport.sender(&found.from).await;
+        }
         self.look_at_audience(&draft, &prepared, &mut found).await?;
         let rates = [draft.rate, self.transport.rate()];
         found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.mails().div_ceil(u64::from(rate)));
@@ -275,6 +285,15 @@ impl App {
             let text = "Mails would come from an address that does not exist: set MAIL_FROM.".to_owned();
             // Files have no reader who could answer.
             if self.transport.outbox().is_some() { warnings.push(text) } else { errors.push(text) }
+        }
+        if let Some(Identity { name, verified, signed }) = &found.sender {
+            if !verified {
+                warnings.push(format!("The mail service takes no mail from {name} yet: have the domain verified there."));
+            } else if !signed {
+                warnings.push(format!(
+                    "The mail service does not sign mail from {name} (DKIM), and many recipients' servers distrust what is not signed: set it up there."
+                ));
+            }
         }
         if draft.kind == CampaignKind::Marketing && !found.unsubscribe {
             warnings.push("Mails do not say how to unsubscribe, which the law asks for in most countries: set APP_PUBLIC_URL.".to_owned());

@@ -4,7 +4,7 @@ use emcrm_app::AppError;
 use emcrm_app::feedback::Heard;
 use emcrm_app::tracking::{HitKind, READ_MAX};
 use emcrm_app::verify::{FindingKind, verify};
-use emcrm_mail::{Report, ReportKind};
+use emcrm_mail::{Identity, Report, ReportKind};
 use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason};
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
@@ -321,6 +321,26 @@ async fn how_long_it_may_take_is_told_by_the_last_campaign_that_was_neither_limi
     assert_eq!(look(json!({})).await.pace.unwrap(), pace, "a limit and a pause tell nothing");
     let limited = look(json!({"rate": 1})).await;
     assert_eq!((limited.seconds, limited.pace), (Some(2), None), "a limit is no estimate");
+}
+
+#[tokio::test]
+async fn a_sender_that_is_not_verified_or_not_signed_is_told_before_anything_is_sent() {
+    let t = public();
+    t.user("ann").await;
+    t.settle().await;
+    for (told, warned) in [
+        (None, None),
+        (Some((true, true)), None),
+        (Some((true, false)), Some("does not sign mail from example.org")),
+        (Some((false, false)), Some("takes no mail from example.org yet")),
+    ] {
+        let sender = told.map(|(verified, signed)| Identity { name: "example.org".to_owned(), verified, signed });
+        t.mail.sender.lock().clone_from(&sender);
+        let found = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
+        assert_eq!((found.from_domain(), &found.sender, found.errors.len()), ("example.org", &sender, 0));
+        assert_eq!(found.warnings.len(), usize::from(warned.is_some()), "{:?}", found.warnings);
+        assert!(warned.is_none_or(|words| found.warnings[0].contains(words)), "{:?}", found.warnings);
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, Worker};
-use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
+use emcrm_mail::{Connection, Handover, Identity, MailError, Mailbox, Receipt, Transport};
 use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
@@ -224,6 +224,8 @@ pub struct ScriptedTransport {
     pub refused: Arc<Mutex<usize>>,
     pub down: Arc<Mutex<bool>>,
     pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
+    /// What it says of the address that mail comes from.
+    pub sender: Arc<Mutex<Option<Identity>>>,
 }
 
 impl ScriptedTransport {
@@ -276,6 +278,9 @@ impl Transport for ScriptedTransport {
     }
     async fn health(&self) -> Result<(), MailError> {
         Ok(())
+    }
+    async fn sender(&self, _from: &str) -> Option<Identity> {
+        self.sender.lock().clone()
     }
     fn name(&self) -> &'static str {
         "scripted"

@@ -1,6 +1,6 @@
 //! Answers and failures that moto does not give.
 
-use emcrm_mail::{Handover, MailError, Transport};
+use emcrm_mail::{Handover, Identity, MailError, Transport};
 use emcrm_mail_ses::{SesSettings, SesTransport};
 
 use super::front::Front;
@@ -46,6 +46,49 @@ async fn an_account_that_may_not_send_is_said_before_anything_is_sent() {
         }
     }
     assert!(front.taken().is_empty());
+}
+
+fn told(verified: bool, dkim: &str) -> (u16, &'static str, String) {
+    let dkim = format!(r#"{{"SigningEnabled":true,"Status":"{dkim}","Tokens":[]}}"#);
+    (200, "", format!(r#"{{"IdentityType":"DOMAIN","FeedbackForwardingStatus":true,"VerifiedForSendingStatus":{verified},"DkimAttributes":{dkim}}}"#))
+}
+
+fn refused(status: u16, code: &'static str) -> (u16, &'static str, String) {
+    (status, code, r#"{"message":"no"}"#.to_owned())
+}
+
+#[tokio::test]
+async fn the_sender_is_proven_by_its_address_or_by_a_domain_above_it() {
+    let front = front().await;
+    let transport = SesTransport::new(settings(&front.address)).await;
+    let identity = |name: &str, verified, signed| Some(Identity { name: name.to_owned(), verified, signed });
+    let ask = async || transport.sender("crm@mail.example.org").await;
+
+    front.identities(|name| if name == "example.org" { told(true, "SUCCESS") } else { refused(404, "NotFoundException") });
+    assert_eq!(ask().await, identity("example.org", true, true));
+    front.identities(|name| match name {
+        "crm@mail.example.org" => told(true, "NOT_STARTED"),
+        "mail.example.org" => told(false, "PENDING"),
+        _ => refused(404, "NotFoundException"),
+    });
+    assert_eq!(ask().await, identity("crm@mail.example.org", true, false), "nobody signs it");
+    front.identities(|name| if name == "mail.example.org" { told(false, "PENDING") } else { refused(404, "NotFoundException") });
+    assert_eq!(ask().await, identity("mail.example.org", false, false), "not proven yet");
+    front.identities(|_| refused(404, "NotFoundException"));
+    assert_eq!(ask().await, identity("mail.example.org", false, false), "not known at all");
+}
+
+#[tokio::test]
+async fn who_may_not_ask_about_the_sender_is_told_nothing() {
+    let front = front().await;
+    let transport = SesTransport::new(settings(&front.address)).await;
+    front.identities(|_| refused(403, "AccessDeniedException"));
+    assert_eq!(transport.sender("crm@example.org").await, None);
+    // The right may be for the domain alone.
+    front.identities(|name| if name == "example.org" { told(true, "SUCCESS") } else { refused(403, "AccessDeniedException") });
+    assert!(transport.sender("crm@example.org").await.is_some_and(|identity| identity.verified && identity.signed));
+    front.stop();
+    assert_eq!(transport.sender("crm@example.org").await, None, "nobody answers");
 }
 
 #[tokio::test]

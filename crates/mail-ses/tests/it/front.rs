@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 type Answer = (u16, &'static str, &'static str);
 type Answers = Box<dyn Fn(&Value) -> Option<Answer> + Send>;
+type Identities = Box<dyn Fn(&str) -> (u16, &'static str, String) + Send>;
 
 #[derive(Default)]
 struct State {
@@ -18,6 +19,8 @@ struct State {
     answers: Option<Answers>,
     /// What `GetAccount` answers instead of moto: status and body.
     account: Option<(u16, String)>,
+    /// What `GetEmailIdentity` answers to a name instead of moto: status, code of an error, body.
+    identities: Option<Identities>,
     connections: Vec<JoinHandle<()>>,
 }
 
@@ -54,6 +57,10 @@ impl Front {
 
     pub fn account(&self, status: u16, body: &str) {
         self.state.lock().account = Some((status, body.to_owned()));
+    }
+
+    pub fn identities(&self, identities: impl Fn(&str) -> (u16, &'static str, String) + Send + 'static) {
+        self.state.lock().identities = Some(Box::new(identities));
     }
 
     /// Nobody answers any more.
@@ -107,6 +114,7 @@ async fn serve(mut client: TcpStream, upstream: String, state: Arc<Mutex<State>>
         let closes = head.to_ascii_lowercase().contains("connection: close");
         let sends = head.starts_with("POST /v2/email/outbound-emails ");
         let asks = head.starts_with("GET /v2/email/account ");
+        let identity = head.strip_prefix("GET /v2/email/identities/").and_then(|rest| rest.split_once(' ')).map(|(name, _)| name.replace("%40", "@"));
         let request: Value = serde_json::from_slice(&body).unwrap_or_default();
         let told = if sends {
             let state = state.lock();
@@ -117,6 +125,12 @@ async fn serve(mut client: TcpStream, upstream: String, state: Arc<Mutex<State>>
                 .map(|(status, code, message)| (status, format!("X-Amzn-ErrorType: {code}\r\n"), format!(r#"{{"message":"{message}"}}"#)))
         } else if asks {
             state.lock().account.clone().map(|(status, body)| (status, String::new(), body))
+        } else if let Some(name) = &identity {
+            let state = state.lock();
+            state.identities.as_ref().map(|identities| identities(name)).map(|(status, code, body)| {
+                let headers = if code.is_empty() { String::new() } else { format!("X-Amzn-ErrorType: {code}\r\n") };
+                (status, headers, body)
+            })
         } else {
             None
         };

@@ -10,6 +10,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use emcrm_app::tracking::{READ_MAX, Readers};
 use emcrm_app::{App, Call, LeftOut, Pace, Preflight, Sample, Unmailed};
+use emcrm_mail::Identity;
 use emcrm_model::{Campaign, CampaignId, DeliveryState, Fields, Schedule};
 use emcrm_store::{Key, LogEntry, keys};
 use futures::stream;
@@ -96,6 +97,10 @@ pub struct PreflightOut {
     /// Every mail says how to unsubscribe.
     pub unsubscribe: bool,
     pub from: String,
+    /// What the mail service says of that address; absent where it does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sender: Option<SenderOut>,
     /// Whether the way to the mail server is encrypted; absent where that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -115,6 +120,18 @@ pub struct PreflightOut {
     pub errors: Vec<String>,
     /// Reasons to look again.
     pub warnings: Vec<String>,
+}
+
+/// Whether the mail service knows who mails come from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EmailSender)]
+pub struct SenderOut {
+    /// What it was asked about: the address, or a domain above it.
+    pub identity: String,
+    /// It takes mail from there.
+    pub verified: bool,
+    /// It signs that mail (DKIM).
+    pub signed: bool,
 }
 
 /// How long it may take.
@@ -198,6 +215,7 @@ impl From<Preflight> for PreflightOut {
             samples: found.samples.into_iter().map(sample).collect(),
             unsubscribe: found.unsubscribe,
             from: found.from,
+            sender: found.sender.map(|Identity { name, verified, signed }| SenderOut { identity: name, verified, signed }),
             tls: found.tls,
             seconds: found.seconds,
             estimate: seconds.zip(found.pace.map(basis)).map(|(seconds, basis)| EstimateOut { seconds, basis }),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use emcrm_mail::{Connection, Handover, MailError, Outbox, Receipt, Transport};
+use emcrm_mail::{Connection, Handover, Identity, MailError, Outbox, Receipt, Transport};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::timed;
@@ -67,6 +67,9 @@ impl Transport for Measured {
     }
     async fn health(&self) -> Result<(), MailError> {
         self.inner.health().await
+    }
+    async fn sender(&self, from: &str) -> Option<Identity> {
+        self.inner.sender(from).await
     }
     fn encrypted(&self) -> Option<bool> {
         self.inner.encrypted()

@@ -384,6 +384,7 @@ async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_c
     let href = draft(&app).await;
     let review = html(&app.get(&format!("{href}/preflight")).await, 200);
     assert!(review.contains("Mail cannot be handed over now") && review.contains("disabled"), "{review}");
+    assert!(review.contains("SPF and DMARC stand in the DNS of the domain") && review.contains("None of them is looked at here"), "{review}");
     let test = html(&send(&app, &format!("{href}/test"), &[("to", "me@example.org")]).await, 502);
     assert!(test.contains("was not sent") && !test.contains("<b>today"), "{test}");
     // Somebody sends it all the same, by the API.

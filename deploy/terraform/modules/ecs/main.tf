@@ -116,6 +116,15 @@ data "aws_iam_policy_document" "task" {
       resources = ["*"]
     }
   }
+  # Whether the sender is verified, which is asked of its address and of the domains above it.
+  dynamic "statement" {
+    for_each = var.mail_identity_arn == null ? [] : [var.mail_identity_arn]
+    content {
+      sid       = "MailIdentity"
+      actions   = ["ses:GetEmailIdentity"]
+      resources = [replace(statement.value, "/:identity/.*/", ":identity/*")]
+    }
+  }
   dynamic "statement" {
     for_each = aws_cloudwatch_log_group.metrics
     content {

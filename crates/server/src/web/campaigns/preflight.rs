@@ -47,6 +47,7 @@ struct Context {
     zones: &'static [&'static str],
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a line of the page")]
 #[derive(Serialize)]
 struct Found {
     matches: u64,
@@ -61,6 +62,10 @@ struct Found {
     variables: usize,
     unsubscribe: bool,
     tls: Option<bool>,
+    /// The domain that answers for these mails.
+    domain: String,
+    /// The mail service takes mail from there, and signs it.
+    signed: bool,
     outbox: bool,
     /// At the lowest limit of the rate.
     duration: Option<String>,
@@ -243,6 +248,8 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
         variables: found.variables.len(),
         unsubscribe: found.unsubscribe,
         tls: found.tls,
+        domain: found.from_domain().to_owned(),
+        signed: found.sender.as_ref().is_some_and(|sender| sender.verified && sender.signed),
         outbox: auth.app().has_outbox(),
         duration: found.seconds.map(|seconds| duration(seconds.max(1))),
         estimate,
