@@ -22,9 +22,9 @@ section! {
         "MAIL_SES_CONNECTIONS" => ses_connections: u32 = "20",
         /// Who mail comes from, such as `Events <events@example.org>`.
         "MAIL_FROM" => from: Sender = "EMCRM <emcrm@example.invalid>",
-        /// Mails to one domain that are on their way at once, in each campaign. Without it: no limit but that of the mail server.
+        /// Mails to one domain that are on their way at once, over all campaigns of a process. Without it: no limit but that of the mail server.
         "MAIL_DOMAIN_CONNECTIONS" => domain_connections: Option<u32> = "",
-        /// Most mails a second to one domain, in each campaign. Without it: no limit.
+        /// Most mails a second to one domain, over all campaigns of a process. Without it: no limit.
         "MAIL_DOMAIN_RATE" => domain_rate: Option<u32> = "",
         /// Most mails a second, over all campaigns of a process. Without it: as many as the mail server takes; SES is never given more than its account's rate.
         "MAIL_RATE" => rate: Option<u32> = "",
