@@ -1,78 +1,210 @@
 //! One campaign to ten thousand people, and a worker that is killed with `kill -9` all the way: before claims, between claim and hand-over, between
-//! hand-over and record, and, by further campaigns that begin just before, while audiences are frozen.
+//! hand-over and record, and, by further campaigns that begin just before, while audiences are frozen. After each kill a process that runs no tasks says
+//! what the dead one left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use emcrm_mail::message_id;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
-use crate::support::{Process, Sink, assert_verified, client, folder, get, on_aws, post_ok, rounds, run, walk};
+use crate::support::{Process, Sink, assert_verified, client, folder, get, on_aws, post_ok, rounds, run, soaks, walk};
 
 const PEOPLE: usize = 10_000;
-const CONNECTIONS: i64 = 20;
+const CONNECTIONS: usize = 20;
+const THE_LONG_ONE: &str = "The long one";
+
+/// Ten thousand people, and the mail server that takes what is for them.
+struct Storm {
+    data: PathBuf,
+    sink: Sink,
+    client: reqwest::Client,
+    random: StdRng,
+    /// Gone with the storm.
+    _folder: tempfile::TempDir,
+}
+
+/// What processes left when they were killed.
+#[derive(Default)]
+struct Left {
+    kills: Vec<Kill>,
+    /// All rows that were in hand at a kill: campaign and person. They never wait again, so each belongs to one kill.
+    in_hand: HashSet<(String, String)>,
+    /// How much of an audience was there when its campaign was last seen freezing.
+    frozen: HashMap<String, u64>,
+}
+
+/// What one of them left.
+#[derive(Default)]
+struct Kill {
+    /// It was choosing an audience.
+    freezing: bool,
+    /// Rows that it had claimed and not recorded.
+    in_hand: Vec<(String, String)>,
+}
+
+/// Kills by where they hit. One may hit in several places: there are twenty connections.
+#[derive(Debug, Default)]
+struct Hits {
+    while_freezing: usize,
+    /// Claimed, and the mail server never had the mail.
+    before_hand_over: usize,
+    /// The mail server had it, and the ledger did not know.
+    before_record: usize,
+    /// Nothing was in hand and nothing being frozen: before a claim, or at rest.
+    before_claim: usize,
+}
+
+impl Storm {
+    fn begin() -> Self {
+        let folder = folder();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).unwrap();
+        let generated = run(&data, &["generate", "--users", &PEOPLE.to_string(), "--events", "0", "--attendance", "0", "--seed", "5"]);
+        assert!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
+        let sink = Sink::start(&folder.path().join("mail"));
+        Self { data, sink, client: client(), random: StdRng::seed_from_u64(20_261_124), _folder: folder }
+    }
+
+    /// Most milliseconds that a process lives. Where tables are shared a worker needs a second or two until it has its leases and begins.
+    fn alive() -> u64 {
+        if on_aws() { 3_000 } else { 250 }
+    }
+
+    /// Mails per second with which the long campaign lasts as long as the killing does.
+    fn rate(kills: usize) -> usize {
+        PEOPLE / (kills / 5).max(1) + 200
+    }
+
+    async fn server(&self) -> Process {
+        Process::start(&self.data, Some(&self.sink.url())).await
+    }
+
+    async fn begin_long_one(&self, base: &str, rate: usize) {
+        let answer = send(self.client.clone(), base.to_owned(), THE_LONG_ONE.to_owned(), rate).await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+
+    /// Lives for a moment, then does not.
+    async fn live_and_die(&mut self, server: Process) {
+        tokio::time::sleep(Duration::from_millis(self.random.random_range(1..Self::alive()))).await;
+        server.kill();
+    }
+
+    /// Begins a campaign, and dies a moment after the choice of its audience has begun.
+    async fn die_freezing(&mut self, server: Process, subject: String) {
+        let sending = tokio::spawn(send(self.client.clone(), server.base.clone(), subject.clone(), 1));
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_secs(10) {
+            let newest = get(&self.client, format!("{}/email/requests?size=1", server.base)).await["items"][0].clone();
+            if newest["subject"] == subject.as_str() && newest["status"] != "pending" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(self.random.random_range(0..Self::alive() / 10))).await;
+        server.kill();
+        // Whether it was answered is all the same.
+        let _ = sending.await.unwrap();
+    }
+
+    /// What the process that was just killed left. Nothing is settled meanwhile: the process that is asked runs no tasks.
+    async fn look(&self, left: &mut Left) {
+        let server = Process::start_as("api", &self.data, Some(&self.sink.url()), &[]).await;
+        let mut kill = Kill::default();
+        for campaign in self.campaigns(&server).await {
+            let id = text(&campaign["email_id"]);
+            let total = campaign["totalRecipients"].as_u64().unwrap();
+            let status = campaign["status"].as_str().unwrap();
+            // By this process, and not by one before it, if there is more of the audience than before.
+            kill.freezing |= status == "freezing" && left.frozen.insert(id.clone(), total) != Some(total);
+            if campaign["counts"]["sending"] != 0 {
+                let each = |row: &Value| {
+                    let row = (id.clone(), text(&row["user_id"]));
+                    if left.in_hand.insert(row.clone()) {
+                        kill.in_hand.push(row);
+                    }
+                };
+                walk(&self.client, &format!("{}/email/status/{id}?status=sending", server.base), 100, each, false).await;
+            }
+            // Its audience is complete. Cancelled, so that the long one keeps its connections; the next worker carries it out.
+            if status == "sending" && campaign["subject"] != THE_LONG_ONE {
+                post_ok(&self.client, format!("{}/email/requests/{id}/cancel", server.base), &json!({})).await;
+            }
+        }
+        assert!(kill.in_hand.len() <= CONNECTIONS, "{} rows were in hand at one kill: {:?}", kill.in_hand.len(), kill.in_hand);
+        left.kills.push(kill);
+    }
+
+    async fn campaigns(&self, server: &Process) -> Vec<Value> {
+        let listed = get(&self.client, format!("{}/email/requests?size=100", server.base)).await;
+        listed["items"].as_array().unwrap().clone()
+    }
+}
+
+impl Left {
+    /// `mails`: the Message-IDs of all mails that the mail server had; `domain`: what stands behind the `@` in them.
+    fn hits(&self, mails: &HashSet<String>, domain: &str) -> Hits {
+        let mut hits = Hits::default();
+        for kill in &self.kills {
+            let had = kill.in_hand.iter().filter(|(campaign, user)| mails.contains(&mail_of(campaign, user, domain))).count();
+            hits.while_freezing += usize::from(kill.freezing);
+            hits.before_record += usize::from(had > 0);
+            hits.before_hand_over += usize::from(had < kill.in_hand.len());
+            hits.before_claim += usize::from(!kill.freezing && kill.in_hand.is_empty());
+        }
+        hits
+    }
+}
+
+/// A campaign to everybody.
+async fn send(client: reqwest::Client, base: String, subject: String, rate: usize) -> reqwest::Result<reqwest::Response> {
+    let body = json!({ "filter": {}, "subject": subject, "body": "Dear {{ user.firstName }}, hold on.", "rate": rate });
+    client.post(format!("{base}/email/send")).json(&body).send().await
+}
+
+/// As it stands in the mail.
+fn mail_of(campaign: &str, user: &str, domain: &str) -> String {
+    format!("<{}>", message_id(campaign, user, domain))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
-    let folder = folder();
-    let data = folder.path().join("data");
-    std::fs::create_dir(&data).unwrap();
-    let generated = run(&data, &["generate", "--users", "10000", "--events", "0", "--attendance", "0", "--seed", "5"]);
-    assert!(generated.status.success(), "{}", String::from_utf8_lossy(&generated.stderr));
-    let sink = Sink::start(&folder.path().join("mail"));
-    let client = client();
-    let mut random = StdRng::seed_from_u64(20_261_124);
+    let mut storm = Storm::begin();
     let kills = rounds(if on_aws() { 30 } else { 60 }, 220);
-    // The campaign lasts as long as the killing does.
-    let rate = PEOPLE / (kills / 5).max(1) + 200;
-    // Where tables are shared a worker needs a second or two until it has its leases and begins.
-    let alive = if on_aws() { 3_000 } else { 250 };
     let begin = Instant::now();
-    let send = async |base: &str, rate: usize, subject: String| {
-        let body = json!({ "filter": {}, "subject": subject, "body": "Dear {{ user.firstName }}, hold on.", "rate": rate });
-        client.post(format!("{base}/email/send")).json(&body).send().await
-    };
-
-    let mut campaigns: Vec<String> = Vec::new();
+    let mut left = Left::default();
     for round in 0..kills {
-        let server = Process::start(&data, Some(&sink.url())).await;
+        let server = storm.server().await;
         if round == 0 {
-            let answer = send(&server.base, rate, "The long one".to_owned()).await.unwrap();
-            campaigns.push(answer.json::<Value>().await.unwrap()["email_id"].as_str().unwrap().to_owned());
-        } else if round % 20 == 10 {
-            // Its audience is being frozen when the kill comes; it is cancelled later.
-            let base = server.base.clone();
-            let frozen = tokio::spawn({
-                let client = client.clone();
-                async move {
-                    let body = json!({ "filter": {}, "subject": format!("Frozen {round}"), "body": "x", "rate": 1 });
-                    client.post(format!("{base}/email/send")).json(&body).send().await.is_ok()
-                }
-            });
-            tokio::time::sleep(Duration::from_millis(random.random_range(20..alive / 2))).await;
-            server.kill();
-            let _ = frozen.await;
-            continue;
+            storm.begin_long_one(&server.base, Storm::rate(kills)).await;
         }
-        tokio::time::sleep(Duration::from_millis(random.random_range(1..alive))).await;
-        server.kill();
+        if round % 20 == 10 {
+            storm.die_freezing(server, format!("Frozen {round}")).await;
+        } else {
+            storm.live_and_die(server).await;
+        }
+        storm.look(&mut left).await;
     }
     let killing = begin.elapsed();
 
-    let server = Process::start(&data, Some(&sink.url())).await;
-    let listed = get(&client, format!("{}/email/requests?size=100", server.base)).await;
-    for campaign in listed["items"].as_array().unwrap() {
-        let id = campaign["email_id"].as_str().unwrap();
-        if !campaigns.iter().any(|known| known == id) {
-            post_ok(&client, format!("{}/email/requests/{id}/cancel", server.base), &json!({})).await;
-            campaigns.push(id.to_owned());
-        }
+    let server = storm.server().await;
+    let campaigns = storm.campaigns(&server).await;
+    for campaign in campaigns.iter().filter(|campaign| campaign["subject"] != THE_LONG_ONE && campaign["status"] != "cancelled") {
+        post_ok(&storm.client, format!("{}/email/requests/{}/cancel", server.base, text(&campaign["email_id"])), &json!({})).await;
     }
-    let (mut unknown, mut sent) = (0, 0);
-    let mut sizes = Vec::new();
-    for id in &campaigns {
+    // Each recipient has one row, in each campaign; and how it ended.
+    let mut states: HashMap<(String, String), String> = HashMap::new();
+    for campaign in &campaigns {
+        let id = text(&campaign["email_id"]);
         let done = loop {
-            let now = get(&client, format!("{}/email/requests/{id}", server.base)).await;
+            let now = get(&storm.client, format!("{}/email/requests/{id}", server.base)).await;
             let open = now["counts"]["pending"].as_i64().unwrap() + now["counts"]["sending"].as_i64().unwrap();
             if ["sent", "error", "cancelled"].contains(&now["status"].as_str().unwrap()) && open == 0 {
                 break now;
@@ -80,33 +212,46 @@ async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
             assert!(begin.elapsed() < killing + Duration::from_mins(8), "{now}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
+        let total = done["totalRecipients"].as_u64().unwrap() as usize;
         let counts = done["counts"].as_object().unwrap();
-        assert_eq!(counts.values().map(|n| n.as_i64().unwrap()).sum::<i64>(), done["totalRecipients"].as_i64().unwrap(), "{done}");
-        unknown += counts["unknown"].as_i64().unwrap();
-        sent += counts["sent"].as_i64().unwrap();
-        sizes.push(done["totalRecipients"].as_u64().unwrap());
-    }
-    assert_eq!(sizes.first(), Some(&(PEOPLE as u64)), "the long one goes to everybody");
-    assert!(unknown <= CONNECTIONS * kills as i64, "{unknown} rows are unknown");
-
-    // Each recipient has one row, in each campaign.
-    for (id, size) in campaigns.iter().zip(&sizes).take(3) {
-        let mut rows: HashMap<String, usize> = HashMap::new();
-        let each = |row: &Value| *rows.entry(row["user_id"].as_str().unwrap().to_owned()).or_default() += 1;
-        if *size > 0 {
-            walk(&client, &format!("{}/email/status/{id}", server.base), 100, each, false).await;
+        assert_eq!(counts.values().map(|n| n.as_u64().unwrap() as usize).sum::<usize>(), total, "{done}");
+        assert!(campaign["subject"] != THE_LONG_ONE || total == PEOPLE, "the long one goes to everybody: {done}");
+        let (before, mut rows) = (states.len(), 0);
+        let each = |row: &Value| {
+            rows += 1;
+            states.insert((id.clone(), text(&row["user_id"])), text(&row["status"]));
+        };
+        if total > 0 {
+            walk(&storm.client, &format!("{}/email/status/{id}", server.base), 100, each, false).await;
         }
-        assert!(rows.len() as u64 == *size && rows.values().all(|times| *times == 1), "{} people in {size} rows", rows.len());
+        assert!(rows == total && states.len() - before == total, "{} people in {rows} rows, and {total} in the audience", states.len() - before);
     }
-    let seen = sink.seen();
+    let in_state = |state: &str| states.iter().filter(|(_, found)| *found == state).map(|(row, _)| row.clone()).collect::<HashSet<_>>();
+    let (sent, unknown) = (in_state("sent"), in_state("unknown"));
+    assert_eq!(unknown.symmetric_difference(&left.in_hand).count(), 0, "the rows that are unknown are those that were in hand at a kill");
+
+    // Ledger and mail server, mail by mail.
+    let seen = storm.sink.seen();
     assert_eq!(seen.values().filter(|times| **times > 1).count(), 0, "mails that the mail server saw twice");
-    assert!(seen.len() as i64 >= sent && seen.len() as i64 <= sent + unknown, "{sent} rows say sent, {} mails arrived, {unknown} rows are unknown", seen.len());
+    let mails: HashSet<String> = seen.keys().map(|(_, id)| id.clone()).collect();
+    let domain = mails.iter().next().and_then(|id| id.trim_matches(['<', '>']).rsplit_once('@')).map(|(_, domain)| domain.to_owned()).unwrap();
+    let had = |rows: &HashSet<(String, String)>| rows.iter().filter(|(campaign, user)| mails.contains(&mail_of(campaign, user, &domain))).count();
+    assert_eq!(had(&sent), sent.len(), "each row that says sent has its mail");
+    assert_eq!(seen.len(), sent.len() + had(&unknown), "each mail has a row that says sent or unknown");
+    let hits = left.hits(&mails, &domain);
+    if soaks() {
+        let each = [hits.while_freezing, hits.before_claim, hits.before_hand_over, hits.before_record];
+        assert!(each.iter().all(|times| *times > 0), "the storm did not hit everywhere: {hits:?}");
+    }
     server.stop();
-    let verified = assert_verified(&data);
+    let verified = assert_verified(&storm.data);
     println!(
-        "{kills} kills in {:.0} s: {} campaigns, {PEOPLE} recipients of the long one, {sent} sent, {unknown} unknown, {} mails arrived, 0 twice\n{verified}",
+        "{kills} kills in {:.0} s: {} campaigns, {PEOPLE} recipients of the long one, {} sent, {} unknown, {} mails arrived, 0 twice\n{hits:?}, at most {} rows in hand\n{verified}",
         killing.as_secs_f64(),
         campaigns.len(),
+        sent.len(),
+        unknown.len(),
         seen.len(),
+        left.kills.iter().map(|kill| kill.in_hand.len()).max().unwrap_or(0),
     );
 }

@@ -9,9 +9,14 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+/// Whether this is the long run (`EMCRM_SOAK=1`) and not the bounded slice.
+pub fn soaks() -> bool {
+    variable("EMCRM_SOAK").as_deref() == Some("1")
+}
+
 /// Rounds of a storm: the bounded slice, or the long run.
 pub fn rounds(slice: usize, soak: usize) -> usize {
-    if variable("EMCRM_SOAK").as_deref() == Some("1") { soak } else { slice }
+    if soaks() { soak } else { slice }
 }
 
 pub fn binary() -> Command {
@@ -78,10 +83,15 @@ impl Process {
     }
 
     pub async fn start_as(role: &str, data: &Path, smtp: Option<&str>, settings: &[(&str, &str)]) -> Self {
-        let port = free_port();
         let mut command = binary();
+        command.args(["serve", "--role", role]);
+        Self::start_command(command, data, smtp, settings).await
+    }
+
+    async fn start_command(mut command: Command, data: &Path, smtp: Option<&str>, settings: &[(&str, &str)]) -> Self {
+        let port = free_port();
         command.envs(settings.iter().copied());
-        command.args(["serve", "--role", role]).env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
+        command.env("APP_DATA_DIR", data).env("APP_API_PORT", port.to_string()).current_dir(data);
         // Many clients of one address are the point here.
         if let Some(url) = smtp {
             command.env("MAIL_TRANSPORT", "smtp").env("MAIL_SMTP_URL", url);
