@@ -21,6 +21,7 @@ mod cascade;
 mod dead_letters;
 mod events;
 mod faults;
+mod forgetful;
 mod privacy;
 mod registrations;
 mod roster;

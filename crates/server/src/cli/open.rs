@@ -122,8 +122,12 @@ pub async fn open_app(config: &Config) -> Result<Arc<App>, StartError> {
     open(config).await
 }
 
-/// Blocks while files are opened.
 async fn open(config: &Config) -> Result<Arc<App>, StartError> {
+    Ok(App::new(parts(config).await?))
+}
+
+/// What an application stands on, as the configuration names it. Blocks while files are opened.
+pub async fn parts(config: &Config) -> Result<AppParts, StartError> {
     let folder = config.app.data_dir.as_path();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The engine first: an embedded one makes the folder and makes sure that no other process uses it.
@@ -150,7 +154,7 @@ async fn open(config: &Config) -> Result<Arc<App>, StartError> {
         StartError::Data(format!("The key in {} cannot be used: {error}. APP_SECRET_KEY can give one instead.", path.display()))
     })?;
     let (engine, index, transport) = (measured::engine(engine), measured::index(index), measured::transport(transport));
-    Ok(App::new(AppParts { engine, index, transport, clock, ids: Arc::new(RandomIds), settings: app_settings(config, secret_key) }))
+    Ok(AppParts { engine, index, transport, clock, ids: Arc::new(RandomIds), settings: app_settings(config, secret_key) })
 }
 
 fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {

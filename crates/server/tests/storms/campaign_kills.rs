@@ -1,19 +1,27 @@
 //! One campaign to ten thousand people, and a worker that is killed with `kill -9` all the way: before claims, between claim and hand-over, between
 //! hand-over and record, and, by further campaigns that begin just before, while audiences are frozen. After each kill a process that runs no tasks says
-//! what the dead one left.
+//! what the dead one left. With the control: a server that forgets its claims, under which the same storm mails people twice.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use emcrm_app::App;
 use emcrm_mail::message_id;
+use emcrm_server::cli::open;
+use emcrm_server::config::{Config, Sources};
+use emcrm_server::serve::{ServeSettings, Server, listen};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
+use crate::forgetful::Forgetful;
 use crate::support::{Process, Sink, assert_verified, client, folder, get, on_aws, post_ok, rounds, run, soaks, walk};
 
 const PEOPLE: usize = 10_000;
 const CONNECTIONS: usize = 20;
+/// The control ends with the first mail that somebody got twice, and after so many kills in any case.
+const CONTROL_KILLS: usize = 40;
 const THE_LONG_ONE: &str = "The long one";
 
 /// Ten thousand people, and the mail server that takes what is for them.
@@ -254,4 +262,38 @@ async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
         seen.len(),
         left.kills.iter().map(|kill| kill.in_hand.len()).max().unwrap_or(0),
     );
+}
+
+/// A server whose claims are not written. The control starts it in a process of its own, and kills that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "no test: the server of the control below"]
+async fn a_server_that_forgets_claims() {
+    let sources = Sources::of_process(None);
+    if !sources.environment.iter().any(|(name, _)| name == "APP_DATA_DIR") {
+        // Whoever runs all ignored tests did not mean this one.
+        return;
+    }
+    let config = Config::load(&sources).unwrap();
+    let listener = listen(config.listen().unwrap().address).await.unwrap();
+    let mut parts = open::parts(&config).await.unwrap();
+    parts.engine = Arc::new(Forgetful(parts.engine));
+    let _server = Server::start(App::new(parts), listener, ServeSettings::of(&config)).unwrap();
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_same_storm_mails_people_twice_where_claims_are_not_written() {
+    let mut storm = Storm::begin();
+    let (mut kills, mut twice) = (0, 0);
+    while twice == 0 && kills < CONTROL_KILLS {
+        let server = Process::start_test("campaign_kills::a_server_that_forgets_claims", &storm.data, Some(&storm.sink.url())).await;
+        if kills == 0 {
+            storm.begin_long_one(&server.base, Storm::rate(CONTROL_KILLS)).await;
+        }
+        storm.live_and_die(server).await;
+        kills += 1;
+        twice = storm.sink.seen().values().filter(|times| **times > 1).count();
+    }
+    assert!(twice > 0, "the storm proves nothing: {kills} kills and nobody was mailed twice");
+    println!("without claims: {twice} mails twice after {kills} kills");
 }

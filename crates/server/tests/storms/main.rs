@@ -15,6 +15,8 @@
 mod backup;
 mod campaign_kills;
 mod data_folder;
+#[path = "../../../app/tests/it/forgetful.rs"]
+mod forgetful;
 mod kills;
 mod mail_faults;
 mod moving;

@@ -69,6 +69,9 @@ pub fn embedded(data: &Path) {
     std::fs::write(data.join(".env"), "").unwrap();
 }
 
+/// Only one at a time, so that each may take up the leases of the one before.
+const ONE_WORKER: (&str, &str) = ("APP_WORKER_NAME", "storm");
+
 /// A server process. Killed when dropped.
 pub struct Process {
     child: Child,
@@ -78,8 +81,15 @@ pub struct Process {
 impl Process {
     pub async fn start(data: &Path, smtp: Option<&str>) -> Self {
         configure(data);
-        // Only one at a time, so that each may take up the leases of the one before.
-        Self::start_as("all", data, smtp, &[("APP_WORKER_NAME", "storm")]).await
+        Self::start_as("all", data, smtp, &[ONE_WORKER]).await
+    }
+
+    /// A server that this program of tests is itself: one of its ignored tests, in a process of its own.
+    pub async fn start_test(name: &str, data: &Path, smtp: Option<&str>) -> Self {
+        configure(data);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.env_clear().args(["--exact", name, "--ignored", "--nocapture"]);
+        Self::start_command(command, data, smtp, &[ONE_WORKER]).await
     }
 
     pub async fn start_as(role: &str, data: &Path, smtp: Option<&str>, settings: &[(&str, &str)]) -> Self {
