@@ -220,7 +220,7 @@ pub fn scheduled<R: NeededRole>(auth: &Auth<R>, campaign: &Campaign) -> Option<S
 }
 
 fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Found {
-    let exact = found.is_exact();
+    let (exact, domain) = (found.is_exact(), found.from_domain().to_owned());
     let left_out =
         |(key, LeftOut { count, people }): (&'static str, LeftOut)| Reason { words: reason(key), count, people: people.into_iter().map(Left::from).collect() };
     let sample = |Sample { user, subject, text, html }: Sample| SampleOut {
@@ -248,7 +248,7 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
         variables: found.variables.len(),
         unsubscribe: found.unsubscribe,
         tls: found.tls,
-        domain: found.from_domain().to_owned(),
+        domain,
         signed: found.sender.as_ref().is_some_and(|sender| sender.verified && sender.signed),
         outbox: auth.app().has_outbox(),
         duration: found.seconds.map(|seconds| duration(seconds.max(1))),
