@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn campaign(more: serde_json::Value) -> Campaign {
+    fn campaign(more: &serde_json::Value) -> Campaign {
         let mut item = json!({"email_id": "c", "subject": "s", "status": "sent", "totalRecipients": 130, "sentCount": 118, "errorCount": 2, "skippedCount": 10,
             "startedAt": "2026-01-02T03:00:00.000000Z", "finishedAt": "2026-01-02T03:00:40.500000Z"});
         item.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_was_handed_over_between_begin_and_end_is_the_pace() {
-        let pace = Pace::of(&campaign(json!({}))).unwrap();
+        let pace = Pace::of(&campaign(&json!({}))).unwrap();
         assert_eq!((pace.mails, pace.milliseconds), (120, 40_500));
         assert_eq!([0, 1, 120, 121, 1_200].map(|mails| pace.seconds_for(mails)), [1, 1, 41, 41, 405]);
     }
@@ -89,7 +89,7 @@ mod tests {
             json!({"finishedAt": "2026-01-01T03:00:00.000000Z"}),
             json!({"sentCount": 0, "errorCount": 0}),
         ] {
-            assert_eq!(Pace::of(&campaign(more.clone())), None, "{more}");
+            assert_eq!(Pace::of(&campaign(&more)), None, "{more}");
         }
     }
 }

@@ -236,6 +236,7 @@ fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Foun
         mails: pace.mails,
         took: duration(pace.milliseconds.div_ceil(1_000)),
     });
+    let domain = found.from_domain().to_owned();
     Found {
         matches: found.matches,
         recipients: found.recipients,
