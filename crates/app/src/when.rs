@@ -1,10 +1,10 @@
-//! When an event is, in words, where it takes place.
+//! When an event is, in words, where it takes place, as mails say it. Pages write it as their reader does.
 
 use emcrm_model::Event;
 use jiff::tz::TimeZone;
 
 /// `Thursday, 19 November 2026, 18:30–21:00`, and with a second date where it ends on another day.
-pub fn when_words(event: &Event, default_zone: &TimeZone) -> String {
+fn when_words(event: &Event, default_zone: &TimeZone) -> String {
     let zone = event.zone(default_zone);
     let (start, end) = (event.starts(default_zone).to_zoned_datetime(zone.clone()), event.ends(default_zone).to_zoned_datetime(zone));
     let date = "%A, %-d %B %Y";
@@ -25,7 +25,7 @@ pub fn zone_words(name: &str) -> String {
     name.replace('_', " ")
 }
 
-/// Name of the zone in which the times of [`when_words`] are meant.
+/// Name of the zone in which the event takes place.
 pub fn zone_name(event: &Event, default_zone: &TimeZone) -> String {
     event.zone(default_zone).iana_name().unwrap_or("UTC").to_owned()
 }

@@ -12,13 +12,20 @@
 //!
 //! The filters read `locale`, `zone` and `now` of the context's `shell`, where there is one. A moment is an RFC 3339 text or a number of milliseconds
 //! since 1970; a text that is none is shown as it is, and nothing gives nothing.
+//!
+//! Pages are English, so are the names of days and months. The order of day and month, the clock of 12 or 24 hours and the marks in numbers are the reader's.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ZonedDateTime};
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Environment, Error, HtmlEscape, State};
+use serde::Serialize;
 
 pub fn add_filters(env: &mut Environment<'_>) {
     env.add_filter("num", |state: &State<'_, '_>, value: Value| number_of(state, &value));
@@ -32,6 +39,7 @@ pub fn add_filters(env: &mut Environment<'_>) {
 pub enum Locale {
     #[default]
     En,
+    /// The month before the day, and twelve hours.
     EnUs,
     /// Points between thousands.
     Point,
@@ -47,13 +55,17 @@ impl Locale {
         let first = header.split([',', ';']).next().unwrap_or_default().trim().to_ascii_lowercase();
         let language = first.split('-').next().unwrap_or_default();
         match (first.as_str(), language) {
-            ("en-us", _) => Self::EnUs,
+            ("en-us" | "en-ca" | "en-ph", _) => Self::EnUs,
             ("de-ch" | "de-li" | "it-ch", _) => Self::Apostrophe,
             ("es-mx", _) => Self::En,
             (_, "de" | "nl" | "da" | "it" | "es" | "id" | "tr" | "el" | "hr" | "sl" | "ro") | ("pt-br", _) => Self::Point,
             (_, "fr" | "pt" | "sv" | "nb" | "nn" | "no" | "fi" | "pl" | "cs" | "sk" | "ru" | "uk" | "hu" | "bg" | "et" | "lv" | "lt") => Self::Space,
             _ => Self::En,
         }
+    }
+    /// Of whoever sent these headers.
+    pub fn of_reader(headers: &HeaderMap) -> Self {
+        headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).map(Self::accepted).unwrap_or_default()
     }
     fn separator(self) -> char {
         match self {
@@ -62,6 +74,21 @@ impl Locale {
             Self::Space => '\u{202f}',
             Self::Apostrophe => '’',
         }
+    }
+    /// Between whole numbers and tenths.
+    fn point(self) -> char {
+        match self {
+            Self::En | Self::EnUs | Self::Apostrophe => '.',
+            Self::Point | Self::Space => ',',
+        }
+    }
+    /// Hours of the clock.
+    pub fn hours(self) -> u8 {
+        if self == Self::EnUs { 12 } else { 24 }
+    }
+    /// A day of this year, for `strftime`: `Thursday, 19 November`.
+    pub fn weekday_and_day(self) -> &'static str {
+        if self == Self::EnUs { "%A, %B %-d" } else { "%A, %-d %B" }
     }
     /// As it stands in a context.
     pub fn word(self) -> &'static str {
@@ -75,6 +102,25 @@ impl Locale {
     }
     fn of(word: &str) -> Self {
         [Self::EnUs, Self::Point, Self::Space, Self::Apostrophe].into_iter().find(|one| one.word() == word).unwrap_or_default()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Locale {
+    type Rejection = Infallible;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of_reader(&parts.headers))
+    }
+}
+
+/// What the filters read of a `shell`, for pages and parts that have none.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Reader {
+    pub locale: &'static str,
+}
+
+impl From<Locale> for Reader {
+    fn from(locale: Locale) -> Self {
+        Self { locale: locale.word() }
     }
 }
 
@@ -92,6 +138,11 @@ pub fn number(value: i64, locale: Locale) -> String {
         text.push(digit);
     }
     text
+}
+
+/// `13.8`, without marks between thousands.
+pub fn tenths(value: f64, locale: Locale) -> String {
+    format!("{value:.1}").replace('.', locale.point().encode_utf8(&mut [0; 4]))
 }
 
 fn shell(state: &State<'_, '_>, name: &str) -> Option<String> {
@@ -159,7 +210,36 @@ pub fn day(at: &ZonedDateTime, locale: Locale) -> String {
 }
 
 pub fn clock(at: &ZonedDateTime, locale: Locale) -> String {
-    at.strftime(if locale == Locale::EnUs { "%-I:%M %p" } else { "%H:%M" }).to_string()
+    at.strftime(if locale.hours() == 12 { "%-I:%M %p" } else { "%H:%M" }).to_string()
+}
+
+/// From one time to another of the same day: `18:30–21:00`, `6:30–9:00 PM`.
+pub fn clocks(start: &ZonedDateTime, end: &ZonedDateTime, locale: Locale) -> String {
+    let (from, to) = (clock(start, locale), clock(end, locale));
+    match (from.rsplit_once(' '), to.rsplit_once(' ')) {
+        (Some((bare, half)), Some((_, same))) if half == same => format!("{bare}–{to}"),
+        _ => format!("{from}–{to}"),
+    }
+}
+
+/// `Thursday, 19 November 2026, 18:30–21:00`, and with a second date where it ends on another day. The last comma is that before the last time.
+pub fn span(start: &ZonedDateTime, end: &ZonedDateTime, locale: Locale) -> String {
+    let date = if locale == Locale::EnUs { "%A, %B %-d, %Y" } else { "%A, %-d %B %Y" };
+    if start.date() == end.date() {
+        format!("{}, {}", start.strftime(date), clocks(start, end, locale))
+    } else {
+        format!("{}, {} to {}, {}", start.strftime(date), clock(start, locale), end.strftime(date), clock(end, locale))
+    }
+}
+
+/// The same in short, for a list that has the date beside it: `Thu, 18:30–21:00`, `Thu, 22:00 to Fri, 20 Nov, 02:00`.
+pub fn short_span(start: &ZonedDateTime, end: &ZonedDateTime, locale: Locale) -> String {
+    if start.date() == end.date() {
+        format!("{}, {}", start.strftime("%a"), clocks(start, end, locale))
+    } else {
+        let date = if locale == Locale::EnUs { "%a, %b %-d" } else { "%a, %-d %b" };
+        format!("{}, {} to {}, {}", start.strftime("%a"), clock(start, locale), end.strftime(date), clock(end, locale))
+    }
 }
 
 pub fn day_and_time(at: &ZonedDateTime, locale: Locale) -> String {
@@ -167,7 +247,7 @@ pub fn day_and_time(at: &ZonedDateTime, locale: Locale) -> String {
 }
 
 fn day_and_seconds(at: &ZonedDateTime, locale: Locale) -> String {
-    let clock = at.strftime(if locale == Locale::EnUs { "%-I:%M:%S %p" } else { "%H:%M:%S" });
+    let clock = at.strftime(if locale.hours() == 12 { "%-I:%M:%S %p" } else { "%H:%M:%S" });
     format!("{}, {clock}", day(at, locale))
 }
 
@@ -198,6 +278,32 @@ mod tests {
         assert_eq!(written(1_234, "de-CH"), "1’234");
         assert_eq!(written(-12_345, "fr"), "−12\u{202f}345");
         assert_eq!(written(1_000, "*"), "1,000");
+    }
+
+    #[test]
+    fn tenths_have_the_readers_mark() {
+        assert_eq!(["en-GB", "en-US", "de", "fr", "de-CH"].map(|header| tenths(13.84, Locale::accepted(header))), ["13.8", "13.8", "13,8", "13,8", "13.8"]);
+    }
+
+    #[test]
+    fn an_event_is_when_the_reader_would_write_it() {
+        let written = |from: &str, to: &str, header| {
+            let at = |text: &str| text.parse::<ZonedDateTime>().unwrap();
+            let (from, to) = (at(from), at(to));
+            (span(&from, &to, Locale::accepted(header)), short_span(&from, &to, Locale::accepted(header)))
+        };
+        let (six, nine, two) = ("2026-11-19T18:30[Europe/Berlin]", "2026-11-19T21:00[Europe/Berlin]", "2026-11-20T02:00[Europe/Berlin]");
+        let text = |long: &str, short: &str| (long.to_owned(), short.to_owned());
+        for header in ["en-GB", "de-DE", "fr", ""] {
+            assert_eq!(written(six, nine, header), text("Thursday, 19 November 2026, 18:30–21:00", "Thu, 18:30–21:00"), "{header}");
+            let over_night = text("Thursday, 19 November 2026, 18:30 to Friday, 20 November 2026, 02:00", "Thu, 18:30 to Fri, 20 Nov, 02:00");
+            assert_eq!(written(six, two, header), over_night, "{header}");
+        }
+        assert_eq!(written(six, nine, "en-US,en;q=0.9"), text("Thursday, November 19, 2026, 6:30–9:00 PM", "Thu, 6:30–9:00 PM"));
+        let over_night = text("Thursday, November 19, 2026, 6:30 PM to Friday, November 20, 2026, 2:00 AM", "Thu, 6:30 PM to Fri, Nov 20, 2:00 AM");
+        assert_eq!(written(six, two, "en-US"), over_night);
+        let noon = written("2026-11-19T11:00[Europe/Berlin]", "2026-11-19T12:15[Europe/Berlin]", "en-CA");
+        assert_eq!(noon, text("Thursday, November 19, 2026, 11:00 AM–12:15 PM", "Thu, 11:00 AM–12:15 PM"));
     }
 
     #[test]

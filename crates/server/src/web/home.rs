@@ -15,7 +15,7 @@ use emcrm_app::{App, AppError, UserList};
 use emcrm_model::{Campaign, CampaignState, DateTime, Event, Page, PageRequest, Position};
 use serde::Serialize;
 
-use super::format::{Locale, clock, day_and_time};
+use super::format::{Locale, clock, clocks, day_and_time};
 use super::pages::{page, see_other};
 use super::people::start;
 use super::shell::{Place, Shell, flash};
@@ -141,7 +141,7 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
     let dead = backlog.queues.iter().map(|queue| queue.dead).sum();
     let locale = auth.locale();
     let context = Home {
-        today: app.now().to_zoned_datetime(shell.time_zone()).strftime("%A, %-d %B").to_string(),
+        today: app.now().to_zoned_datetime(shell.time_zone()).strftime(locale.weekday_and_day()).to_string(),
         people,
         events,
         campaigns: campaigns.total,
@@ -170,8 +170,9 @@ fn upcoming_of(app: &App, event: Event, locale: Locale) -> Upcoming {
     let starts = event.starts(default).to_zoned_datetime(zone.clone());
     let ends = event.ends(default).to_zoned_datetime(zone.clone());
     let now = app.now().to_zoned_datetime(zone);
-    let end = if starts.date() == ends.date() { clock(&ends, locale) } else { day_and_time(&ends, locale) };
-    let mut when = format!("{}, {}–{end}", starts.strftime("%a"), clock(&starts, locale));
+    let times =
+        if starts.date() == ends.date() { clocks(&starts, &ends, locale) } else { format!("{}–{}", clock(&starts, locale), day_and_time(&ends, locale)) };
+    let mut when = format!("{}, {times}", starts.strftime("%a"));
     if event.zone(default) != *default {
         when = format!("{when} ({})", zone_words(&zone_name(&event, default)));
     }

@@ -117,7 +117,7 @@ impl Shell {
     /// Around a page that no handler made, such as an error. None where nobody is known, or where they may not see the application.
     pub async fn of_reader(state: &ApiState, headers: &HeaderMap, place: Place) -> Option<Self> {
         let (actor, csrf) = state.access.reader(&state.app, headers).await?;
-        let locale = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok()).map(Locale::accepted).unwrap_or_default();
+        let locale = Locale::of_reader(headers);
         actor.may(Role::Viewer).then(|| Self::around(state, place, &actor, csrf, locale, |name| cookie(headers, name)))
     }
 

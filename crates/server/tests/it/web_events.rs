@@ -73,6 +73,16 @@ async fn an_event_is_made_by_a_form_and_stored_as_the_api_stores_it() {
     assert!(list.contains("Rust Night") && list.contains("March 2026") && list.contains("Sun, 18:00–20:00 (Europe/Berlin)"), "{list}");
     let shown = page(&app, &at).await;
     assert!(shown.contains("Sunday, 1 March 2026, 18:00–20:00") && shown.contains("Ann ann") && shown.contains("2 left"), "{shown}");
+    // Somebody else writes it otherwise.
+    for (path, words) in [
+        (at.as_str(), "Sunday, March 1, 2026, 6:00–8:00 PM"),
+        ("/app/events", "Sun, 6:00–8:00 PM (Europe/Berlin)"),
+        ("/app/events/calendar?month=2026-03", "<span>6:00 PM</span>"),
+    ] {
+        let answer = app.call(Method::GET, path, &[("accept-language", "en-US,en;q=0.9")], "").await;
+        let html = String::from_utf8(answer.body.clone()).unwrap();
+        assert!(answer.status == 200 && html.contains(words), "{path}: {html}");
+    }
 }
 
 #[tokio::test]

@@ -56,6 +56,14 @@ async fn a_public_event_is_seen_and_others_are_not_there() {
         "{html}"
     );
     assert!(html.contains("data-starts=\"2026-03-01T17:00:00Z\"") && html.contains("autocomplete=\"given-name\""), "{html}");
+    app.patch("/events/e1", json!({"maxCapacity": 1_500})).await.ok();
+    for (language, when, hours, places) in [
+        ("en-US", "Sunday, March 1, 2026, <span class=\"nowrap\">6:00–8:00 PM</span>", "12", "1,500 left"),
+        ("de-DE,de;q=0.9", "Sunday, 1 March 2026, <span class=\"nowrap\">18:00–20:00</span>", "24", "1.500 left"),
+    ] {
+        let html = text(&app.call(Method::GET, "/e/rust-night", &[("accept-language", language)], "").await);
+        assert!(html.contains(when) && html.contains(&format!("data-hours=\"{hours}\"")) && html.contains(places), "{language}: {html}");
+    }
     for path in ["/e/event-hidden", "/e/event-hidden.ics", "/e/e1", "/e/nothing", "/e/%3Cb%3E"] {
         let answer = app.get(path).await;
         assert_eq!(answer.status, 404, "{path}");

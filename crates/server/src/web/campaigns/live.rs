@@ -15,6 +15,7 @@ use crate::auth::{Auth, Viewer};
 use crate::http::path::CampaignAt;
 use crate::http::{Answer, QueryReader};
 use crate::router::ApiState;
+use crate::web::format::tenths;
 use crate::web::href;
 use crate::web::pages::{page as render, see_other};
 use crate::web::shell::{Place, Shell};
@@ -137,7 +138,7 @@ where
     let (at, handled) = (progress.seen.at.to_string(), progress.seen.handled.to_string());
     let poll = (!campaign.status.is_final() && campaign.status != CampaignState::Draft)
         .then(|| href::with_query(&format!("{href}/progress"), [("state", state), ("at", at.as_str()), ("handled", handled.as_str())]));
-    let tenths = |value: f64| format!("{value:.1}");
+    let tenths = |value: f64| tenths(value, auth.locale());
     let percent = if progress.total == 0 { 0.0 } else { progress.handled as f64 * 100.0 / progress.total as f64 };
     // 99.97 % is not all of them.
     let percent = if progress.left > 0 { percent.min(99.9) } else { percent };

@@ -16,6 +16,7 @@ use crate::api::error::ApiError;
 use crate::auth::{Auth, Sender, Viewer};
 use crate::http::Answer;
 use crate::router::ApiState;
+use crate::web::format::Reader;
 use crate::web::href;
 use crate::web::mail_frame::{Pictures, mail_frame};
 use crate::web::pages::page as render;
@@ -159,15 +160,10 @@ pub async fn check(auth: Auth<Sender>, form: Form) -> Answer {
         look: Look,
         /// The part stands alone: one of its halves is put in its place by its id.
         oob: bool,
-        shell: Numbers,
-    }
-    /// How numbers are written.
-    #[derive(Serialize)]
-    struct Numbers {
-        locale: &'static str,
+        shell: Reader,
     }
     let (look, _) = look(auth.app(), auth.read(), &values_of(&form)).await?;
-    render(StatusCode::OK, "campaigns/_look.html", Part { look, oob: true, shell: Numbers { locale: auth.locale().word() } })
+    render(StatusCode::OK, "campaigns/_look.html", Part { look, oob: true, shell: auth.locale().into() })
 }
 
 /// The mail in HTML, as the first recipient would get it.

@@ -178,7 +178,7 @@ pub async fn here(
         check: auth.actor().may_check_in(&event),
         here: roster.here.unwrap_or(0),
         away: (roster.event.attendee_count.max(0) as u64).saturating_sub(roster.here.unwrap_or(0)),
-        event: EventView::of(app, &roster.event),
+        event: EventView::of(app, &roster.event, auth.locale()),
         row: row.as_ref().map(AttendeeView::from),
         counts: true,
         reason: gone.then_some("This person is not on the list any more."),

@@ -14,6 +14,7 @@ use crate::api::error::ApiError;
 use crate::auth::{Auth, Viewer};
 use crate::http::QueryReader;
 use crate::router::ApiState;
+use crate::web::format::{Locale, clock};
 use crate::web::pages::page as render;
 use crate::web::shell::{Place, Shell};
 
@@ -37,7 +38,7 @@ struct CalendarPage {
 struct Day {
     date: String,
     number: i8,
-    /// `Thursday, 19 November`
+    /// `Thursday, 19 November`, as the reader writes it.
     name: String,
     inside: bool,
     today: bool,
@@ -77,7 +78,7 @@ pub async fn month(auth: Auth<Viewer>, State(state): State<ApiState>, mut query:
         if weeks.len() > 3 && week.first().is_some_and(|day| day.month() != first.month()) {
             continue;
         }
-        weeks.push(week.iter().map(|day| day_of(*day, first, today, &events, default)).collect());
+        weeks.push(week.iter().map(|day| day_of(*day, first, today, &events, default, auth.locale())).collect());
     }
     let shift = |months: Span| first.checked_add(months).map(|day| day.strftime("%Y-%m").to_string()).unwrap_or_default();
     let page = CalendarPage {
@@ -129,7 +130,7 @@ async fn events_between(auth: &Auth<Viewer>, start: Date, end: Date) -> Result<(
     }
 }
 
-fn day_of(day: Date, first: Date, today: Date, events: &[Event], default: &jiff::tz::TimeZone) -> Day {
+fn day_of(day: Date, first: Date, today: Date, events: &[Event], default: &jiff::tz::TimeZone, locale: Locale) -> Day {
     let on_it = events.iter().filter_map(|event| {
         let zone = event.zone(default);
         let (start, end) = (event.starts(default).to_zoned_datetime(zone.clone()), event.ends(default).to_zoned_datetime(zone));
@@ -138,14 +139,14 @@ fn day_of(day: Date, first: Date, today: Date, events: &[Event], default: &jiff:
         (start.date() <= day && day <= last).then(|| Entry {
             id: event.id.to_string(),
             title: event.title.clone(),
-            time: (start.date() == day).then(|| start.strftime("%H:%M").to_string()),
+            time: (start.date() == day).then(|| clock(&start, locale)),
             full: event.max_capacity.is_some_and(|most| event.attendee_count >= most),
         })
     });
     Day {
         date: day.to_string(),
         number: day.day(),
-        name: day.strftime("%A, %-d %B").to_string(),
+        name: day.strftime(locale.weekday_and_day()).to_string(),
         inside: day.month() == first.month(),
         today: day == today,
         events: on_it.collect(),

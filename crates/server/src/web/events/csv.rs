@@ -136,7 +136,7 @@ fn once_more(rows: &[&ImportRow]) -> String {
 
 pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt) -> Result<Response, ApiError> {
     let event = auth.app().event_get(auth.read(), id.as_str()).await?;
-    let page = import_page(&auth, &state, EventView::of(auth.app(), &event));
+    let page = import_page(&auth, &state, EventView::of(auth.app(), &event, auth.locale()));
     render(StatusCode::OK, "events/import.html", page)
 }
 
@@ -148,7 +148,7 @@ pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(i
     let rows = match read_rows(text) {
         Ok(rows) => rows,
         Err(fault) => {
-            let page = ImportPage { text: text.to_owned(), fault: Some(fault), ..import_page(&auth, &state, EventView::of(app, &event)) };
+            let page = ImportPage { text: text.to_owned(), fault: Some(fault), ..import_page(&auth, &state, EventView::of(app, &event, auth.locale())) };
             return render(StatusCode::UNPROCESSABLE_ENTITY, "events/import.html", page);
         }
     };
@@ -175,7 +175,7 @@ pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(i
         already: count(|outcome| matches!(outcome, ImportOutcome::Already)),
         refused: refused.len(),
         text: once_more(&refused),
-        ..import_page(&auth, &state, EventView::of(app, &now))
+        ..import_page(&auth, &state, EventView::of(app, &now, auth.locale()))
     };
     render(StatusCode::OK, "events/import.html", page)
 }

@@ -71,7 +71,7 @@ pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(i
         check: auth.actor().may_check_in(&event.id),
         counts: false,
         reason: None,
-        event: EventView::of(app, &roster.event),
+        event: EventView::of(app, &roster.event, auth.locale()),
     };
     render(StatusCode::OK, "events/door.html", page)
 }

@@ -7,7 +7,6 @@ use emcrm_app::events::Ends;
 use emcrm_app::when::zone_words;
 use emcrm_app::{AppError, EventList};
 use emcrm_model::{Event, PageRequest, Position, User, UserId};
-use jiff::ZonedDateTime;
 use serde::Serialize;
 
 use super::view::{EventView, Named, host_order};
@@ -15,6 +14,7 @@ use crate::api::error::ApiError;
 use crate::auth::{Auth, Viewer};
 use crate::http::QueryReader;
 use crate::router::ApiState;
+use crate::web::format::short_span;
 use crate::web::pages::page as render;
 use crate::web::shell::{Place, Shell};
 
@@ -210,11 +210,18 @@ async fn groups(auth: &Auth<Viewer>, events: &[Event], by_month: bool) -> Result
         let (start, end) = (event.starts(default).to_zoned_datetime(zone.clone()), event.ends(default).to_zoned_datetime(zone.clone()));
         let today = app.now().to_zoned_datetime(zone).date() == start.date();
         let hosts = host_order(event).iter().filter_map(|id| people.iter().find(|person| person.id == id.as_str()).cloned()).collect();
-        let mut time = time_of(&start, &end);
+        let mut time = short_span(&start, &end, auth.locale());
         if event.zone(default) != *default {
             time = format!("{time} ({})", zone_words(start.time_zone().iana_name().unwrap_or("UTC")));
         }
-        let row = Row { month: start.strftime("%b").to_string(), day: start.strftime("%-d").to_string(), today, time, hosts, event: EventView::of(app, event) };
+        let row = Row {
+            month: start.strftime("%b").to_string(),
+            day: start.strftime("%-d").to_string(),
+            today,
+            time,
+            hosts,
+            event: EventView::of(app, event, auth.locale()),
+        };
         let title = if by_month { start.strftime("%B %Y").to_string() } else { String::new() };
         match groups.last_mut().filter(|group| group.title == title) {
             Some(group) => group.rows.push(row),
@@ -222,13 +229,4 @@ async fn groups(auth: &Auth<Viewer>, events: &[Event], by_month: bool) -> Result
         }
     }
     Ok(groups)
-}
-
-/// `Thu, 18:30–21:00`
-fn time_of(start: &ZonedDateTime, end: &ZonedDateTime) -> String {
-    if start.date() == end.date() {
-        format!("{}, {}–{}", start.strftime("%a"), start.strftime("%H:%M"), end.strftime("%H:%M"))
-    } else {
-        format!("{}, {} to {}", start.strftime("%a"), start.strftime("%H:%M"), end.strftime("%a, %-d %b, %H:%M"))
-    }
 }

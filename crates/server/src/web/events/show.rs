@@ -138,7 +138,7 @@ pub async fn page<R: NeededRole>(
         last: first + (roster.rows.len() as u64).saturating_sub(1),
         next: roster.next,
         has_address: app.settings.public_url.is_some(),
-        event: EventView::of(app, &roster.event),
+        event: EventView::of(app, &roster.event, auth.locale()),
     };
     render(status, "events/show.html", page)
 }
@@ -165,8 +165,13 @@ pub async fn candidates(auth: Auth<Viewer>, State(state): State<ApiState>, Event
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
     let candidates = if who.is_empty() { Vec::new() } else { candidates_for(app, call, &event.id, &who).await? };
-    let part =
-        Part { shell: Shell::of(&auth, &state, Place::Events), event: EventView::of(app, &event), newcomer: new_as(&who, event.id.as_str()), who, candidates };
+    let part = Part {
+        shell: Shell::of(&auth, &state, Place::Events),
+        event: EventView::of(app, &event, auth.locale()),
+        newcomer: new_as(&who, event.id.as_str()),
+        who,
+        candidates,
+    };
     render(StatusCode::OK, "events/candidates.html", part)
 }
 
@@ -186,7 +191,7 @@ pub async fn print(auth: Auth<Viewer>, State(state): State<ApiState>, EventAt(id
     let rows = if whole { app.roster(call, &event.id, RosterRequest::all(2 * WHOLE_MAX as u32)).await?.rows } else { Vec::new() };
     let page = PrintPage {
         shell: Shell::of(&auth, &state, Place::Events),
-        event: EventView::of(app, &event),
+        event: EventView::of(app, &event, auth.locale()),
         rows: rows.iter().map(AttendeeView::from).collect(),
         whole,
     };

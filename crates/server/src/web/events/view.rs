@@ -1,12 +1,13 @@
 //! What the templates know of events and people.
 
-use emcrm_app::when::{when_words, zone_name, zone_words};
+use emcrm_app::when::{zone_name, zone_words};
 use emcrm_app::{App, AppError, Attendee, Call};
 use emcrm_model::{Event, EventId, User, UserId};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use crate::web::format::{Locale, span};
 use crate::web::href;
 
 /// How much of an event is taken.
@@ -93,7 +94,7 @@ pub struct EventView {
     pub slug: String,
     pub title: String,
     pub description: Option<String>,
-    /// In words, where the event takes place.
+    /// In words, where the event takes place, as the reader writes it.
     pub when: String,
     pub zone: String,
     /// The zone as people write it: `America/New York`.
@@ -111,14 +112,15 @@ pub struct EventView {
 }
 
 impl EventView {
-    pub fn of(app: &App, event: &Event) -> Self {
+    pub fn of(app: &App, event: &Event, locale: Locale) -> Self {
         let zone = &app.settings.default_zone;
+        let there = |at: Timestamp| at.to_zoned_datetime(event.zone(zone));
         Self {
             id: event.id.to_string(),
             slug: event.slug.to_string(),
             title: event.title.clone(),
             description: event.description.clone(),
-            when: when_words(event, zone),
+            when: span(&there(event.starts(zone)), &there(event.ends(zone)), locale),
             zone_words: zone_words(&zone_name(event, zone)),
             zone: zone_name(event, zone),
             starts: event.starts(zone).to_string(),

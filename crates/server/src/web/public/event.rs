@@ -16,6 +16,7 @@ use crate::http::path::PathText;
 use crate::http::request::Open;
 use crate::router::ApiState;
 use crate::web::events::view::{EventView, Meter};
+use crate::web::format::{Locale, Reader};
 use crate::web::pages::{page as render, see_other};
 use crate::web_form::Form;
 
@@ -25,6 +26,9 @@ const TRAP: &str = "website";
 #[derive(Serialize)]
 struct EventPage<'a> {
     name: &'a str,
+    shell: Reader,
+    /// Of the reader's clock: what a script adds is written as the rest.
+    hours: u8,
     event: EventView,
     month: String,
     day: String,
@@ -65,13 +69,15 @@ struct Shown {
     missed: bool,
 }
 
-fn show(state: &ApiState, status: StatusCode, event: &Event, shown: Shown) -> Result<Response, ApiError> {
+fn show(state: &ApiState, locale: Locale, status: StatusCode, event: &Event, shown: Shown) -> Result<Response, ApiError> {
     let zone = &state.app.settings.default_zone;
     let start = event.starts(zone).to_zoned_datetime(event.zone(zone));
-    let view = EventView::of(&state.app, event);
+    let view = EventView::of(&state.app, event, locale);
     let (when_date, when_time) = view.when.rsplit_once(", ").unwrap_or_default();
     let context = EventPage {
         name: &state.settings.name,
+        shell: locale.into(),
+        hours: locale.hours(),
         month: start.strftime("%b").to_string(),
         day: start.strftime("%-d").to_string(),
         weekday: start.strftime("%a").to_string(),
@@ -87,7 +93,7 @@ fn show(state: &ApiState, status: StatusCode, event: &Event, shown: Shown) -> Re
 }
 
 /// The page, or with `.ics` behind its address the calendar file: a slug has no point in it.
-pub async fn page(_: Open, State(state): State<ApiState>, PathText(slug): PathText, query: QueryReader) -> Result<Response, ApiError> {
+pub async fn page(_: Open, locale: Locale, State(state): State<ApiState>, PathText(slug): PathText, query: QueryReader) -> Result<Response, ApiError> {
     if let Some(slug) = slug.strip_suffix(".ics") {
         let event = state.app.public_event(slug).await?;
         let disposition =
@@ -97,11 +103,11 @@ pub async fn page(_: Open, State(state): State<ApiState>, PathText(slug): PathTe
         return Ok((headers, state.app.event_calendar(&event)).into_response());
     }
     let event = state.app.public_event(&slug).await?;
-    show(&state, StatusCode::OK, &event, Shown { done: query.has("done"), ..Shown::default() })
+    show(&state, locale, StatusCode::OK, &event, Shown { done: query.has("done"), ..Shown::default() })
 }
 
 /// Takes a place.
-pub async fn register(Open(info): Open, State(state): State<ApiState>, PathText(slug): PathText, form: Form) -> Result<Response, ApiError> {
+pub async fn register(Open(info): Open, locale: Locale, State(state): State<ApiState>, PathText(slug): PathText, form: Form) -> Result<Response, ApiError> {
     let event = state.app.public_event(&slug).await?;
     let done = || see_other(&format!("/e/{}?done#register", event.slug));
     if form.value(TRAP).is_some_and(|text| !text.is_empty()) {
@@ -114,7 +120,7 @@ pub async fn register(Open(info): Open, State(state): State<ApiState>, PathText(
         Ok(draft) => draft,
         Err(errors) => {
             let faults = errors.0.iter().filter_map(|error| fault(error.path.first()?, error.kind)).collect();
-            return show(&state, StatusCode::UNPROCESSABLE_ENTITY, &event, Shown { typed, faults, ..Shown::default() });
+            return show(&state, locale, StatusCode::UNPROCESSABLE_ENTITY, &event, Shown { typed, faults, ..Shown::default() });
         }
     };
     match state.app.public_register(&Call::public(info.client, info.id()), &slug, &draft).await {
@@ -123,9 +129,9 @@ pub async fn register(Open(info): Open, State(state): State<ApiState>, PathText(
             let now = state.app.public_event(&slug).await?;
             // The page says that it is full only while it is.
             let missed = !Meter::of(&now).is_full();
-            show(&state, StatusCode::CONFLICT, &now, Shown { typed, missed, ..Shown::default() })
+            show(&state, locale, StatusCode::CONFLICT, &now, Shown { typed, missed, ..Shown::default() })
         }
-        Err(AppError::RegistrationClosed) => show(&state, StatusCode::CONFLICT, &event, Shown { typed, ..Shown::default() }),
+        Err(AppError::RegistrationClosed) => show(&state, locale, StatusCode::CONFLICT, &event, Shown { typed, ..Shown::default() }),
         Err(error) => Err(error.into()),
     }
 }

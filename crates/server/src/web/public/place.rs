@@ -12,6 +12,7 @@ use crate::http::path::PathText;
 use crate::http::request::Open;
 use crate::router::ApiState;
 use crate::web::events::view::EventView;
+use crate::web::format::Locale;
 use crate::web::pages::{not_valid, page as render, see_other};
 use crate::web::unsubscribe::masked;
 
@@ -26,20 +27,20 @@ struct PlacePage<'a> {
     state: &'static str,
 }
 
-fn show(state: &ApiState, token: &str, place: &Place) -> Result<Response, ApiError> {
+fn show(state: &ApiState, locale: Locale, token: &str, place: &Place) -> Result<Response, ApiError> {
     let stands = match place.state {
         PlaceState::Held => "held",
         PlaceState::GivenBack => "given",
         PlaceState::Over => "over",
     };
-    let event = EventView::of(&state.app, &place.event);
+    let event = EventView::of(&state.app, &place.event, locale);
     let context = PlacePage { name: &state.settings.name, token, event, address: masked(place.email.as_str()), state: stands };
     render(StatusCode::OK, "public/place.html", context)
 }
 
-pub async fn page(_: Open, State(state): State<ApiState>, PathText(token): PathText) -> Result<Response, ApiError> {
+pub async fn page(_: Open, locale: Locale, State(state): State<ApiState>, PathText(token): PathText) -> Result<Response, ApiError> {
     match state.app.place_open(&token).await? {
-        Some(place) => show(&state, &token, &place),
+        Some(place) => show(&state, locale, &token, &place),
         None => not_valid(&state.settings.name),
     }
 }
