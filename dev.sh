@@ -239,7 +239,7 @@ step_tests() {
   # The same again on the other pair of engines: one variable is all that differs. The whole workspace, because with -p cargo would choose other
   # features of the dependencies and build them a second time.
   EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test it
-  EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills::
+  EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills:: restarts::
 }
 
 # Debian's browser walks through what was built. First on what is built in, then the main job again on what AWS has.
@@ -348,8 +348,8 @@ cmd_soak() {
   while ((SECONDS < minutes * 60)); do
     round=$((round + 1))
     printf '\n=== soak round %d, %d of %d seconds\n' "$round" "$SECONDS" $((minutes * 60))
-    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast -- storm races kill outages scaling moving
-    EMCRM_TEST_PAIR=aws EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills::
+    EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast -- storm races kill restarts outages scaling moving
+    EMCRM_TEST_PAIR=aws EMCRM_SOAK=1 EMCRM_SOAK_ROUND="$round" cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills:: restarts::
   done
   say "$round rounds in $SECONDS seconds, no failure."
   OUT="$DEV/fuzz" scripts/fuzz.sh $((minutes * 15))

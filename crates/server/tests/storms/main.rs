@@ -23,6 +23,10 @@ mod moving;
 mod outages;
 mod races;
 mod real_input;
+mod restarts;
 mod scaling;
+#[path = "../../../mail/tests/it/server.rs"]
+#[allow(dead_code, reason = "the tests of the transports, whose server this is, use all of it")]
+mod scripted;
 mod support;
 mod walks;
