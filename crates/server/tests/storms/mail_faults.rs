@@ -1,9 +1,15 @@
-//! A mail server that answers slowly, refuses for now or for good, or hangs up: each ends as docs/RELIABILITY.md says.
+//! A mail server that answers slowly, refuses for now or for good, hangs up, or has not enough for all: each ends as docs/RELIABILITY.md says.
 
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::scripted::{Act, Moment, Server};
 use crate::support::{Process, Sink, assert_verified, client, embedded, folder, get, post_ok};
 
 const PEOPLE: usize = 40;
@@ -11,12 +17,18 @@ const PEOPLE: usize = 40;
 /// A campaign to everybody through a sink with these options, until `over` holds. Returns the campaign and the number of mails that arrived whole.
 async fn campaign(options: &[&str], over: impl Fn(&Value) -> bool) -> (Value, Vec<Value>, usize) {
     let folder = folder();
-    let data = folder.path().join("data");
+    let sink = Sink::start_with(&folder.path().join("mail"), options);
+    let (ended, rows) = campaign_through(&sink.url(), folder.path(), over).await;
+    (ended, rows, sink.seen().len())
+}
+
+/// The same through the mail server at this address. Returns the campaign and its rows.
+async fn campaign_through(url: &str, folder: &Path, over: impl Fn(&Value) -> bool) -> (Value, Vec<Value>) {
+    let data = folder.join("data");
     std::fs::create_dir(&data).unwrap();
     embedded(&data);
-    let sink = Sink::start_with(&folder.path().join("mail"), options);
     let client = client();
-    let server = Process::start(&data, Some(&sink.url())).await;
+    let server = Process::start(&data, Some(url)).await;
     for i in 0..PEOPLE {
         let user = json!({ "firstName": "Ann", "lastName": i.to_string(), "email": format!("a{i}@example.org") });
         post_ok(&client, format!("{}/users/", server.base), &user).await;
@@ -35,7 +47,19 @@ async fn campaign(options: &[&str], over: impl Fn(&Value) -> bool) -> (Value, Ve
     let rows = get(&client, format!("{}/email/status/{}?size=100", server.base, made["email_id"].as_str().unwrap())).await;
     server.stop();
     assert_verified(&data);
-    (ended, rows["items"].as_array().unwrap().clone(), sink.seen().len())
+    (ended, rows["items"].as_array().unwrap().clone())
+}
+
+/// A campaign on so many connections through a mail server with these manners: everybody is sent to, at the first attempt that is one, and once.
+async fn everybody_is_sent_to_once(manners: impl Fn(&Moment<'_>) -> Act + Send + Sync + 'static, connections: usize) {
+    let folder = folder();
+    let mail = Server::start(manners).await;
+    let url = format!("smtp://127.0.0.1:{}?connections={connections}", mail.port);
+    let (campaign, rows) = campaign_through(&url, folder.path(), |now| now["status"] == "sent").await;
+    assert_eq!(count(&campaign, "sent"), PEOPLE, "{campaign}");
+    assert!(rows.iter().all(|row| row["status"] == "sent" && row["attempts"] == 1), "{rows:?}");
+    let to: Vec<String> = mail.arrived().into_iter().map(|taken| taken.to).collect();
+    assert_eq!((to.len(), to.iter().collect::<HashSet<_>>().len()), (PEOPLE, PEOPLE), "each once: {to:?}");
 }
 
 fn count(campaign: &Value, state: &str) -> usize {
@@ -84,4 +108,46 @@ async fn a_connection_that_ends_before_the_data_delays_the_campaign_and_sends_no
     .await;
     assert_eq!((count(&campaign, "pending"), arrived), (PEOPLE, 0));
     assert!(rows.iter().all(|row| row["attempts"] == 0), "a mail that never left is no attempt: {:?}", rows.first());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_takes_a_few_mails_on_each_connection_gets_all_of_them_on_new_ones() {
+    let refused = Arc::new(AtomicUsize::new(0));
+    let counter = refused.clone();
+    let manners = move |moment: &Moment<'_>| {
+        if moment.verb == "MAIL" && moment.mails >= 3 {
+            counter.fetch_add(1, Ordering::Relaxed);
+            return Act::SayAndHangUp("421 4.7.0 enough for one connection\r\n".to_owned());
+        }
+        Act::Behave
+    };
+    // Four connections, so that each would have ten mails.
+    everybody_is_sent_to_once(manners, 4).await;
+    assert!(refused.load(Ordering::Relaxed) > 0, "it meant it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mail_server_that_gives_three_of_twenty_connections_gets_everything_on_these() {
+    let open: Mutex<HashSet<usize>> = Mutex::default();
+    let turned_away = Arc::new(AtomicUsize::new(0));
+    let counter = turned_away.clone();
+    let manners = move |moment: &Moment<'_>| {
+        let mut open = open.lock();
+        match moment.verb {
+            "CONNECT" if open.len() < 3 => {
+                open.insert(moment.connection);
+                Act::Behave
+            }
+            // With words, or without.
+            "CONNECT" if counter.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => Act::SayAndHangUp("421 4.7.0 too many connections\r\n".to_owned()),
+            "CONNECT" => Act::HangUp,
+            "QUIT" => {
+                open.remove(&moment.connection);
+                Act::Behave
+            }
+            _ => Act::Behave,
+        }
+    };
+    everybody_is_sent_to_once(manners, 20).await;
+    assert!(turned_away.load(Ordering::Relaxed) > 0, "it meant it");
 }
