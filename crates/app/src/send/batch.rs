@@ -394,8 +394,12 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
 
 async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn Connection>, MailError> {
     if line.connection.is_none() {
-        line.connection = Some(run.app.transport.connect().await?);
         run.open_lines.fetch_add(1, Ordering::Relaxed);
+        let opened = run.app.transport.connect().await;
+        if opened.is_err() {
+            run.open_lines.fetch_sub(1, Ordering::Relaxed);
+        }
+        line.connection = Some(opened?);
     }
     line.connection.as_mut().ok_or_else(|| MailError::Unavailable { cause: "no connection".to_owned() })
 }

@@ -56,6 +56,7 @@ struct Run {
     stop: CancellationToken,
     feeder: tokio::sync::Mutex<Feeder>,
     limiter: Limiter,
+    /// Connections that stand or are being opened: a server refuses faster than it agrees.
     open_lines: AtomicUsize,
     /// Mails that the server took in this run.
     sent: AtomicUsize,

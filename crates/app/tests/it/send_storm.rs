@@ -66,6 +66,35 @@ impl Connection for Line {
     async fn close(self: Box<Self>) {}
 }
 
+/// Gives three connections, after a moment, and refuses all others at once.
+struct Narrow {
+    mail: Arc<Slow>,
+    asked: AtomicUsize,
+}
+
+#[async_trait]
+impl Transport for Narrow {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        if self.asked.fetch_add(1, Ordering::Relaxed) >= 3 {
+            return Err(MailError::Unavailable { cause: "too many connections".to_owned() });
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok(Box::new(Line(self.mail.clone())))
+    }
+    fn connections_max(&self) -> usize {
+        CONNECTIONS
+    }
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+    async fn health(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        "narrow"
+    }
+}
+
 /// Reads fail for a moment as soon as the first mails are out.
 struct Hiccup {
     engine: Arc<dyn Engine>,
@@ -112,6 +141,10 @@ struct After {
 }
 
 fn app(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, mail: &Arc<Slow>) -> Arc<App> {
+    app_through(engine, index, Arc::new(SlowTransport(mail.clone())))
+}
+
+fn app_through(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, transport: Arc<dyn Transport>) -> Arc<App> {
     let settings = AppSettings {
         secret_key: [7; 32],
         default_zone: jiff::tz::TimeZone::UTC,
@@ -125,7 +158,6 @@ fn app(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, mail: &Arc<Slow>) -> Ar
         domain_limits: DomainLimits::default(),
         access: emcrm_app::AccessSettings::default(),
     };
-    let transport = Arc::new(SlowTransport(mail.clone()));
     App::new(AppParts { engine: engine.clone(), index: index.clone(), transport, clock: Arc::new(SystemClock), ids: Arc::new(RandomIds), settings })
 }
 
@@ -226,6 +258,23 @@ fn a_run_that_was_taken_over_leaves_the_other_one_its_task() {
         let (campaign, _) = ended(&app, &id).await;
         worker.stop().await;
         assert_eq!((campaign.status, campaign.counts.sent_count), (CampaignState::Sent, 60), "nobody went on with it: {:?}", campaign.counts);
+        assert!(mail.taken.lock().values().all(|times| *times == 1));
+    });
+}
+
+#[test]
+fn connections_that_are_refused_while_others_are_being_opened_do_not_end_the_run() {
+    let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
+    let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::memory());
+    let narrow = Arc::new(Narrow { mail: mail.clone(), asked: AtomicUsize::new(0) });
+    runtime().block_on(async {
+        let app = app_through(&engine, &index, narrow.clone());
+        let worker = Worker::spawn(app.clone());
+        let id = sending(&app).await;
+        let (campaign, _) = ended(&app, &id).await;
+        worker.stop().await;
+        assert_eq!((campaign.status, campaign.counts.sent_count), (CampaignState::Sent, 60), "{:?}", campaign.counts);
+        assert!(narrow.asked.load(Ordering::Relaxed) <= CONNECTIONS, "each connection was asked for once");
         assert!(mail.taken.lock().values().all(|times| *times == 1));
     });
 }
