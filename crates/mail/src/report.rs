@@ -7,6 +7,9 @@ use mailparse::{MailHeaderMap as _, ParsedMail};
 pub const DELIVERY_HEADER: &str = "X-EMCRM-Delivery";
 /// Parts within parts that are looked at.
 const DEPTH_MAX: usize = 6;
+/// Parts of a mail that is looked at, at most; ours have five. Whoever writes a mail that comes back decides how deep its parts lie within parts, and the parser goes
+/// down a step of the stack for each.
+const PARTS_MAX: usize = 200;
 /// Reports that one mail or one notification can hold.
 const REPORTS_MAX: usize = 100;
 
@@ -56,6 +59,9 @@ pub enum NotificationError {
 
 /// What a mail that came back says; nothing where it is no report.
 pub fn read(bytes: &[u8]) -> Vec<Report> {
+    if !has_few_parts(bytes) {
+        return Vec::new();
+    }
     let Ok(mail) = mailparse::parse_mail(bytes) else { return Vec::new() };
     let mut found = Found::default();
     look(&mail, 0, &mut found);
@@ -64,6 +70,13 @@ pub fn read(bytes: &[u8]) -> Vec<Report> {
         report.delivery.clone_from(&delivery);
     }
     reports
+}
+
+/// Every part that has parts has a line that says so.
+fn has_few_parts(bytes: &[u8]) -> bool {
+    const KIND: &[u8] = b"content-type:";
+    let kinds = bytes.split(|byte| *byte == b'\n').filter(|line| line.get(..KIND.len()).is_some_and(|name| name.eq_ignore_ascii_case(KIND)));
+    kinds.take(PARTS_MAX + 1).count() <= PARTS_MAX
 }
 
 #[derive(Default)]
@@ -218,10 +231,19 @@ mod tests {
         for end in 0..BOUNCE.len() {
             let _ = read(&BOUNCE.as_bytes()[..end]);
         }
-        let mut nested = String::new();
-        for n in 0..200 {
-            nested += &["Content-Type: multipart/mixed; boundary=b", "\r\n\r\n--b", "\r\n"].join(&n.to_string());
+    }
+
+    /// Without the bound on its parts a mail of 200 kB ended the process: its stack was full.
+    #[test]
+    fn a_mail_with_many_parts_within_parts_says_nothing() {
+        let nested =
+            |depth: usize| (0..depth).map(|n| format!("Content-Type: multipart/mixed; boundary={n:06}\r\n\r\n--{n:06}\r\n")).collect::<Vec<_>>().concat();
+        for depth in [1, PARTS_MAX, PARTS_MAX + 1, 30_000] {
+            assert_eq!(read(nested(depth).as_bytes()), [], "{depth}");
         }
-        assert_eq!(read(nested.as_bytes()), []);
+        // The other parts of a report may be many.
+        let with = |more: usize| BOUNCE.replacen("--b\r\n", &format!("{}--b\r\n", "--b\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n".repeat(more)), 1);
+        let kinds = BOUNCE.matches("Content-Type:").count();
+        assert_eq!([PARTS_MAX - kinds, PARTS_MAX - kinds + 1].map(|more| read(with(more).as_bytes()).len()), [2, 0]);
     }
 }
