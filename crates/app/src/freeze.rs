@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use emcrm_model::{Campaign, CampaignState, Delivery, DeliveryState, EmailAddress, Recipients, UserId};
 use emcrm_search::WALK_MAX;
-use emcrm_store::{EngineError, Guard, Queue, Rule, Task, TransactError, Transaction};
+use emcrm_store::{CountKind, EngineError, Guard, Queue, Rule, Task, TransactError, Transaction};
 use emcrm_trace::{Instrument as _, Span};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -36,12 +36,13 @@ impl App {
             return Ok(Outcome::Done);
         }
         let of = Recipients::from(&campaign);
+        let stored = self.store.counts.total(CountKind::Users).await?;
         let settled = self.candidates_settled(&of, SETTLE_WAIT).await?;
         if !settled && !of.audience.is_of_event() {
             return Ok(again);
         }
         // A list that never agrees with the event's counter is a fault for `verify`, and would keep the mail back for ever.
-        let doubt = (!settled).then(|| "the event counts more people than its list shows".to_owned());
+        let doubt = if settled { self.people_lacking(&of, stored).await? } else { Some("the event counts more people than its list shows".to_owned()) };
         let (span, mut walks, mut pages) = (Span::current(), 0, 0);
         loop {
             walks += 1;

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use emcrm_model::{Attendance, Audience, EventId, Recipients, Role, User, UserId};
-use emcrm_search::{Kind, conditions_of};
-use emcrm_store::{Attendances, keys};
+use emcrm_search::{Conditions, Kind, conditions_of};
+use emcrm_store::{Attendances, CountKind, keys};
 use tokio::time::Instant;
 
 use crate::roster::HERE;
@@ -107,6 +107,17 @@ impl App {
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
+    }
+
+    /// That people are missing from the index, though it says that it is whole. `stored`: how many there were before it was settled.
+    pub(crate) async fn people_lacking(&self, of: &Recipients, stored: u64) -> Result<Option<String>, AppError> {
+        if of.audience.is_of_event() {
+            return Ok(None);
+        }
+        let known = self.index.count(Kind::User, Conditions::default()).await?;
+        // Those who were deleted meanwhile are not missing, and those who came meanwhile need not be there yet.
+        let lacking = stored.min(self.store.counts.total(CountKind::Users).await?).saturating_sub(known);
+        Ok((lacking > 0).then(|| format!("{lacking} of {stored} people are not in the index, so nobody knows whether they match; emcrm reindex makes it anew")))
     }
 
     async fn rows_of(&self, event: &EventId) -> Result<i64, AppError> {

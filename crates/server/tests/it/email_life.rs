@@ -26,7 +26,7 @@ async fn post(app: &TestApp, path: &str) -> Answer {
     app.call(Method::POST, path, &[], Body::empty()).await
 }
 
-async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
+pub async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
     for _ in 0..4_000 {
         let campaign = app.get(&format!("/email/requests/{id}")).await.ok();
         if campaign["status"] == state {

@@ -11,6 +11,7 @@
 mod access;
 mod adopting;
 mod attendance;
+mod audience;
 mod authz;
 mod bodies;
 mod cognito;
