@@ -8,11 +8,13 @@ use axum::body::Body;
 use axum::http::Method;
 use emcrm_app::Call;
 use emcrm_app::sessions::{IssuerTokens, SignedIn};
+use emcrm_server::auth::AccessSettings;
 use emcrm_server::router::router;
 use serde_json::{Value, json};
 
 use crate::access::{closed, token};
-use crate::helpers::TestApp;
+use crate::helpers::issuer::Issuer;
+use crate::helpers::{Options, TestApp};
 
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,29 +49,40 @@ enum Caller {
     Stranger,
     Ended,
     TooOld,
+    /// A token of the issuer's that was good an hour ago, and one that it made for another client.
+    SignedLate,
+    SignedForOther,
     Door,
+    /// Whoever works at the door of another event.
+    OtherDoor,
     NoRole,
     Viewer,
     Editor,
     Sender,
     Admin,
+    /// A viewer with a token of the issuer's.
+    Signed,
     /// The same in a browser, on a page of ours.
     InBrowser(&'static str),
 }
 
-const CALLERS: [Caller; 16] = [
+const CALLERS: [Caller; 20] = [
     Caller::Anonymous,
     Caller::Revoked,
     Caller::Expired,
     Caller::Stranger,
     Caller::Ended,
     Caller::TooOld,
+    Caller::SignedLate,
+    Caller::SignedForOther,
     Caller::InBrowser("viewer"),
     Caller::InBrowser("editor"),
     Caller::InBrowser("sender"),
     Caller::InBrowser("admin"),
     Caller::Door,
+    Caller::OtherDoor,
     Caller::NoRole,
+    Caller::Signed,
     Caller::Viewer,
     Caller::Editor,
     Caller::Sender,
@@ -77,10 +90,11 @@ const CALLERS: [Caller; 16] = [
 ];
 
 /// What the caller is told: 401, 403, or neither.
-fn expected(needs: Needs, caller: Caller) -> u16 {
-    let unknown = matches!(caller, Caller::Anonymous | Caller::Revoked | Caller::Expired | Caller::Stranger | Caller::Ended | Caller::TooOld);
+fn expected(needs: Needs, caller: Caller, path: &str) -> u16 {
+    use Caller::{Anonymous, Ended, Expired, Revoked, SignedForOther, SignedLate, Stranger, TooOld};
+    let unknown = matches!(caller, Anonymous | Revoked | Expired | Stranger | Ended | TooOld | SignedLate | SignedForOther);
     let rank = match caller {
-        Caller::Viewer | Caller::InBrowser("viewer") => 1,
+        Caller::Viewer | Caller::Signed | Caller::InBrowser("viewer") => 1,
         Caller::Editor | Caller::InBrowser("editor") => 2,
         Caller::Sender | Caller::InBrowser("sender") => 3,
         Caller::Admin | Caller::InBrowser("admin") => 4,
@@ -95,7 +109,9 @@ fn expected(needs: Needs, caller: Caller) -> u16 {
         Sender => 3,
         Admin => 4,
     };
-    let door = caller == Caller::Door && matches!(needs, SeeEvent | CheckIn);
+    // Where no event is named, one door is like the other.
+    let at_the_door = caller == Caller::Door || caller == Caller::OtherDoor && !path.contains('{');
+    let door = at_the_door && matches!(needs, SeeEvent | CheckIn);
     if rank >= least || door { 0 } else { 403 }
 }
 
@@ -179,10 +195,10 @@ async fn session(app: &TestApp, groups: &[&str]) -> String {
 }
 
 /// What came back, reduced to what this test is about.
-async fn asked(app: &TestApp, method: &str, path: &str, header: Vec<(&str, &str)>) -> (u16, String) {
-    let headers: Vec<(&str, &str)> = [("content-type", "application/json")].into_iter().chain(header).collect();
+async fn asked(app: &TestApp, method: &str, path: &str, (kind, body): (&str, &'static str), header: Vec<(&str, &str)>) -> (u16, String) {
+    let headers: Vec<(&str, &str)> = [("content-type", kind)].into_iter().chain(header).collect();
     let path = concrete(path);
-    let call = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &path, &headers, Body::from("{}"));
+    let call = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &path, &headers, Body::from(body));
     // A stream that goes on is an answer too.
     let Ok(answer) = tokio::time::timeout(std::time::Duration::from_secs(20), call).await else { return (200, String::new()) };
     let to_sign_in = answer.status == 303 && answer.header("location").starts_with("/app/signin");
@@ -192,7 +208,9 @@ async fn asked(app: &TestApp, method: &str, path: &str, header: Vec<(&str, &str)
 
 #[tokio::test]
 async fn everybody_may_do_what_the_table_says_and_nothing_else() {
-    let mut app = TestApp::with(closed(), router).await;
+    let (issuer, options) = (Issuer::start().await, closed());
+    let access = AccessSettings { issuer: Some(issuer.settings()), ..options.access };
+    let mut app = TestApp::with(Options { access, ..options }, router).await;
     // Searches answer once the index is filled.
     app.work();
     app.settled().await;
@@ -207,10 +225,13 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
     let (revoked_kept, revoked) = app.app.token_create(&call, draft(None)).await.unwrap();
     app.app.token_revoke(&call, &revoked_kept.id).await.unwrap();
     let mut bearers = Vec::new();
-    for grant in ["checkin:tea", "viewer", "editor", "sender", "admin"] {
+    for grant in ["checkin:tea", "viewer", "editor", "sender", "admin", "checkin:beer"] {
         bearers.push(format!("Bearer {}", token(&app, grant).await));
     }
     let (expired, revoked) = (format!("Bearer {expired}"), format!("Bearer {revoked}"));
+    let now = app.app.now().as_second();
+    let signed = |instead: Value| format!("Bearer {}", issuer.token(now, instead));
+    let (good, late, other) = (signed(json!({})), signed(json!({ "iat": now - 7_200, "exp": now - 3_600 })), signed(json!({ "aud": "other" })));
     let (no_role, stranger) = (session(&app, &[]).await, format!("emcrm={}", "A".repeat(43)));
     let mut wrong = String::new();
     for (needs, method, path) in TABLE {
@@ -223,6 +244,10 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
                 Caller::Stranger => Some(("cookie", stranger.clone())),
                 Caller::Ended => Some(("cookie", ended.clone())),
                 Caller::TooOld => Some(("cookie", too_old.clone())),
+                Caller::SignedLate => Some(("authorization", late.clone())),
+                Caller::SignedForOther => Some(("authorization", other.clone())),
+                Caller::Signed => Some(("authorization", good.clone())),
+                Caller::OtherDoor => Some(("authorization", bearers[5].clone())),
                 Caller::NoRole => Some(("cookie", no_role.clone())),
                 Caller::Door => Some(("authorization", bearers[0].clone())),
                 Caller::Viewer => Some(("authorization", bearers[1].clone())),
@@ -238,9 +263,12 @@ async fn everybody_may_do_what_the_table_says_and_nothing_else() {
                 }
             };
             let header = header.iter().map(|(name, value)| (*name, value.as_str())).chain(mark.as_deref().map(|mark| ("x-csrf-token", mark))).collect();
-            let (status, body) = asked(&app, method, path, header).await;
+            // Which event it is about is looked at after the body, so that must be one that is taken.
+            let form = caller == Caller::OtherDoor && path.starts_with("/app/");
+            let body = if form { ("application/x-www-form-urlencoded", "here=yes") } else { ("application/json", "{}") };
+            let (status, body) = asked(&app, method, path, body, header).await;
             let got = if [401, 403].contains(&status) && *needs != Nothing { status } else { 0 };
-            let want = expected(*needs, caller);
+            let want = expected(*needs, caller, path);
             if got != want || (status >= 500 && *path != "/auth/login") {
                 let _ = writeln!(wrong, "{method} {path} by {caller:?}: {status}, expected {want}: {}", body.chars().take(120).collect::<String>());
             }

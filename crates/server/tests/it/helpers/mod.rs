@@ -1,5 +1,6 @@
 //! `TestApp`: the product in memory, with a clock that stands still and ids from a seed, so that bodies can be snapshots.
 
+pub mod issuer;
 pub mod otlp;
 mod pair;
 pub mod process;
