@@ -219,6 +219,7 @@ step_terraform() {
   step_build
   export BIN MOTO="$PARTS/moto/venv/bin/python"
   scripts/terraform.sh prove
+  scripts/terraform.sh options
   wait "$fetching"
   CHECKOV="$DEV/venv-checkov/bin/checkov" scripts/terraform.sh check
 }

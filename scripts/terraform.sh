@@ -3,6 +3,7 @@
 #
 #   scripts/terraform.sh check            fmt, validate, and checkov where VENV has it
 #   scripts/terraform.sh prove EXAMPLE…   plan, apply, second plan, tables, destroy; several at once, each on an emulator of its own
+#   scripts/terraform.sh options          plans the search domain with all that it can have
 #   scripts/terraform.sh search           the search domain alone: the provider is silent for ten minutes before it looks
 #
 # ROOT, DEV: folders. BIN: the product. MOTO: a Python with moto. CHECKOV: the program, if there. TF_PLUGINS: a folder with the provider, else it is
@@ -179,6 +180,42 @@ prove() {
   [[ -z "$failed" ]] || fail "not proven:$failed"
 }
 
+# search_settings NAME=VALUE…: a search domain large enough for warm nodes, with these options, instead of that of the settings.
+search_settings() {
+  {
+    printf 'search = {\n  instance_type = "r7g.large.search", instance_count = 3, volume_gib = 100, auto_tune = true\n'
+    printf '  %s\n' "$@"
+    printf '}\n'
+  } >"$folder/search.auto.tfvars"
+}
+
+# refused WHAT WORDS: the plan fails, and says so.
+refused() {
+  if "${tf[@]}" plan -no-color >"$folder/refused.log" 2>&1; then fail "$1 was planned"; fi
+  grep -qF "$2" "$folder/refused.log" || {
+    tail -n 20 "$folder/refused.log" >&2
+    fail "$1 was not refused with: $2"
+  }
+  say "  refused: $1"
+}
+
+# Planned only, because an apply of the domain takes more than ten minutes.
+options() {
+  begin production
+  say "== options of the search domain"
+  search_settings 'dedicated_masters = 3' 'warm_nodes = 2' 'public = true' 'dashboards_prefix = "emcrm-example-search"'
+  timed plan "${tf[@]}" plan -no-color -out="$folder/options.tfplan"
+  say "  $(grep -E '^Plan:' "$folder/plan.log")"
+  "${tf[@]}" show -json "$folder/options.tfplan" | python3 "$ROOT/scripts/terraform/options.py" all
+  search_settings 'dedicated_masters = 3' 'warm_nodes = 0'
+  timed plain-plan "${tf[@]}" plan -no-color -out="$folder/plain.tfplan"
+  "${tf[@]}" show -json "$folder/plain.tfplan" | python3 "$ROOT/scripts/terraform/options.py" none
+  search_settings 'dedicated_masters = 0' 'warm_nodes = 2'
+  refused "warm nodes without dedicated masters" "Warm nodes need dedicated masters"
+  search_settings 'dedicated_masters = 3' 'warm_nodes = 0' 'dashboards_prefix = "our-aws-search"'
+  refused "a sign-in page with aws in its name" "without the words aws"
+}
+
 # The domain of the example production, with what it stands on.
 search() {
   begin production
@@ -198,6 +235,7 @@ case "${1:-}" in
     [[ $# -gt 0 ]] || set -- "${EXAMPLES[@]}"
     prove "$@"
     ;;
+  options) options ;;
   search) search ;;
-  *) fail "say check, prove or search" ;;
+  *) fail "say check, prove, options or search" ;;
 esac

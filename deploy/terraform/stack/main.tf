@@ -97,20 +97,31 @@ resource "aws_iam_role" "task" {
   tags               = local.tags
 }
 
+module "dashboards" {
+  count               = try(var.search.dashboards_prefix, null) == null ? 0 : 1
+  source              = "../modules/dashboards"
+  name                = local.name
+  domain_prefix       = var.search.dashboards_prefix
+  deletion_protection = var.deletion_protection
+  tags                = local.tags
+}
+
+# With sign-in to Dashboards AWS wants the role of those who sign in as the domain's master. The product's role is then given its rights there, once, by hand.
 module "opensearch" {
-  count             = var.search == null ? 0 : 1
-  source            = "../modules/opensearch"
-  name              = local.name
-  instance_type     = var.search.instance_type
-  instance_count    = var.search.instance_count
-  volume_gib        = var.search.volume_gib
-  dedicated_masters = var.search.dedicated_masters
-  warm_nodes        = var.search.warm_nodes
-  auto_tune         = var.search.auto_tune
-  vpc               = { id = module.vpc.vpc_id, cidr = module.vpc.cidr, subnet_ids = module.vpc.private_subnet_ids }
-  access_role_arns  = [aws_iam_role.task.arn]
-  master_role_arn   = aws_iam_role.task.arn
-  tags              = local.tags
+  count              = var.search == null ? 0 : 1
+  source             = "../modules/opensearch"
+  name               = local.name
+  instance_type      = var.search.instance_type
+  instance_count     = var.search.instance_count
+  volume_gib         = var.search.volume_gib
+  dedicated_masters  = var.search.dedicated_masters
+  warm_nodes         = var.search.warm_nodes
+  auto_tune          = var.search.auto_tune
+  vpc                = var.search.public ? null : { id = module.vpc.vpc_id, cidr = module.vpc.cidr, subnet_ids = module.vpc.private_subnet_ids }
+  access_role_arns   = concat([aws_iam_role.task.arn], module.dashboards[*].user_role_arn)
+  master_role_arn    = length(module.dashboards) == 0 ? aws_iam_role.task.arn : module.dashboards[0].user_role_arn
+  dashboards_cognito = length(module.dashboards) == 0 ? null : module.dashboards[0].cognito
+  tags               = local.tags
 }
 
 module "dns" {

@@ -48,6 +48,11 @@ output "sign_in" {
   value       = try({ user_pool_id = module.cognito[0].user_pool_id, domain = module.cognito[0].sign_in_domain }, null)
 }
 
+output "search_dashboards" {
+  description = "Dashboards of the search, the pool of those who may sign in there, and the role that has to be mapped there to all_access before the product can search. Null: nobody signs in."
+  value       = try({ url = "${module.opensearch[0].endpoint}/_dashboards", user_pool_id = module.dashboards[0].user_pool_id, product_role = aws_iam_role.task.arn }, null)
+}
+
 output "secrets" {
   description = "Secrets that need a value before the first start."
   value       = module.secrets.arns

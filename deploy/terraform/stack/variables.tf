@@ -95,7 +95,7 @@ variable "backlog" {
 }
 
 variable "search" {
-  description = "The search domain."
+  description = "The search domain. public: reached from the internet and guarded by signatures, instead of inside the network. warm_nodes: 0, or 2 and more, which need dedicated masters. dashboards_prefix: first part of the address of a sign-in page for Dashboards; null: nobody signs in there."
   type = object({
     instance_type     = string
     instance_count    = number
@@ -103,6 +103,8 @@ variable "search" {
     dedicated_masters = number
     warm_nodes        = number
     auto_tune         = bool
+    public            = optional(bool, false)
+    dashboards_prefix = optional(string)
   })
   default = { instance_type = "t3.small.search", instance_count = 1, volume_gib = 10, dedicated_masters = 0, warm_nodes = 0, auto_tune = false }
 }

@@ -34,6 +34,8 @@ variable "search" {
     dedicated_masters = number
     warm_nodes        = number
     auto_tune         = bool
+    public            = optional(bool, false)
+    dashboards_prefix = optional(string)
   })
   default = { instance_type = "t3.small.search", instance_count = 1, volume_gib = 10, dedicated_masters = 0, warm_nodes = 0, auto_tune = false }
 }

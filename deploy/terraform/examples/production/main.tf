@@ -87,6 +87,8 @@ variable "search" {
     dedicated_masters = number
     warm_nodes        = number
     auto_tune         = bool
+    public            = optional(bool, false)
+    dashboards_prefix = optional(string)
   })
   default = { instance_type = "r7g.large.search", instance_count = 3, volume_gib = 100, dedicated_masters = 3, warm_nodes = 0, auto_tune = true }
 }

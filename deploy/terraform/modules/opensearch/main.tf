@@ -1,4 +1,4 @@
-# The search domain. Inside the network by default; the product signs its requests, so no password is needed there.
+# The search domain. Inside the network where one is given; the product signs its requests, so no password is needed there.
 
 data "aws_caller_identity" "current" {}
 data "aws_region" "current" {}
@@ -151,4 +151,16 @@ resource "aws_opensearch_domain" "this" {
 
   tags       = var.tags
   depends_on = [aws_cloudwatch_log_resource_policy.this]
+
+  # What AWS refuses after a quarter of an hour.
+  lifecycle {
+    precondition {
+      condition     = var.warm_nodes == 0 || (var.dedicated_masters > 0 && !startswith(var.instance_type, "t"))
+      error_message = "Warm nodes need dedicated masters, and data nodes that are not of the types t2 and t3."
+    }
+    precondition {
+      condition     = !var.auto_tune || !startswith(var.instance_type, "t")
+      error_message = "Auto-Tune is not for the types t2 and t3."
+    }
+  }
 }

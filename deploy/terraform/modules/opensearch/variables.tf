@@ -64,8 +64,8 @@ variable "warm_nodes" {
   type        = number
   default     = 0
   validation {
-    condition     = var.warm_nodes == 0 || var.warm_nodes >= 2
-    error_message = "0, or at least 2."
+    condition     = var.warm_nodes == 0 || (var.warm_nodes >= 2 && var.warm_nodes <= 150)
+    error_message = "0, or 2 to 150."
   }
 }
 
@@ -92,12 +92,12 @@ variable "access_role_arns" {
 }
 
 variable "master_role_arn" {
-  description = "Role that may do everything inside the domain: the product's task role."
+  description = "Role that may do everything inside the domain: the product's task role, or that of those who sign in to Dashboards, which lets in nobody else."
   type        = string
 }
 
 variable "dashboards_cognito" {
-  description = "Sign-in to Dashboards by Cognito. Null: none."
+  description = "Sign-in to Dashboards by Cognito, as the module dashboards makes it. Null: none."
   type = object({
     user_pool_id     = string
     identity_pool_id = string
