@@ -11,7 +11,7 @@ use emcrm_app::{App, AppParts, AppSettings, Call, Worker};
 use emcrm_mail::{Mailbox, SmtpSettings, SmtpTransport};
 use emcrm_model::{AttendanceDraft, BodyFormat, CampaignDraft, CampaignKind, CampaignState, EventDraft, RandomIds, SystemClock, Tracking, UserFilter, UserId};
 use emcrm_search::TantivyIndex;
-use emcrm_store::sqlite::SqliteEngine;
+use emcrm_store::sqlite::{CACHE_BYTES, SqliteEngine};
 use emcrm_store::{Guard, Item, Key, Rule, Table, Transaction};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -81,7 +81,7 @@ async fn engine(folder: &Path) -> Result<()> {
     use emcrm_store::Engine as _;
     const COUNT: usize = 30_000;
     let engine = Arc::new(SqliteEngine::open(folder)?);
-    let (one, two, three) = (engine.clone(), engine.clone(), engine.clone());
+    let (one, two) = (engine.clone(), engine.clone());
     let watch = Watch::start();
     at_once(COUNT, move |n| {
         let engine = one.clone();
@@ -119,19 +119,30 @@ async fn engine(folder: &Path) -> Result<()> {
     })
     .await?;
     watch.line("engine: transactions like a registration", COUNT);
-    let watch = Watch::start();
-    at_once(COUNT * 10, move |n| {
-        let engine = three.clone();
-        async move {
-            let found = engine.get(Table::Main, &Key::single(format!("user#{}", (n * 7919) % COUNT))).await?;
-            if found.is_none() {
-                bail!("user {n} is not there");
-            }
-            Ok(())
+    drop(engine);
+    // The same reads with and without a cache: more items than it keeps, one after the other, and fewer.
+    for (kept, bytes) in [("cached", CACHE_BYTES), ("not cached", 0)] {
+        let engine = Arc::new(SqliteEngine::open_with_cache(folder, bytes)?);
+        for among in [COUNT, 1_000] {
+            let engine = engine.clone();
+            let watch = Watch::start();
+            at_once(COUNT * 10, move |n| {
+                let engine = engine.clone();
+                async move {
+                    let found = engine.get(Table::Main, &Key::single(format!("user#{}", (n * 7919) % among))).await?;
+                    if found.is_none() {
+                        bail!("user {n} is not there");
+                    }
+                    Ok(())
+                }
+            })
+            .await?;
+            watch.line(&format!("engine: point reads of {}, {kept}", grouped(among as f64)), COUNT * 10);
         }
-    })
-    .await?;
-    watch.line("engine: point reads", COUNT * 10);
+        if let Some(cache) = engine.cache() {
+            tell(&format!("  {cache:?}"));
+        }
+    }
     Ok(())
 }
 

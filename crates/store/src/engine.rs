@@ -411,6 +411,10 @@ pub trait Engine: Send + Sync + 'static {
     fn pools(&self) -> Vec<Pool> {
         Vec::new()
     }
+    /// What it keeps of its storage in memory, if it keeps something there.
+    fn cache(&self) -> Option<CacheUse> {
+        None
+    }
     /// Whether reads and writes work now.
     async fn health(&self) -> Result<(), EngineError>;
     /// `sqlite`, `dynamodb`, …
@@ -423,6 +427,17 @@ pub struct Pool {
     pub name: &'static str,
     pub in_use: usize,
     pub max: usize,
+}
+
+/// How a cache of items is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheUse {
+    /// Reads that were answered from memory.
+    pub hits: u64,
+    /// Reads that went to the storage, also those of what is not there.
+    pub misses: u64,
+    /// What is kept now, about.
+    pub bytes: u64,
 }
 
 /// Checks the limits of a transaction; every engine calls this first.

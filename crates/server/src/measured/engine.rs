@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use emcrm_store::{Engine, EngineError, IndexName, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction};
+use emcrm_store::{CacheUse, Engine, EngineError, IndexName, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction};
 use metrics::{Histogram, counter, histogram};
 
 use super::called;
@@ -79,6 +79,9 @@ impl Engine for Measured {
     }
     fn pools(&self) -> Vec<Pool> {
         self.inner.pools()
+    }
+    fn cache(&self) -> Option<CacheUse> {
+        self.inner.cache()
     }
     async fn health(&self) -> Result<(), EngineError> {
         self.seen("health", self.inner.health().await)

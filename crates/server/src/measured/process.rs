@@ -52,7 +52,7 @@ pub async fn campaigns(app: &App, text: &mut String) {
     one(text, "emcrm_campaigns_held", "gauge", "Paused campaigns that wait for a person, because of a fault", held as f64);
 }
 
-/// What the storage has only so many of, and how much of it is in use.
+/// What the storage has only so many of, and how much of it is in use; and what it keeps in memory.
 pub fn storage(app: &App, text: &mut String) {
     let engine = &app.store.engine;
     let pools = engine.pools();
@@ -62,5 +62,14 @@ pub fn storage(app: &App, text: &mut String) {
             let value = if metric == "max" { pool.max } else { pool.in_use };
             let _ = writeln!(text, "emcrm_storage_pool_{metric}{{engine=\"{}\",pool=\"{}\"}} {value}", engine.name(), pool.name);
         }
+    }
+    let Some(cache) = engine.cache() else { return };
+    for (metric, kind, help, value) in [
+        ("hits_total", "counter", "Reads of single items that were answered from memory", cache.hits),
+        ("misses_total", "counter", "Reads of single items that were not", cache.misses),
+        ("bytes", "gauge", "Items that are kept in memory", cache.bytes),
+    ] {
+        let name = format!("emcrm_storage_cache_{metric}");
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name}{{engine=\"{}\"}} {value}", engine.name());
     }
 }

@@ -52,6 +52,10 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     for id in ["ann", "bea"] {
         app.post("/users", json!({"id": id, "firstName": id, "lastName": "X", "email": format!("{id}@metrics.example"), "city": "Metricton"})).await.ok();
     }
+    // The second time from memory, where the storage keeps something there.
+    for _ in 0..2 {
+        app.get("/users/ann").await.ok();
+    }
     // A rule says no, and a call that no engine takes.
     app.post("/users", json!({"id": "cat", "firstName": "C", "lastName": "X", "email": "ann@metrics.example"})).await.problem(400);
     app.app.store.engine.query(Query::table(Table::Main, "x").limit(0)).await.unwrap_err();
@@ -88,6 +92,12 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
         // Other tests of this process may add to it; none takes away.
         let moved = value(&after, &series) - value(&before, &series);
         assert!(moved >= least, "{series} moved by {moved}:\n{}", after.lines().filter(|line| line.contains("emcrm_storage_refus")).collect::<String>());
+    }
+    if app.app.store.engine.cache().is_some() {
+        for metric in ["hits_total", "misses_total"] {
+            let series = format!("emcrm_storage_cache_{metric}{{engine=\"{engine}\"}}");
+            assert!(value(&after, &series) > value(&before, &series), "{series}");
+        }
     }
     let pools: Vec<&str> = after.lines().filter(|line| line.starts_with("emcrm_storage_pool_max{")).collect();
     assert!(!pools.is_empty() && pools.iter().all(|line| line.contains(engine) && !line.ends_with(" 0")), "{pools:?}");

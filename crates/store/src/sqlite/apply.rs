@@ -41,6 +41,16 @@ pub enum Write<'a> {
     },
 }
 
+impl<'a> Write<'a> {
+    /// The item that is not as it was, or gone, after this. None where there was no item.
+    pub fn replaced(&self) -> Option<(Table, &'a Key)> {
+        match self {
+            Self::Insert { .. } => None,
+            Self::Update { table, key, .. } | Self::UpdateAll { table, key, .. } | Self::Delete { table, key } => Some((*table, *key)),
+        }
+    }
+}
+
 /// Texts that are columns of their own, for the indexes.
 #[derive(PartialEq)]
 pub struct Columns {
@@ -180,14 +190,23 @@ fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize
     }
 }
 
-/// Items of both tables that have expired, oldest first, at most `most` of each.
-pub fn forget_expired(connection: &Connection, most: u32) -> rusqlite::Result<usize> {
-    let mut forgotten = 0;
-    for sql in [
-        "DELETE FROM main_items WHERE (pk, sk) IN (SELECT pk, sk FROM main_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1)",
-        "DELETE FROM email_items WHERE (pk, sk) IN (SELECT pk, sk FROM email_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1)",
+/// Deletes items of both tables that have expired, oldest first, at most `most` of each. Gives their keys.
+pub fn forget_expired(connection: &Connection, most: u32) -> rusqlite::Result<Vec<(Table, Key)>> {
+    let mut forgotten = Vec::new();
+    for (table, sql) in [
+        (
+            Table::Main,
+            "DELETE FROM main_items WHERE (pk, sk) IN (SELECT pk, sk FROM main_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1) RETURNING pk, sk",
+        ),
+        (
+            Table::Email,
+            "DELETE FROM email_items WHERE (pk, sk) IN (SELECT pk, sk FROM email_items WHERE expires < unixepoch() ORDER BY expires LIMIT ?1) RETURNING pk, sk",
+        ),
     ] {
-        forgotten += connection.prepare_cached(sql)?.execute([most])?;
+        let mut statement = connection.prepare_cached(sql)?;
+        for key in statement.query_map([most], |row| Ok(Key { pk: row.get(0)?, sk: row.get(1)? }))? {
+            forgotten.push((table, key?));
+        }
     }
     Ok(forgotten)
 }

@@ -8,7 +8,10 @@ use super::{
     open::{DATABASE, OpenError, prepare_writer, reader, sqlite_error, version_of},
     writer::commit,
 };
-use crate::engine::{EngineError, Transaction};
+use crate::{
+    engine::{EngineError, Guard, Transaction},
+    rules::Rule,
+};
 
 /// Copies the database of a data folder, as it is at one moment, into a data folder that is made for it or has none yet. Another process may have the
 /// source open and write: a reader of SQLite's log sees one moment and stops nobody. The log of the source cannot start anew meanwhile, so it
@@ -29,7 +32,7 @@ pub fn snapshot(source: &Path, target: &Path) -> Result<(), OpenError> {
 
 /// Commits one small transaction to the database of a data folder that another process may have open: SQLite lets one write after the other, each waits up to
 /// five seconds for the other. For a note of what is about to be copied, and nothing else: what the other process holds in memory is
-/// not told. Blocks until the disk has it.
+/// not told, so an item that is there already is refused. Blocks until the disk has it.
 pub fn write_beside(folder: &Path, transaction: &Transaction) -> Result<(), OpenError> {
     let path = folder.join(DATABASE);
     if !path.is_file() {
@@ -45,7 +48,11 @@ pub fn write_beside(folder: &Path, transaction: &Transaction) -> Result<(), Open
     }
     prepare_writer(&connection).map_err(failed)?;
     let failed = |reason: String| OpenError::Failed { path: path.clone(), reason };
-    match commit(&mut connection, std::iter::once(transaction)) {
+    let mut transaction = transaction.clone();
+    for op in &mut transaction.ops {
+        op.guards.push((Guard::Absent, Rule::IdTaken));
+    }
+    match commit(&mut connection, std::iter::once(&transaction), |_| ()) {
         Ok(outcomes) => outcomes.into_iter().try_for_each(|outcome| outcome.map_err(|error| failed(error.to_string()))),
         Err(EngineError::Full) => Err(OpenError::Full { path: path.clone() }),
         Err(error) => Err(failed(error.to_string())),

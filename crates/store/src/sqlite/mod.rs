@@ -3,10 +3,12 @@
 //! - One writer thread commits all waiting transactions together; an answer means that the disk has them.
 //! - Readers have connections of their own and never wait for the writer. Short reads run on the caller's thread: a point read from the
 //!   page cache takes a few microseconds, less than handing it to another thread. Long ones go to the blocking threads of tokio.
+//! - Single items of the main table that were read lately are kept in memory; the writer takes out what it changes (`cache`).
 //! - A caller that goes away (a dropped future) does not take back a transaction that the writer already has.
 
 mod apply;
 mod backup;
+mod cache;
 mod fault;
 mod open;
 mod read;
@@ -33,14 +35,17 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 
 pub use self::{
     backup::{snapshot, write_beside},
+    cache::CACHE_BYTES,
     open::{DATABASE, OpenError},
 };
 use self::{
+    cache::Cache,
     fault::fault,
     writer::{Job, QUEUE_MAX, Writer},
 };
 use crate::engine::{
-    Engine, EngineError, GET_MANY_MAX, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query, check_scan,
+    CacheUse, Engine, EngineError, GET_MANY_MAX, Item, Key, Pool, Query, Rows, Table, TransactError, Transaction, check_key, check_limits, check_query,
+    check_scan,
 };
 
 /// Queries for more rows than this leave the caller's thread.
@@ -56,6 +61,7 @@ pub struct SqliteEngine {
     jobs: Option<mpsc::Sender<Job>>,
     writer: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
+    cache: Option<Arc<Cache>>,
 }
 
 /// Connections that only read. In memory there is one connection for all, the writer's.
@@ -71,6 +77,11 @@ struct Readers {
 impl SqliteEngine {
     /// Opens `emcrm.db` in a data folder; makes both when they are not there. One process at a time.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
+        Self::open_with_cache(folder, CACHE_BYTES)
+    }
+
+    /// The same with so many bytes of items in memory; 0 for none.
+    pub fn open_with_cache(folder: &Path, cache_bytes: usize) -> Result<Self, OpenError> {
         let opened = open::open(folder)?;
         let failed = |error: rusqlite::Error| open::sqlite_error(&opened.path, &error);
         let short = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8);
@@ -78,7 +89,7 @@ impl SqliteEngine {
             |count| -> Result<Vec<_>, OpenError> { (0..count).map(|_| Ok(Arc::new(Mutex::new(open::reader(&opened.path).map_err(failed)?)))).collect() };
         let (short, long) = (readers(short)?, readers(LONG_READERS)?);
         let writer = Arc::new(Mutex::new(opened.writer));
-        Self::start(writer, short, long, Some(opened.lock)).map_err(|reason| OpenError::Failed { path: opened.path, reason })
+        Self::start(writer, short, long, Some(opened.lock), cache_bytes).map_err(|reason| OpenError::Failed { path: opened.path, reason })
     }
 
     /// A database that is gone with the engine.
@@ -87,7 +98,7 @@ impl SqliteEngine {
         let mut connection = Connection::open_in_memory().expect("memory for a database");
         schema::migrate(&mut connection, 0).expect("memory for a database");
         let shared = Arc::new(Mutex::new(connection));
-        Self::start(Arc::clone(&shared), vec![Arc::clone(&shared)], vec![shared], None).expect("a thread for the writer")
+        Self::start(Arc::clone(&shared), vec![Arc::clone(&shared)], vec![shared], None, CACHE_BYTES).expect("a thread for the writer")
     }
 
     fn start(
@@ -95,13 +106,15 @@ impl SqliteEngine {
         short: Vec<Arc<Mutex<Connection>>>,
         long: Vec<Arc<Mutex<Connection>>>,
         lock: Option<File>,
+        cache_bytes: usize,
     ) -> Result<Self, String> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
-        let writer = Writer::new(connection, queue).map_err(|error| error.to_string())?;
+        let cache = (cache_bytes > 0).then(|| Arc::new(Cache::new(cache_bytes)));
+        let writer = Writer::new(connection, queue, cache.clone()).map_err(|error| error.to_string())?;
         let writer = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run()).map_err(|error| error.to_string())?;
         let long_places = Arc::new(Semaphore::new(long.len()));
         let readers = Readers { short, long, next: AtomicUsize::new(0), long_places, _lock: lock };
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers: Arc::new(readers) })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers: Arc::new(readers), cache })
     }
 
     /// Reads the whole file and compares the indexes with the items. Takes seconds for each gigabyte.
@@ -143,6 +156,11 @@ impl SqliteEngine {
         task.await.map_err(|error| stopped(&error))?
     }
 
+    /// Where single items of the table are kept in memory. Not those of the other table: the rows of the ledger are as many as mails, and each is read once or twice.
+    fn cache_of(&self, table: Table) -> Option<&Cache> {
+        self.cache.as_deref().filter(|_| table == Table::Main)
+    }
+
     fn short<T>(&self, read: impl FnOnce(&Connection) -> Result<T, EngineError>) -> Result<T, EngineError> {
         with(&self.readers.short, &self.readers.next, read)
     }
@@ -170,7 +188,9 @@ fn check_keys(keys: &[Key]) -> Result<(), EngineError> {
 impl Engine for SqliteEngine {
     async fn get(&self, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
         check_key(key)?;
-        self.short(|connection| read::get(connection, table, key))
+        let Some(cache) = self.cache_of(table) else { return self.short(|connection| read::get(connection, table, key)) };
+        let text = cache.get(key, || self.short(|connection| read::json(connection, table, key)))?;
+        text.map(|text| read::from_text(key, &text)).transpose()
     }
 
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
@@ -180,6 +200,10 @@ impl Engine for SqliteEngine {
 
     async fn get_many_json(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<String>>, EngineError> {
         check_keys(keys)?;
+        if let (Some(cache), [key]) = (self.cache_of(table), keys) {
+            let text = cache.get(key, || self.short(|connection| read::json(connection, table, key)))?;
+            return Ok(vec![text.map(|text| String::from(&*text))]);
+        }
         self.short(|connection| keys.iter().map(|key| read::json(connection, table, key)).collect())
     }
 
@@ -223,6 +247,9 @@ impl Engine for SqliteEngine {
             Pool { name: "readers", in_use: reading, max: readers.short.len() },
             Pool { name: "long_readers", in_use: readers.long.len() - readers.long_places.available_permits(), max: readers.long.len() },
         ]
+    }
+    fn cache(&self) -> Option<CacheUse> {
+        self.cache.as_deref().map(Cache::usage)
     }
     fn name(&self) -> &'static str {
         "sqlite"

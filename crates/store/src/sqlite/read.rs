@@ -31,6 +31,11 @@ pub fn get(connection: &Connection, table: Table, key: &Key) -> Result<Option<It
     Ok(attrs(connection, table, key)?.map(|(attrs, _)| Item { key: key.clone(), attrs }))
 }
 
+/// An item from the text that is stored for it.
+pub fn from_text(key: &Key, text: &str) -> Result<Item, EngineError> {
+    Ok(Item { key: key.clone(), attrs: parse(text, key)? })
+}
+
 pub fn query(connection: &Connection, query: &Query) -> Result<Rows, EngineError> {
     let Some(select) = select(query) else { return Ok(Rows::default()) };
     let limit = query.limit as usize;

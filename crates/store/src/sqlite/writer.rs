@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     apply,
+    cache::{Cache, Changing},
     fault::{commit_fault, fault},
     open::BUSY_PATIENCE,
     schema::SCHEMA_VERSION,
 };
-use crate::engine::{Change, EngineError, TransactError, Transaction, attrs_bytes};
+use crate::engine::{Change, EngineError, Key, Table, TransactError, Transaction, attrs_bytes};
 
 /// Most transactions that wait for the writer; callers beyond wait for a place.
 pub const QUEUE_MAX: usize = 1024;
@@ -43,11 +44,15 @@ pub enum Job {
     /// A test does something to the database, or holds the writer up.
     #[cfg(test)]
     Run(Box<dyn FnOnce(&Connection) + Send>),
+    /// A test wants what has expired forgotten, at most so much, and to know how much it was.
+    #[cfg(test)]
+    Forget(u32, oneshot::Sender<usize>),
 }
 
 pub struct Writer {
     jobs: mpsc::Receiver<Job>,
     connection: Arc<Mutex<Connection>>,
+    cache: Option<Arc<Cache>>,
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicI32>,
     checkpoint_at: i32,
@@ -58,14 +63,14 @@ pub struct Writer {
 type Waiting = (Transaction, Answer<TransactError>);
 
 impl Writer {
-    pub fn new(connection: Arc<Mutex<Connection>>, jobs: mpsc::Receiver<Job>) -> rusqlite::Result<Self> {
+    pub fn new(connection: Arc<Mutex<Connection>>, jobs: mpsc::Receiver<Job>, cache: Option<Arc<Cache>>) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
         let pages_seen = Arc::clone(&log_pages);
         connection.lock().wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             pages_seen.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { jobs, connection, log_pages, checkpoint_at: CHECKPOINT_PAGES, healthy: Ok(()) })
+        Ok(Self { jobs, connection, cache, log_pages, checkpoint_at: CHECKPOINT_PAGES, healthy: Ok(()) })
     }
 
     /// Works until the engine is dropped and the queue is empty.
@@ -84,6 +89,10 @@ impl Writer {
                     Job::Ping(answer) => pings.push(answer),
                     #[cfg(test)]
                     Job::Run(work) => work(&self.connection.lock()),
+                    #[cfg(test)]
+                    Job::Forget(most, answer) => {
+                        let _ = answer.send(self.forget_expired(most));
+                    }
                 }
                 let full = batch.len() >= BATCH_MAX || bytes >= BATCH_BYTES_MAX;
                 next = if full { None } else { self.jobs.try_recv().ok() };
@@ -104,7 +113,7 @@ impl Writer {
             return;
         }
         let transactions = batch.iter().map(|(transaction, _)| transaction);
-        let done = commit(&mut self.connection.lock(), transactions);
+        let done = commit(&mut self.connection.lock(), transactions, |replaced| self.changing(replaced));
         match done {
             Ok(outcomes) => {
                 self.healthy = Ok(());
@@ -149,7 +158,7 @@ impl Writer {
             }
             return;
         }
-        self.forget_expired();
+        self.forget_expired(EXPIRED_MAX);
         let mode = if pages >= RESTART_PAGES { "RESTART" } else { "PASSIVE" };
         self.copy_log(mode);
         // Readers may have hindered it; try again only after as many pages more.
@@ -157,10 +166,25 @@ impl Writer {
     }
 
     /// As often as the log is copied: the more is written, the more may have expired. A fault here harms nothing; the items are forgotten later.
-    fn forget_expired(&self) {
-        if let Err(error) = apply::forget_expired(&self.connection.lock(), EXPIRED_MAX) {
+    fn forget_expired(&self, most: u32) -> usize {
+        let mut connection = self.connection.lock();
+        let forgotten = (|| {
+            let open = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let forgotten = apply::forget_expired(&open, most)?;
+            let main: Vec<&Key> = forgotten.iter().filter(|(table, _)| *table == Table::Main).map(|(_, key)| key).collect();
+            let _changing = self.changing(&main);
+            open.commit()?;
+            Ok::<_, rusqlite::Error>(forgotten.len())
+        })();
+        forgotten.unwrap_or_else(|error| {
             tracing::warn!(%error, "expired items could not be deleted");
-        }
+            0
+        })
+    }
+
+    /// From before a commit can be seen until everybody sees it, these items of the main table are neither read from memory nor kept there.
+    fn changing(&self, replaced: &[&Key]) -> Option<Changing<'_>> {
+        self.cache.as_deref().map(|cache| cache.changing(replaced))
     }
 
     /// A fault here harms nothing: the log is still there.
@@ -175,16 +199,25 @@ impl Writer {
     }
 }
 
-/// All transactions in one commit. An error means that none of them happened.
-pub fn commit<'a>(connection: &mut Connection, transactions: impl Iterator<Item = &'a Transaction>) -> Result<Vec<Result<(), TransactError>>, EngineError> {
+/// All transactions in one commit. An error means that none of them happened. `committing` hears before the commit which items of the main table it replaces or
+/// removes; what it answers is dropped after the commit, or after it failed.
+pub fn commit<'a, W>(
+    connection: &mut Connection,
+    transactions: impl Iterator<Item = &'a Transaction>,
+    committing: impl FnOnce(&[&Key]) -> W,
+) -> Result<Vec<Result<(), TransactError>>, EngineError> {
     // Dropped on every way out without a commit, which rolls back.
     let open = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| fault(&error))?;
     let mut outcomes = Vec::with_capacity(BATCH_MAX);
+    let mut replaced = Vec::new();
     for transaction in transactions {
         match apply::plan(&open, transaction) {
             Ok(writes) => {
                 for write in &writes {
                     apply::perform(&open, write)?;
+                    if let Some((Table::Main, key)) = write.replaced() {
+                        replaced.push(key);
+                    }
                 }
                 outcomes.push(Ok(()));
             }
@@ -192,6 +225,7 @@ pub fn commit<'a>(connection: &mut Connection, transactions: impl Iterator<Item 
             Err(error) => outcomes.push(Err(error)),
         }
     }
+    let _committing = committing(&replaced);
     open.commit().map_err(|error| commit_fault(&error))?;
     Ok(outcomes)
 }

@@ -2,14 +2,17 @@
 
 use serde_json::json;
 
-use super::{faults::on_writer, put, read};
+use super::{put, read};
 use crate::{
     engine::Engine,
-    sqlite::{SqliteEngine, apply::forget_expired},
+    sqlite::{SqliteEngine, writer::Job},
 };
 
-async fn forget(engine: &SqliteEngine, most: u32) -> usize {
-    on_writer(engine, move |connection| forget_expired(connection, most).unwrap()).await
+/// As the writer does it from time to time. Gives how many there were.
+pub(super) async fn forget(engine: &SqliteEngine, most: u32) -> usize {
+    let (answer, forgotten) = tokio::sync::oneshot::channel();
+    engine.send(Job::Forget(most, answer)).await.unwrap();
+    forgotten.await.unwrap()
 }
 
 #[tokio::test]

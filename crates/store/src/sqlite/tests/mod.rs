@@ -1,5 +1,6 @@
 //! What only SQLite promises; the rest is proved by [`crate::conformance`].
 
+mod cache;
 mod conforms;
 mod expiry;
 mod faults;

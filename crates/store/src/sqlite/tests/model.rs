@@ -159,7 +159,13 @@ proptest! {
             let mut map = Map::new();
             for transaction in transactions {
                 let expected = apply(&mut map, &transaction).map_err(TransactError::Refused);
+                let touched: Vec<_> = transaction.ops.iter().map(|op| (op.table, op.key.clone())).collect();
                 prop_assert_eq!(engine.transact(transaction).await, expected);
+                // From the database, and from memory, where it stays until the next change.
+                for (table, key) in touched.iter().chain(&touched) {
+                    let found = engine.get(*table, key).await.unwrap().map(|item| item.attrs);
+                    prop_assert_eq!(found.as_ref(), map.get(&(*table, key.clone())));
+                }
             }
             compare(&engine, &map).await?;
             prop_assert_eq!(engine.integrity_check().await, Ok(()));
