@@ -1,6 +1,7 @@
 // The main parts without a mouse. What can be operated can be reached by Tab, shows that it has the focus, and answers to Enter.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { enter, tabTo } from './helpers/keys.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { seed } from './seed.mjs';
@@ -18,29 +19,6 @@ describe('keyboard', () => {
     await server?.stop();
   });
 
-  // Tab by tab until this has the focus.
-  async function tabTo(page, target) {
-    const wanted = await target.elementHandle();
-    for (let presses = 0; presses < 150; presses++) {
-      await page.keyboard.press('Tab');
-      const stop = await page.evaluate((wanted) => {
-        const focus = document.activeElement;
-        if (focus === document.body) return { body: true };
-        const style = getComputedStyle(focus);
-        const label = focus.closest('label');
-        const shown = [style, label && getComputedStyle(label)].some((one) => one && ((one.outlineStyle !== 'none' && parseFloat(one.outlineWidth) > 0) || one.boxShadow !== 'none'));
-        const box = focus.getBoundingClientRect();
-        // In a frame the focus is on something in its own document.
-        return { found: focus === wanted, shown: shown || focus.tagName === 'IFRAME', size: box.width * box.height, html: focus.outerHTML.slice(0, 160) };
-      }, wanted);
-      if (stop.body) continue;
-      assert.ok(stop.size > 0, `the focus is on something that cannot be seen: ${stop.html}`);
-      assert.ok(stop.shown, `the focus cannot be seen on ${stop.html}`);
-      if (stop.found) return;
-    }
-    throw new Error(`${target} cannot be reached by Tab on ${page.url()}`);
-  }
-  const enter = (page) => Promise.all([page.waitForEvent('load'), page.keyboard.press('Enter')]);
   const main = (page) => page.getByRole('main');
 
   test('the skip link leads to the content', async () => {
@@ -53,6 +31,23 @@ describe('keyboard', () => {
     assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
     await person.close();
   });
+
+  for (const [rule, noticed] of [
+    ['*:focus, *:focus-within { outline: none !important; box-shadow: none !important; }', /the focus cannot be seen/],
+    ['* { outline: 2px solid red !important; box-shadow: none !important; }', /the same with the focus and without/],
+  ]) {
+    test(`the control: with ${rule} the focus is missed`, async () => {
+      const person = await visitor(server);
+      const { page } = person;
+      await page.route('**/*.css', async (route) => {
+        const response = await route.fetch();
+        await route.fulfill({ response, body: `${await response.text()}\n${rule}` });
+      });
+      await person.open('/app/people', { check: false });
+      await assert.rejects(tabTo(page, main(page).getByRole('link', { name: 'Add person' })), noticed);
+      await person.close();
+    });
+  }
 
   test('keys lead to each place, to the search and from row to row', async () => {
     const person = await visitor(server);
