@@ -21,7 +21,9 @@ pub mod rules;
 pub mod sqlite;
 pub mod stale_index;
 
-pub use engine::{Attrs, CacheUse, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Pool, Query, Range, Rows, Table, TransactError, Transaction};
+pub use engine::{
+    Attrs, CacheUse, Change, Direction, Engine, EngineError, Guard, IndexName, Item, Key, Op, Pool, Query, Range, Rows, Table, TransactError, Transaction,
+};
 pub use rules::Rule;
 
 pub mod api_tokens;

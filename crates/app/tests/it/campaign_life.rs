@@ -5,7 +5,9 @@ use emcrm_app::feedback::Heard;
 use emcrm_app::tracking::{HitKind, READ_MAX};
 use emcrm_app::verify::{FindingKind, verify};
 use emcrm_mail::{Identity, Report, ReportKind};
-use emcrm_model::{Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason};
+use emcrm_model::{
+    Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason,
+};
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
 

@@ -145,7 +145,7 @@ async fn frozen(app: &TestApp, id: &str) -> Value {
 /// Documents that are lost one by one leave no trace in the index, which goes on saying that it is whole.
 #[tokio::test]
 async fn a_campaign_that_misses_people_who_are_not_in_the_index_says_so() {
-    let mut app = TestApp::working().await;
+    let app = TestApp::working().await;
     for n in 0..10 {
         somebody(&app, &format!("u{n}")).await;
     }

@@ -158,7 +158,9 @@ fn opens_verifies_and_works(file: &Path, emcrm: impl Fn() -> Command) {
     if file.file_stem().unwrap().to_str().unwrap().contains("sealed") {
         holds_more(&server, of(&["sent"]).unwrap(), of(&["paused"]).unwrap());
         // Its day is in 2028; after that it is held, because it would be late.
-        assert!(campaigns.iter().any(|campaign| campaign["subject"] == "On its day" && ["scheduled", "paused"].iter().any(|state| campaign["status"] == *state)));
+        assert!(
+            campaigns.iter().any(|campaign| campaign["subject"] == "On its day" && ["scheduled", "paused"].iter().any(|state| campaign["status"] == *state))
+        );
     }
     ask(&server, "POST", "/users", &json!({"id": "new", "firstName": "New", "lastName": "Comer", "email": "new@example.org", "city": "York"}).to_string());
     ask(&server, "POST", "/attend", &json!({"user_id": "new", "event_id": "tea"}).to_string());

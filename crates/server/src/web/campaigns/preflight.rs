@@ -220,7 +220,7 @@ pub fn scheduled<R: NeededRole>(auth: &Auth<R>, campaign: &Campaign) -> Option<S
 }
 
 fn found_of<R: NeededRole>(auth: &Auth<R>, href: &str, found: Preflight) -> Found {
-    let (exact, domain) = (found.is_exact(), found.from_domain().to_owned());
+    let exact = found.is_exact();
     let left_out =
         |(key, LeftOut { count, people }): (&'static str, LeftOut)| Reason { words: reason(key), count, people: people.into_iter().map(Left::from).collect() };
     let sample = |Sample { user, subject, text, html }: Sample| SampleOut {

@@ -260,7 +260,10 @@ mod tests {
         let of = |audience, filter: &UserFilter| Recipients { audience, event_id: Some(String::from("tea").into()), filter: filter.clone() };
         assert_eq!(recipients(&of(Audience::People, &some), Some("Tea")), filter(&some));
         assert_eq!(recipients(&of(Audience::Away, &UserFilter::default()), Some("Tea")), "Who is on the list of \u{201c}Tea\u{201d} and has not come");
-        assert_eq!(recipients(&of(Audience::Here, &some), Some("Tea")), "Who came to \u{201c}Tea\u{201d}, and of them: city Austin or Round Rock, attended 2 or more");
+        assert_eq!(
+            recipients(&of(Audience::Here, &some), Some("Tea")),
+            "Who came to \u{201c}Tea\u{201d}, and of them: city Austin or Round Rock, attended 2 or more"
+        );
         assert_eq!(recipients(&of(Audience::Attendees, &UserFilter::default()), None), "Everybody on the list of an event that is gone");
     }
 }
