@@ -3,7 +3,7 @@
 #
 #   scripts/terraform.sh check            fmt, validate, and checkov where VENV has it
 #   scripts/terraform.sh prove EXAMPLE…   plan, apply, second plan, tables, destroy; several at once, each on an emulator of its own
-#   scripts/terraform.sh options          plans the search domain with all that it can have
+#   scripts/terraform.sh options          plans the search domain with all that it can have, and makes the sign-in to its Dashboards
 #   scripts/terraform.sh search           the search domain alone: the provider is silent for ten minutes before it looks
 #
 # ROOT, DEV: folders. BIN: the product. MOTO: a Python with moto. CHECKOV: the program, if there. TF_PLUGINS: a folder with the provider, else it is
@@ -199,7 +199,7 @@ refused() {
   say "  refused: $1"
 }
 
-# Planned only, because an apply of the domain takes more than ten minutes.
+# The domain is planned only, because its apply takes more than ten minutes. The sign-in to its Dashboards is made, but for what OpenSearch Service adds.
 options() {
   begin production
   say "== options of the search domain"
@@ -207,6 +207,10 @@ options() {
   timed plan "${tf[@]}" plan -no-color -out="$folder/options.tfplan"
   say "  $(grep -E '^Plan:' "$folder/plan.log")"
   "${tf[@]}" show -json "$folder/options.tfplan" | python3 "$ROOT/scripts/terraform/options.py" all
+  timed apply "${tf[@]}" apply -no-color -auto-approve -target=module.emcrm.module.dashboards
+  say "  $(grep -E '^Apply complete' "$folder/apply.log")"
+  timed second-plan "${tf[@]}" plan -no-color -target=module.emcrm.module.dashboards -out="$folder/second.tfplan"
+  "${tf[@]}" show -json "$folder/second.tfplan" | python3 "$ROOT/scripts/terraform/changes.py"
   search_settings 'dedicated_masters = 3' 'warm_nodes = 0'
   timed plain-plan "${tf[@]}" plan -no-color -out="$folder/plain.tfplan"
   "${tf[@]}" show -json "$folder/plain.tfplan" | python3 "$ROOT/scripts/terraform/options.py" none
