@@ -299,7 +299,7 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
     let addresses: Vec<EmailAddress> = batch.iter().map(|delivery| delivery.email.clone().unwrap_or_else(|| String::from("-").into())).collect();
     let suppressed = run.app.store.suppressions.of(&addresses).await?;
     let kind = run.campaign.kind;
-    let judge = |(delivery, (user, (listed, suppressed))): (&Delivery, (Option<User>, (bool, Option<Suppression>)))| match user {
+    let judge = |delivery: &Delivery, user: Option<User>, listed: bool, suppressed: Option<Suppression>| match user {
         None => Err((DeliveryState::Skipped, PERSON_GONE)),
         Some(_) if let Some(entry) = suppressed.as_ref().filter(|entry| entry.reason.stops(kind)) => Err((DeliveryState::Suppressed, entry.reason.words())),
         Some(user) if !same_address(&user, delivery.email.as_ref()) => {
@@ -309,7 +309,12 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
         Some(user) if !run.recipients.filter.matches(&user) => Err((DeliveryState::Skipped, "the person no longer matches the filter")),
         Some(user) => Ok(user),
     };
-    Ok(batch.iter().zip(users.into_iter().zip(listed.into_iter().zip(suppressed))).map(judge).collect())
+    Ok(batch
+        .iter()
+        .zip(users)
+        .zip(listed.into_iter().zip(suppressed))
+        .map(|((delivery, user), (listed, suppressed))| judge(delivery, user, listed, suppressed))
+        .collect())
 }
 
 /// The ledger's step for an outcome, and what the run learns from it.

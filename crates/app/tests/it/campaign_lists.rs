@@ -17,6 +17,9 @@ fn draft(event: &Event, audience: &str, more: Value) -> CampaignDraft {
     CampaignDraft::parse(&merged(body, more)).unwrap()
 }
 
+/// Which of the people on the list.
+type Which = fn(usize) -> bool;
+
 /// An event with so many people on its list, every third of them here, every second from Austin, and as many people who are not on it.
 async fn filled(t: &TestApp, n: usize) -> (Event, Vec<User>) {
     let event = t.event("Talks", json!({})).await;
@@ -53,7 +56,7 @@ async fn exactly_those_on_the_list_are_mailed_and_the_filter_chooses_among_them(
     let n = 240;
     let (event, _) = filled(&t, n).await;
     t.settle().await;
-    let cases: [(&str, Value, fn(usize) -> bool); 5] = [
+    let cases: [(&str, Value, Which); 5] = [
         ("attendees", json!({}), |_| true),
         ("attendees", json!({ "filter": { "city": "Austin" } }), |i| i % 2 == 0),
         ("here", json!({}), |i| i % 3 == 0),
