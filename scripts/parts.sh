@@ -280,5 +280,6 @@ parts_env() {
   printf 'export EMCRM_TOXIPROXY=http://127.0.0.1:%s\n' "$(part_port toxiproxy)"
   printf 'export EMCRM_MAILDEV=127.0.0.1:%s\n' "$(part_port maildev)"
   printf 'export EMCRM_OIDC=http://127.0.0.1:%s\n' "$(part_port oidc)"
+  printf 'export EMCRM_OIDC_PACKAGES=%s\n' "$PARTS/oidc"
   printf 'export EMCRM_SMTP_SINK=%s\n' "$(find_command smtp-sink)"
 }

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { withoutDefences } from './helpers/defences.mjs';
 import { startServer } from './helpers/server.mjs';
-import { closeBrowser, visitor } from './helpers/visitor.mjs';
+import { arrive, signIn } from './helpers/signin.mjs';
+import { closeBrowser } from './helpers/visitor.mjs';
 
 const { EMCRM_OIDC } = process.env;
 
@@ -11,42 +12,16 @@ describe('signing in', () => {
   let server;
   before(async () => {
     await fetch(`${EMCRM_OIDC}/test/reset`, { method: 'POST' });
-    server = await startServer({
-      settings: {
-        AUTH_ENABLED: 'true', AUTH_ISSUER: EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret',
-        AUTH_ROLES: 'admins=admin,senders=sender,editors=editor,viewers=viewer',
-      },
-    });
+    server = await startServer({ settings: signIn(EMCRM_OIDC) });
   });
   after(async () => {
     await closeBrowser();
     await server?.stop();
   });
 
-  // Goes to a page, is sent to the provider, and comes back to it.
-  async function arrive(name, path, { script = true } = {}) {
-    const person = await visitor(server, { script });
-    const { page } = person;
-    // Without a session a page answers by the way to sign in.
-    person.allow(/^answer: 401 GET/);
-    // Somebody without a role is told so, by the status too.
-    if (name === 'zoe') person.allow(/^answer: 403 GET/);
-    await page.goto(path);
-    await page.waitForURL(/\/app\/signin/);
-    await person.check();
-    await page.getByRole('main').getByRole('link').or(page.getByRole('main').getByRole('button')).first().click();
-    await page.waitForURL(/\/interaction\//);
-    await page.getByLabel('Name').fill(name);
-    await page.getByLabel('Password').fill(`pw-${name}`);
-    await page.getByRole('button', { name: 'Sign in' }).click();
-    await page.waitForURL((url) => url.origin === server.address);
-    await page.waitForLoadState();
-    return person;
-  }
-
   for (const script of [true, false]) {
     test(`somebody signs in, comes back to the page that was asked for, and signs out, ${script ? 'with' : 'without'} scripts`, async () => {
-      const person = await arrive('ann', '/app?from=somewhere', { script });
+      const person = await arrive(server, 'ann', '/app?from=somewhere', { script, check: true });
       const { page } = person;
       assert.equal(page.url(), `${server.address}/app?from=somewhere`);
       await person.check();
@@ -66,7 +41,7 @@ describe('signing in', () => {
 
   for (const script of [true, false]) {
     test(`a session that ends while somebody writes loses nothing of what was written, ${script ? 'with' : 'without'} scripts`, async () => {
-      const person = await arrive('ann', '/app/campaigns/new', { script });
+      const person = await arrive(server, 'ann', '/app/campaigns/new', { script });
       const { page } = person;
       const [subject, body] = [`Written ${script}`, 'Hello {{ user.firstName }},\n\n<b>come</b> & "see".'];
       await page.getByLabel('Subject', { exact: true }).fill(subject);
@@ -102,7 +77,7 @@ describe('signing in', () => {
     const email = '<svg onload=ran(-1)>';
     const body = JSON.stringify({ name: 'mal', groups: ['admins'], email });
     await fetch(`${EMCRM_OIDC}/test/people`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
-    const person = await arrive('mal', '/app');
+    const person = await arrive(server, 'mal', '/app');
     const { page } = person;
     await person.check();
     for (const path of ['/app/settings', '/app/settings/audit']) {
@@ -118,7 +93,7 @@ describe('signing in', () => {
   });
 
   test('a viewer is offered nothing that would be refused', async () => {
-    const person = await arrive('bob', '/app');
+    const person = await arrive(server, 'bob', '/app');
     const { page } = person;
     await person.check();
     for (const path of ['/app', '/app/people', '/app/events', '/app/campaigns']) {
@@ -130,7 +105,7 @@ describe('signing in', () => {
   });
 
   test('somebody without a role is told so', async () => {
-    const person = await arrive('zoe', '/app');
+    const person = await arrive(server, 'zoe', '/app');
     person.allow(/^answer: 403/);
     await person.page.getByText('This needs the role Viewer').waitFor();
     await person.page.getByRole('link', { name: 'Sign out' }).waitFor();
