@@ -12,7 +12,7 @@ describe('signing in', () => {
   let server;
   before(async () => {
     await fetch(`${EMCRM_OIDC}/test/reset`, { method: 'POST' });
-    server = await startServer({ settings: signIn(EMCRM_OIDC) });
+    server = await startServer({ settings: signIn(EMCRM_OIDC), prepare: [['generate', '--users', '30', '--events', '2', '--attendance', '10', '--now']] });
   });
   after(async () => {
     await closeBrowser();
