@@ -153,11 +153,11 @@ impl App {
         open.session.refresh_at.is_some_and(|at| at <= self.now_s())
     }
 
-    /// Takes the right to ask the issuer; false when somebody else asks just now. A refresh token can often be used only once.
+    /// Takes the right to ask the issuer; false when somebody else asks just now, or has asked since the session was read. A refresh token can often be used only once.
     pub async fn session_refresh_begin(&self, open: &OpenSession) -> Result<bool, AppError> {
         let now = self.now_s();
         let mut tx = Transaction::new();
-        self.store.sessions.refresh_begin(&mut tx, &open.digest, now, now + REFRESH_PATIENCE);
+        self.store.sessions.refresh_begin(&mut tx, &open.digest, &open.session.sealed, now, now + REFRESH_PATIENCE);
         match self.transact(tx).await {
             Ok(()) => Ok(true),
             Err(TransactError::Refused(_)) => Ok(false),

@@ -61,9 +61,9 @@ impl Sessions {
         tx.update(Table::Main, keys::session(digest)).set("seen", now).when(Guard::Present).or(Rule::Changed);
     }
 
-    /// One caller at a time asks the issuer: a refresh token can be used once.
-    pub fn refresh_begin(&self, tx: &mut Transaction, digest: &str, now: i64, until: i64) {
-        let free = Guard::Present.and(Guard::Missing("refreshingUntil".to_owned()).or(Guard::AtMost("refreshingUntil".to_owned(), now)));
+    /// One caller at a time asks the issuer, with tokens that nobody has used since they were read: a refresh token can be used once.
+    pub fn refresh_begin(&self, tx: &mut Transaction, digest: &str, sealed: &str, now: i64, until: i64) {
+        let free = Guard::equals("sealed", sealed).and(Guard::Missing("refreshingUntil".to_owned()).or(Guard::AtMost("refreshingUntil".to_owned(), now)));
         tx.update(Table::Main, keys::session(digest)).set("refreshingUntil", until).when(free).or(Rule::LeaseHeld);
     }
 

@@ -209,6 +209,28 @@ async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
     assert_eq!(bob.get("/users").await.problem(401), "unauthorized", "old");
 }
 
+/// Two requests read the session before either has asked the issuer. Whoever comes second must not use the refresh token that the first has used.
+#[tokio::test]
+async fn a_session_that_was_read_before_it_was_refreshed_asks_nobody() {
+    let app = app().await;
+    let mut bob = Browser::new(&app);
+    bob.hold_session().await;
+    let before = app.app.session_open(&bob.ours["emcrm"]).await.unwrap().unwrap();
+    assert!(app.app.session_refresh_begin(&before).await.unwrap());
+    let who = emcrm_app::sessions::SignedIn {
+        subject: "bob".to_owned(),
+        label: "bob@example.org".to_owned(),
+        groups: vec!["viewers".to_owned()],
+        tokens: emcrm_app::sessions::IssuerTokens { refresh: Some("the next".to_owned()), ..emcrm_app::sessions::IssuerTokens::default() },
+        refresh_in: Some(3_600),
+    };
+    app.app.session_refreshed(&before, who).await.unwrap();
+    assert!(!app.app.session_refresh_begin(&before).await.unwrap());
+    // The control: whoever has read it since may.
+    let now = app.app.session_open(&bob.ours["emcrm"]).await.unwrap().unwrap();
+    assert!(app.app.session_refresh_begin(&now).await.unwrap());
+}
+
 #[tokio::test]
 async fn an_answer_that_was_not_asked_for_here_signs_nobody_in() {
     let _shared = PROVIDER.read().await;
