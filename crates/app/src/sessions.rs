@@ -13,7 +13,7 @@ use crate::{App, AppError, Call};
 const PURPOSE: &str = "session";
 /// Characters of what the browser holds.
 const COOKIE_CHARS: usize = 43;
-/// Use is noted no more often than this, in seconds.
+/// Use is noted no more often than this, in seconds, or four times within the time that a session may lie idle.
 const SEEN_PACE: i64 = 60;
 /// How long one attempt to ask the issuer anew may take, in seconds.
 const REFRESH_PATIENCE: i64 = 30;
@@ -103,7 +103,7 @@ impl App {
         if session.expires_at <= now || session.seen + self.session_idle() <= now {
             return Ok(None);
         }
-        if session.seen + SEEN_PACE <= now {
+        if session.seen + SEEN_PACE.min(self.session_idle() / 4) <= now {
             let mut tx = Transaction::new();
             self.store.sessions.used(&mut tx, &digest, now);
             // Nobody waits for bookkeeping to succeed.

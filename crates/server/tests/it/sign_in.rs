@@ -209,6 +209,19 @@ async fn a_session_ends_when_it_is_idle_and_when_it_is_old() {
     assert_eq!(bob.get("/users").await.problem(401), "unauthorized", "old");
 }
 
+#[tokio::test]
+async fn a_session_in_use_goes_on_however_short_it_may_lie_idle() {
+    let app = TestApp::with(Options { session_idle_minutes: 1, ..options() }, router).await;
+    let mut bob = Browser::new(&app);
+    bob.hold_session().await;
+    for _ in 0..5 {
+        app.clock.advance(SignedDuration::from_secs(40));
+        bob.get("/users").await.ok();
+    }
+    app.clock.advance(SignedDuration::from_secs(60));
+    assert_eq!(bob.get("/users").await.problem(401), "unauthorized");
+}
+
 /// Two requests read the session before either has asked the issuer. Whoever comes second must not use the refresh token that the first has used.
 #[tokio::test]
 async fn a_session_that_was_read_before_it_was_refreshed_asks_nobody() {

@@ -65,6 +65,7 @@ pub struct Options {
     pub access: AccessSettings,
     /// No public registration is answered before.
     pub answer_after: Duration,
+    pub session_idle_minutes: u32,
     /// Instead of [`NOW`].
     pub now: Option<jiff::Timestamp>,
 }
@@ -81,6 +82,7 @@ impl Default for Options {
             gate: GateSettings::default(),
             access: AccessSettings::default(),
             answer_after: emcrm_app::registrations::ANSWER_AFTER,
+            session_idle_minutes: 120,
             now: None,
         }
     }
@@ -107,7 +109,11 @@ impl TestApp {
             lease_seconds: 15,
             mail_retry_seconds: 1,
             domain_limits: emcrm_app::DomainLimits::default(),
-            access: emcrm_app::AccessSettings { answer_after: options.answer_after, ..emcrm_app::AccessSettings::default() },
+            access: emcrm_app::AccessSettings {
+                answer_after: options.answer_after,
+                session_idle_minutes: options.session_idle_minutes,
+                ..emcrm_app::AccessSettings::default()
+            },
         };
         let app = App::new(AppParts {
             engine: measured::engine(options.engine.unwrap_or(pair.engine)),
