@@ -47,6 +47,14 @@ fn find(set: &JwkSet, kid: Option<&str>) -> Option<Jwk> {
 }
 
 impl Oidc {
+    /// Waits until the issuer may be asked for its keys again, where they were read before this moment; false where they were read since.
+    pub(crate) async fn keys_may_be_newer_than(&self, moment: Instant) -> bool {
+        let asked = self.keys.kept.lock().asked;
+        let Some(at) = asked.filter(|at| *at < moment) else { return false };
+        tokio::time::sleep(PACE.saturating_sub(at.elapsed())).await;
+        true
+    }
+
     /// The key of this name; none when the issuer has none.
     pub(crate) async fn key(&self, kid: Option<&str>) -> Result<Option<Jwk>, OidcError> {
         let kept = self.keys.kept(kid);

@@ -38,6 +38,20 @@ async fn a_new_key_is_asked_for_and_a_withdrawn_one_means_nothing() {
     assert!(matches!(oidc.verify(&issuer.good(), TokenKind::Bearer).await, Err(OidcError::Token(TokenError::UnknownKey))));
 }
 
+/// The issuer is asked for unknown keys every 5 s at most. What it has given us itself waits for that; what a program sends does not.
+#[tokio::test]
+async fn a_key_that_is_newer_than_what_was_read_a_moment_ago_is_waited_for_where_the_token_came_from_the_issuer() {
+    let issuer = Issuer::start().await;
+    let oidc = issuer.oidc();
+    oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
+    let new = Pen::new("k2");
+    let token = new.sign(&json!({ "alg": "ES256", "kid": "k2" }), &issuer.claims());
+    *issuer.world.keys.lock() = vec![new.jwk()];
+    assert!(matches!(oidc.verify(&token, TokenKind::Bearer).await, Err(OidcError::Token(TokenError::UnknownKey))));
+    oidc.verify_given(&token, TokenKind::Id { nonce: "n1" }).await.unwrap();
+    assert_eq!(issuer.world.asked_for_keys.load(Ordering::Relaxed), 2);
+}
+
 #[tokio::test]
 async fn what_is_known_holds_while_the_issuer_is_down() {
     let issuer = Issuer::start().await;

@@ -229,7 +229,7 @@ async fn exchanged(sign_in: &SignIn, code: &str, pending: &Pending) -> Result<Si
     };
     let grant = sign_in.oidc.exchange(&pending.redirect, code, &pending.begun).await.map_err(fault)?;
     let Some(id) = grant.id_token else { return Err(refused(&OidcError::Refused("no id token".to_owned()))) };
-    let claims = sign_in.oidc.verify(&id, TokenKind::Id { nonce: &pending.begun.nonce }).await.map_err(fault)?;
+    let claims = sign_in.oidc.verify_given(&id, TokenKind::Id { nonce: &pending.begun.nonce }).await.map_err(fault)?;
     let tokens = IssuerTokens { id, access: grant.access_token, refresh: grant.refresh_token };
     Ok(SignedIn { subject: claims.subject, label: claims.label, groups: claims.groups, tokens, refresh_in: grant.expires_in })
 }

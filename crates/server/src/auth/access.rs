@@ -215,7 +215,7 @@ impl Access {
         let Some(sign_in) = &self.sign_in else { return Err(refused()) };
         let (label, groups, id) = match grant.id_token {
             Some(id) => {
-                let claims = sign_in.oidc.verify(&id, TokenKind::Refreshed).await?;
+                let claims = sign_in.oidc.verify_given(&id, TokenKind::Refreshed).await?;
                 if claims.subject != session.subject {
                     return Err(refused());
                 }

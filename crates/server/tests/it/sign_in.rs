@@ -438,7 +438,6 @@ async fn the_issuer_is_asked_again_and_what_it_says_counts() {
     // New keys: whoever signs in now, and whoever is refreshed, is known by them.
     provider("rotate", json!({})).await;
     let mut eve = Browser::new(&app);
-    tokio::time::sleep(Duration::from_secs(6)).await;
     eve.sign_in("eve").await;
     // The provider is down: who is signed in goes on, who is not has to wait.
     provider("down", json!({ "down": true })).await;
