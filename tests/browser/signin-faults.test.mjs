@@ -11,6 +11,7 @@ import { passes } from './helpers/time.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 
 const STALE = /took too long, or it was begun in another window. Begin again/;
+const UNTRUSTED = /does not hold, so nobody was signed in/;
 const DOWN = /does not answer right now. Try again in a moment/;
 const PEOPLE = ['generate', '--users', '30', '--events', '2', '--attendance', '10', '--now'];
 
@@ -146,7 +147,7 @@ describe('with a real provider', () => {
       changed.searchParams.set(name, value);
       await page.goto(changed.href);
       // The page is the same each time.
-      await turnedAway(person, STALE, { check: value === 'made-up' && name === 'state' });
+      await turnedAway(person, STALE, { asked: '/app/people', check: value === 'made-up' && name === 'state' });
     }
     await page.goto(answer);
     await at(page, server, '/app/people');
@@ -178,7 +179,7 @@ describe('with a real provider', () => {
     await context.clearCookies({ domain: '127.0.0.1', name: 'emcrm' });
     await context.addCookies(asked);
     await page.goto(answer);
-    await turnedAway(person, STALE, { check: false });
+    await turnedAway(person, STALE, { asked: '/app/people', check: false });
     await person.close();
   });
 
@@ -208,7 +209,7 @@ describe('with a real provider', () => {
     await server.restart();
     const bob = await knock(server, '/app/events');
     await leave(bob.page);
-    await turnedAway(bob, DOWN);
+    await turnedAway(bob, DOWN, { asked: '/app/events' });
     // It is time to ask the provider about her, and nobody answers.
     await passes(eve, 61);
     await go(eve.page, 'Events');
@@ -225,9 +226,11 @@ describe('with a real provider', () => {
     const answer = await answerFor(bob, 'bob');
     await provider.down(true);
     await bob.page.goto(answer);
-    await turnedAway(bob, DOWN);
+    await turnedAway(bob, DOWN, { asked: '/app/events' });
+    // From the page that says so one begins again, to where one wanted to go.
     await provider.down(false);
-    await bob.page.goto('/app/events');
+    await bob.page.goto(answer.replace('code=', 'code=x'));
+    await bob.page.getByRole('alert').waitFor();
     await leave(bob.page);
     await at(bob.page, server, '/app/events');
     await eve.page.reload();
@@ -253,13 +256,13 @@ describe('with a provider that lies', () => {
   // Called when the liar is there.
   const groups = {
     'for another sign-in': () => ({
-      'the nonce of another one': claiming({ nonce: 'of-another-sign-in' }),
-      'no nonce': claiming({ nonce: undefined }),
+      'the nonce of another one': { ...claiming({ nonce: 'of-another-sign-in' }), words: STALE },
+      'no nonce': { ...claiming({ nonce: undefined }), words: STALE },
     }),
     'of another issuer': () => ({
       'in the token': claiming({ iss: 'https://evil.example' }),
       'a path of ours': claiming({ iss: `${liar.address}/other` }),
-      'in the answer that the browser brings': { iss: 'https://evil.example' },
+      'in the answer that the browser brings': { iss: 'https://evil.example', words: STALE },
     }),
     'for another audience': () => ({
       'another client': claiming({ aud: 'another-client' }),
@@ -294,7 +297,7 @@ describe('with a provider that lies', () => {
         await page.goto('/app/people');
         await leave(page);
         // The page is the same each time.
-        await turnedAway(person, STALE, { check: how === Object.keys(lies())[0] }).catch((error) => {
+        await turnedAway(person, lie.words ?? UNTRUSTED, { asked: '/app/people', check: how === Object.keys(lies())[0] }).catch((error) => {
           error.message += `\n${how}`;
           throw error;
         });

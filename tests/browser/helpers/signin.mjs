@@ -60,12 +60,14 @@ export async function answerFor(person, name) {
 
 export const session = async (person) => (await person.context.cookies(person.server.address)).find(({ name }) => name === 'emcrm')?.value;
 
-// At a page that says why nobody was signed in, and nobody is.
-export async function turnedAway(person, words, { check = true } = {}) {
+// At a page that says why nobody was signed in, and nobody is. From there one begins again, on the way to the page that was asked for.
+export async function turnedAway(person, words, { asked = '/app', check = true } = {}) {
   const { page } = person;
   await page.waitForURL(/\/app\/signin/);
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   assert.match(await page.getByRole('alert').textContent(), words);
+  const again = await page.getByRole('main').getByRole('link').getAttribute('href');
+  assert.equal(again, `/auth/login?return=${encodeURIComponent(asked)}`);
   if (check) await person.check();
   assert.equal(await session(person), undefined, 'a session all the same');
   await page.goto('/app');

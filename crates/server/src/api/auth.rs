@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use emcrm_app::Call;
 use emcrm_app::sessions::{IssuerTokens, OpenSession, SignedIn};
 use emcrm_model::{Actor, Caller, Grant};
-use emcrm_oidc::{Begun, OidcError, TokenKind};
+use emcrm_oidc::{Begun, OidcError, TokenError, TokenKind};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -159,7 +159,7 @@ pub async fn login(_: Open, State(state): State<ApiState>, headers: HeaderMap, q
     let redirect_uri = format!("{}/auth/callback", base(&state, &headers));
     let (url, begun) = match sign_in.oidc.begin(&redirect_uri).await {
         Ok(begun) => begun,
-        Err(error) => return told(&headers, issuer_unavailable(&error)),
+        Err(error) => return told(&headers, issuer_unavailable(&error), &back),
     };
     let pending = Pending { begun, back, redirect: redirect_uri, until: state.app.now().as_second() + SIGN_IN_SECONDS };
     let sealed =
@@ -175,24 +175,32 @@ pub async fn login(_: Open, State(state): State<ApiState>, headers: HeaderMap, q
     (status = 503, description = "The issuer does not answer", body = ref("#/components/schemas/Problem"), content_type = "application/problem+json"),
 ))]
 pub async fn callback(Open(info): Open, State(state): State<ApiState>, headers: HeaderMap, query: QueryReader) -> Answer {
-    come_back(&info, &state, &headers, &query).await.or_else(|error| told(&headers, error))
+    let pending = pending(&state, &headers);
+    let back = pending.as_ref().map_or(HOME, |pending| pending.back.as_str()).to_owned();
+    come_back(&info, &state, &headers, &query, pending).await.or_else(|error| told(&headers, error, &back))
 }
 
-/// A person sees a page, and where to begin again; a program sees the problem.
-fn told(headers: &HeaderMap, error: ApiError) -> Answer {
+/// A person sees a page, and where to begin again, on the way to what was asked for; a program sees the problem.
+fn told(headers: &HeaderMap, error: ApiError, back: &str) -> Answer {
     let person = headers.get(header::ACCEPT).and_then(|kinds| kinds.to_str().ok()).is_some_and(|kinds| kinds.contains("text/html"));
     let problem = Problem::from(error);
     if !person || problem.is_bug() {
         return Err(problem.into());
     }
-    redirect(&format!("/app/signin?failed={}", problem.code()), [])
+    let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("failed", problem.code()).append_pair("return", back).finish();
+    redirect(&format!("/app/signin?{query}"), [])
 }
 
-async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &HeaderMap, query: &QueryReader) -> Answer {
+/// The sign-in that this browser has begun.
+fn pending(state: &ApiState, headers: &HeaderMap) -> Option<Pending> {
+    let cookie = state.access.cookies.read(headers, CookieName::SignIn)?;
+    serde_json::from_slice(&state.app.unseal(PURPOSE, &cookie)?).ok()
+}
+
+async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &HeaderMap, query: &QueryReader, pending: Option<Pending>) -> Answer {
     let sign_in = sign_in(&state.access)?;
     let stale = || Problem::new(StatusCode::BAD_REQUEST, "sign_in_stale", "This sign-in was not begun here, or it took too long. Begin again.");
-    let cookie = state.access.cookies.read(headers, CookieName::SignIn).ok_or_else(stale)?;
-    let pending: Pending = state.app.unseal(PURPOSE, &cookie).and_then(|plain| serde_json::from_slice(&plain).ok()).ok_or_else(stale)?;
+    let pending = pending.ok_or_else(stale)?;
     let (code, given, iss, error) = (query.raw("code"), query.raw("state").unwrap_or_default(), query.raw("iss"), query.raw("error"));
     let same: bool = subtle::ConstantTimeEq::ct_eq(given.as_bytes(), pending.begun.state.as_bytes()).into();
     let belongs = same || state.access.without == Without::State;
@@ -219,16 +227,21 @@ async fn come_back(info: &crate::http::RequestInfo, state: &ApiState, headers: &
 }
 
 async fn exchanged(sign_in: &SignIn, code: &str, pending: &Pending) -> Result<SignedIn, ApiError> {
-    let refused = |error: &OidcError| {
-        tracing::info!(%error, "a sign-in was refused");
-        ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "sign_in_stale", "The login service's answer is not good (any more). Begin again."))
+    // Not the person's doing, and beginning again rarely helps: whoever runs this has to look.
+    let untrusted = |error: &OidcError| {
+        tracing::warn!(%error, "what the issuer answered to a sign-in does not hold");
+        ApiError::from(Problem::new(StatusCode::BAD_REQUEST, "sign_in_untrusted", "The login service's answer does not hold."))
     };
     let fault = |error: OidcError| match error {
         OidcError::Unavailable(_) => issuer_unavailable(&error),
-        OidcError::Refused(_) | OidcError::Token(_) => refused(&error),
+        OidcError::Refused(_) | OidcError::Token(TokenError::Nonce) => {
+            tracing::info!(%error, "a sign-in was refused");
+            Problem::new(StatusCode::BAD_REQUEST, "sign_in_stale", "The login service's answer is not good (any more). Begin again.").into()
+        }
+        OidcError::Token(_) => untrusted(&error),
     };
     let grant = sign_in.oidc.exchange(&pending.redirect, code, &pending.begun).await.map_err(fault)?;
-    let Some(id) = grant.id_token else { return Err(refused(&OidcError::Refused("no id token".to_owned()))) };
+    let Some(id) = grant.id_token else { return Err(untrusted(&OidcError::Refused("no id token".to_owned()))) };
     let claims = sign_in.oidc.verify_given(&id, TokenKind::Id { nonce: &pending.begun.nonce }).await.map_err(fault)?;
     let tokens = IssuerTokens { id, access: grant.access_token, refresh: grant.refresh_token };
     Ok(SignedIn { subject: claims.subject, label: claims.label, groups: claims.groups, tokens, refresh_in: grant.expires_in })

@@ -244,6 +244,17 @@ async fn a_session_that_was_read_before_it_was_refreshed_asks_nobody() {
     assert!(app.app.session_refresh_begin(&now).await.unwrap());
 }
 
+/// Whoever could not sign in begins again, and comes to the page that was asked for.
+#[tokio::test]
+async fn a_sign_in_that_failed_forgets_nothing_of_where_it_led() {
+    let _shared = PROVIDER.read().await;
+    let app = app().await;
+    let mut eve = Browser::new(&app);
+    let back = eve.answer_of_provider("/auth/login?return=%2Fapp%2Fpeople%3Fq%3Da", "eve").await;
+    let answer = eve.call(Method::GET, &format!("{back}&error=access_denied"), &[("accept", "text/html")], "").await;
+    assert_eq!((answer.status.as_u16(), answer.header("location")), (303, "/app/signin?failed=sign_in_refused&return=%2Fapp%2Fpeople%3Fq%3Da"));
+}
+
 #[tokio::test]
 async fn an_answer_that_was_not_asked_for_here_signs_nobody_in() {
     let _shared = PROVIDER.read().await;
