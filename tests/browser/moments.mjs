@@ -1,6 +1,6 @@
-// What pages show only at times: a form with faults, two who saved, an open menu, an empty installation, a sign-in. For pictures; what they do is tested
-// elsewhere. Each is reached by `act` on a page of its server: `full` has the community of seed.mjs, `empty` nobody, `outbox` writes mails to files,
-// `signin` has people who sign in.
+// What pages show only at times: a form with faults, two who saved, an open menu, an empty installation, a sign-in. For pictures, and for what holds on every
+// page; what they do is tested elsewhere. Each is reached by `act` on a page of its server: `full` has the community of seed.mjs, `empty` nobody, `outbox`
+// writes mails to files, `signin` has people who sign in. Those of one server come one after the other, in one visit.
 
 const press = (page, name, role = 'button') => Promise.all([page.waitForEvent('load'), page.getByRole(role, { name }).last().click()]);
 // Past the browser's own checks, as an old browser would.
@@ -14,6 +14,13 @@ async function signIn(page, name, path) {
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.waitForURL((url) => url.pathname === path);
 }
+
+// How the servers are set up that have no community.
+export const SETTINGS = {
+  empty: {},
+  outbox: { MAIL_TRANSPORT: 'outbox' },
+  signin: { AUTH_ENABLED: 'true', AUTH_ISSUER: process.env.EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret', AUTH_ROLES: 'admins=admin,viewers=viewer' },
+};
 
 export const MOMENTS = [
   ['full', 'home-account-menu', async (page) => {

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
-import { MOMENTS } from './moments.mjs';
+import { MOMENTS, SETTINGS } from './moments.mjs';
 import { PAGES, routesInSource } from './pages.mjs';
 import { startSeeded } from './seed.mjs';
 
@@ -17,12 +17,6 @@ const README = { home: 'light', people: 'light', event: 'dark' };
 const README_SIZE = { width: 1120, height: 700 };
 // The widest first: frames below the window are loaded only then.
 const WIDTHS = [[1440, 900], [900, 900], [390, 844]];
-// How the servers of moments.mjs are set up beside the one with a community.
-const OTHERS = {
-  empty: {},
-  outbox: { MAIL_TRANSPORT: 'outbox' },
-  signin: { AUTH_ENABLED: 'true', AUTH_ISSUER: process.env.EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret', AUTH_ROLES: 'admins=admin,viewers=viewer' },
-};
 
 const here = await routesInSource();
 await mkdir(folder, { recursive: true });
@@ -60,7 +54,7 @@ try {
     }
     await person.context.close();
     for (const kind of ['full', 'empty', 'outbox', 'signin']) {
-      const of = kind === 'full' ? server : await startServer({ settings: OTHERS[kind] });
+      const of = kind === 'full' ? server : await startServer({ settings: SETTINGS[kind] });
       const one = await visitor(of);
       for (const [, name, act] of MOMENTS.filter(([where]) => where === kind)) {
         try {

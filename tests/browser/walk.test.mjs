@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { mailTo, mailsTo, unsubscribeLink } from './helpers/mail.mjs';
-import { onAws, startServer } from './helpers/server.mjs';
+import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { routesInSource } from './pages.mjs';
 import { Walk, addPeople, address, peopleCsv } from './walk.mjs';
@@ -13,7 +13,7 @@ after(closeBrowser);
 const CAPACITY = 3;
 const canImport = (await routesInSource()).includes('/app/people/import');
 
-for (const script of onAws ? [true] : [true, false]) {
+for (const script of [true, false]) {
   test(`the main job, ${script ? 'with' : 'without'} scripts`, { timeout: 240_000 }, async (t) => {
     const server = await startServer();
     const person = await visitor(server, { script });

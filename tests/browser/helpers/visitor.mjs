@@ -6,7 +6,8 @@ import { AxeBuilder, HtmlValidate, chromium } from './packages.mjs';
 // A promise, so that visitors who come at the same moment share one.
 let browser;
 export async function theBrowser() {
-  browser ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage'] });
+  // Its own language says in which order a date is typed, whatever language a visitor has.
+  browser ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', '--lang=en-US'] });
   return browser;
 }
 export async function closeBrowser() {
@@ -120,12 +121,8 @@ class Visitor {
     const { page } = this;
     const where = new URL(page.url()).pathname;
     assert.deepEqual(await invalid(await this.document.text()), [], `${where}: the HTML is not valid`);
-    if (this.script) {
-      await this.axe(where, 'light');
-      await page.emulateMedia({ colorScheme: 'dark' });
-      await this.axe(where, 'dark', COLOUR_RULES);
-      await page.emulateMedia({ colorScheme: 'light' });
-    }
+    if (this.script) await bothSchemes(page, where);
+    else await this.axeBeside(where);
     await this.fits(where);
     assert.equal(await page.evaluate(() => window.xss), undefined, `${where}: a script in somebody's text ran`);
     assert.equal(await page.evaluate(() => document.querySelectorAll('img[src="x"]').length), 0, `${where}: somebody's text became an element`);
@@ -134,14 +131,27 @@ class Visitor {
     this.calm();
   }
 
-  async axe(where, scheme, rules) {
-    // Frames hold mails, which have their own makers; they run no scripts, so axe could not look at them anyway.
-    const builder = new AxeBuilder({ page: this.page }).setLegacyMode(true).options({ iframes: false });
-    if (rules) builder.withRules(rules);
-    else builder.withTags(WCAG);
-    const { violations } = await builder.analyze();
-    const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 200)} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
-    assert.deepEqual(told, [], `${where}: axe, ${scheme}`);
+  // Axe is a script. Where there are none it looks at the same document beside it, in a window in which only the scripts of the page are kept away.
+  async axeBeside(where) {
+    const address = this.page.url();
+    const document = { contentType: 'text/html; charset=utf-8', body: await this.document.text() };
+    const context = await (await theBrowser()).newContext({ viewport: this.page.viewportSize(), locale: 'en-GB', timezoneId: 'Europe/Berlin', colorScheme: 'light', reducedMotion: 'reduce' });
+    try {
+      const page = await context.newPage();
+      await page.route('**', async (route) => {
+        const kind = route.request().resourceType();
+        if (kind === 'script') return route.abort('aborted');
+        if (kind === 'document' && route.request().frame() === page.mainFrame()) return route.fulfill(document);
+        // What is there only for want of scripts is there.
+        if (kind !== 'stylesheet') return route.continue();
+        const response = await route.fetch();
+        return route.fulfill({ response, body: (await response.text()).replaceAll('(scripting: enabled)', '(scripting: none)') });
+      });
+      await page.goto(address);
+      await bothSchemes(page, where);
+    } finally {
+      await context.close();
+    }
   }
 
   // No scrolling sideways on a telephone.
@@ -165,6 +175,23 @@ class Visitor {
     this.calm();
     await this.context.close();
   }
+}
+
+async function bothSchemes(page, where) {
+  await axe(page, where, 'light');
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await axe(page, where, 'dark', COLOUR_RULES);
+  await page.emulateMedia({ colorScheme: 'light' });
+}
+
+async function axe(page, where, scheme, rules) {
+  // Frames hold mails, which have their own makers; they run no scripts, so axe could not look at them anyway.
+  const builder = new AxeBuilder({ page }).setLegacyMode(true).options({ iframes: false });
+  if (rules) builder.withRules(rules);
+  else builder.withTags(WCAG);
+  const { violations } = await builder.analyze();
+  const told = violations.map(({ id, help, nodes }) => `${id}: ${help}: ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 200)} ${node.any[0]?.message ?? ''}`).join(' | ')}`);
+  assert.deepEqual(told, [], `${where}: axe, ${scheme}`);
 }
 
 export async function invalid(html) {
