@@ -24,6 +24,8 @@ struct ErrorPage<'a> {
     request_id: &'a str,
     /// The application, not a page of the public.
     inside: bool,
+    /// Whoever asks has no role at all, and every other place would refuse them too.
+    nowhere: bool,
     /// Around the page, for those who may see the application.
     shell: Option<Shell>,
 }
@@ -148,6 +150,7 @@ impl Asked {
             faults: told.faults.clone(),
             request_id: &self.request_id,
             inside,
+            nowhere: inside && shell.is_none() && told.code == "forbidden",
             shell,
         };
         let mut shown = page(status, template, context).unwrap_or_else(IntoResponse::into_response);

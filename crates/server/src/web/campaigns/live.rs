@@ -153,7 +153,7 @@ where
         average: progress.average,
         limit: campaign.rate,
         left: progress.seconds_left.map(duration),
-        running: progress.seconds.map(duration),
+        running: progress.seconds.map(|seconds| if seconds == 0 { String::from("under 1 s") } else { duration(seconds) }),
         frozen_at: campaign.frozen_at.clone(),
         frozen: campaign.frozen_at.is_some(),
         href,

@@ -117,7 +117,9 @@ async fn show<R: NeededRole>(
         }
     }
     let label = |field: &str| LABELS.iter().find(|(name, _)| *name == field).map_or("The form", |(_, label)| *label);
-    let summary = shown.faults.iter().map(|(field, words)| Fault { field: field.clone(), label: label(field), words: words.clone() }).collect();
+    let mut summary: Vec<Fault> = shown.faults.iter().map(|(field, words)| Fault { field: field.clone(), label: label(field), words: words.clone() }).collect();
+    // In the order of the form.
+    summary.sort_by_key(|fault| LABELS.iter().position(|(name, _)| *name == fault.field).unwrap_or(LABELS.len()));
     let page = EditPage {
         shell: Shell::of(auth, state, Place::Events),
         id: event.map(|event| event.id.to_string()),

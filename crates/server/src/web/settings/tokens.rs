@@ -53,6 +53,13 @@ struct Typed {
     days: String,
 }
 
+impl Typed {
+    /// What a new form has: a token for looking that ends some day.
+    fn fresh() -> Self {
+        Self { grant: "viewer".to_owned(), days: "365".to_owned(), ..Self::default() }
+    }
+}
+
 async fn show(auth: &Auth<Admin>, state: &ApiState, status: StatusCode, made: Option<String>, typed: Typed, faults: BTreeMap<String, String>) -> Answer {
     let now = auth.app().now().to_string();
     let row = |token: ApiToken| Row {
@@ -73,8 +80,7 @@ async fn show(auth: &Auth<Admin>, state: &ApiState, status: StatusCode, made: Op
 }
 
 pub async fn page(auth: Auth<Admin>, State(state): State<ApiState>) -> Answer {
-    let typed = Typed { grant: "viewer".to_owned(), days: "365".to_owned(), ..Typed::default() };
-    show(&auth, &state, StatusCode::OK, None, typed, BTreeMap::new()).await
+    show(&auth, &state, StatusCode::OK, None, Typed::fresh(), BTreeMap::new()).await
 }
 
 /// The answer is the page with the token in it, and no redirect: it must not be found in a history.
@@ -92,7 +98,7 @@ pub async fn create(auth: Auth<Admin>, State(state): State<ApiState>, form: Form
         Err(faults) => Err(AppError::from(faults)),
     };
     match made {
-        Ok(token) => show(&auth, &state, StatusCode::OK, Some(token), Typed { grant: "viewer".to_owned(), ..Typed::default() }, BTreeMap::new()).await,
+        Ok(token) => show(&auth, &state, StatusCode::OK, Some(token), Typed::fresh(), BTreeMap::new()).await,
         Err(AppError::Invalid(faults)) => {
             let faults = faults.0.into_iter().map(|fault| (fault.path.join("."), fault.message)).collect();
             show(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, None, typed, faults).await
