@@ -250,8 +250,9 @@ step_browser() {
   trap stop_test_parts EXIT
   start_test_parts
   browser_env
-  node --test --test-concurrency=2 --test-timeout=240000 --test-reporter=spec tests/browser/*.test.mjs
-  EMCRM_TEST_PAIR=aws node --test --test-timeout=240000 --test-reporter=spec tests/browser/walk.test.mjs
+  # The limit is one for each file, on a machine that does other things too.
+  node --test --test-concurrency=2 --test-timeout=600000 --test-reporter=spec tests/browser/*.test.mjs
+  EMCRM_TEST_PAIR=aws node --test --test-timeout=600000 --test-reporter=spec tests/browser/walk.test.mjs
 }
 
 need_browser() {
