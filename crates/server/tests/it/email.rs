@@ -51,6 +51,7 @@ async fn a_campaign_is_frozen_sent_and_can_be_read_by_both_names() {
     assert_json_snapshot!(sent, @r#"
     {
       "email_id": "018bcfe5-6805-7ccf-84ca-a8cd7b63c7cb",
+      "audience": "people",
       "filter": {
         "city": "york"
       },

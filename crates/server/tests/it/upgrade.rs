@@ -154,7 +154,8 @@ fn opens_verifies_and_works(file: &Path, emcrm: impl Fn() -> Command) {
     let of = |states: &[&str]| campaigns.iter().find(|campaign| states.iter().any(|state| campaign["status"] == *state));
     assert!(of(&["sent"]).is_some() && of(&["draft"]).is_some(), "{campaigns:?}");
     assert!(campaigns.iter().all(|campaign| campaign["body"].as_str().unwrap().contains(' ') || campaign["body"] == "Later."));
-    assert_eq!(ask(&server, "GET", "/email/status/user/anna", "")["items"][0]["status"], "sent");
+    let mails = ask(&server, "GET", "/email/status/user/anna", "");
+    assert!(mails["items"].as_array().unwrap().iter().any(|row| row["status"] == "sent"), "{mails}");
     if file.file_stem().unwrap().to_str().unwrap().contains("sealed") {
         holds_more(&server, of(&["sent"]).unwrap(), of(&["paused"]).unwrap());
         // Its day is in 2028; after that it is held, because it would be late.

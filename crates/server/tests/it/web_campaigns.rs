@@ -156,8 +156,8 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
 async fn an_events_page_leads_to_a_mail_for_those_on_its_list() {
     let app = filled().await;
     app.event("tea").await;
-    app.post("/attendance/", json!({ "userId": "ann", "eventId": "tea" })).await.ok();
-    app.post("/attendance/", json!({ "userId": "cid", "eventId": "tea", "attended": "here" })).await.ok();
+    app.post("/attend", json!({ "user_id": "ann", "event_id": "tea" })).await.ok();
+    app.post("/attend", json!({ "user_id": "cid", "event_id": "tea", "attended": "here" })).await.ok();
     let new = "/app/campaigns/new?audience=attendees&event=tea";
     assert!(html(&app.get("/app/events/tea").await, 200).contains(&new.replace('&', "&amp;")));
     assert!(html(&app.get("/app/events/tea?s=away").await, 200).contains("new?audience=away&amp;event=tea"));
