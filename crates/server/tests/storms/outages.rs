@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::support::{Process, Sink, assert_verified, client, configure_aws, folder, free_port, get, part, post_ok, rounds};
+use crate::support::{Process, Sink, assert_verified, client, configure_aws, folder, free_port, get, part, post_ok, rounds, run};
 
 /// A way to an upstream that can be made bad.
 struct Proxy {
@@ -111,6 +111,8 @@ async fn nothing_is_lost_whatever_happens_to_the_parts() {
     configure_aws(&[&data], &dynamodb.address, &opensearch.address);
     let sink = Sink::start(&folder.path().join("mail"));
     // The first answers of a database that has just started are slow; with the limits below that would be an outage of its own.
+    let made = run(&data, &["init-db"]);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     assert_verified(&data);
     let settings = [("DB_READ_TIMEOUT", "1"), ("DB_CONNECT_TIMEOUT", "1"), ("APP_LOG_LEVEL", "error")];
     let server = Process::start_as("all", &data, Some(&sink.url()), &settings).await;

@@ -249,7 +249,9 @@ impl Sink {
     pub fn seen(&self) -> HashMap<(String, String), usize> {
         let mut seen = HashMap::new();
         for entry in std::fs::read_dir(&self.folder).unwrap() {
-            let file = BufReader::new(std::fs::File::open(entry.unwrap().path()).unwrap());
+            // A file of a mail that did not come to its end goes when its connection does.
+            let Ok(file) = std::fs::File::open(entry.unwrap().path()) else { continue };
+            let file = BufReader::new(file);
             let (mut recipient, mut message) = (String::new(), String::new());
             for line in file.lines() {
                 let Ok(line) = line else { break };
