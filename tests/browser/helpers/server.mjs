@@ -111,8 +111,10 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
     search: beneath.search,
     api: api(address),
     log: () => log.join('\n'),
-    restart: async () => {
+    // `meanwhile`: what happens to its data while nobody holds them.
+    restart: async (meanwhile) => {
       await end();
+      await meanwhile?.();
       await start();
     },
     stop: async () => {

@@ -1,4 +1,5 @@
-// Time that passes for a session. Nobody waits: what the storage has noted of the session lies so much further back.
+// Time that passes for a session. Nobody waits: what the storage has noted of the session lies so much further back. While it is moved the server is down,
+// since what it has read lately is in its memory.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -25,6 +26,8 @@ export async function passes(person, minutes) {
   assert.ok(cookie, 'there is no session');
   const key = `session#${createHash('sha256').update(cookie).digest('base64url')}`;
   const database = join(person.server.folder, 'data', 'emcrm.db');
-  const { stdout } = await promisify(execFile)('python3', ['-c', PROGRAM, database, key, String(minutes * 60)]);
-  assert.equal(stdout.trim(), '1', 'the session is in the storage');
+  await person.server.restart(async () => {
+    const { stdout } = await promisify(execFile)('python3', ['-c', PROGRAM, database, key, String(minutes * 60)]);
+    assert.equal(stdout.trim(), '1', 'the session is in the storage');
+  });
 }
