@@ -240,7 +240,8 @@ step_tests() {
   # The same again on the other pair of engines: one variable is all that differs. The whole workspace, because with -p cargo would choose other
   # features of the dependencies and build them a second time.
   EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test it
-  EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills:: restarts::
+  # Without the control of the storm: there a life of the server is long, and a mail twice takes many of them. The soak has it.
+  EMCRM_TEST_PAIR=aws cargo test --locked --workspace --no-fail-fast --test storms -- races:: real_input:: kills:: restarts:: --skip the_same_storm
 }
 
 # Debian's browser walks through what was built. First on what is built in, then the main job again on what AWS has.

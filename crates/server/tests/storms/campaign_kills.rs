@@ -21,7 +21,9 @@ use crate::support::{Process, Sink, assert_verified, client, folder, get, on_aws
 const PEOPLE: usize = 10_000;
 const CONNECTIONS: usize = 20;
 /// The control ends with the first mail that somebody got twice, and after so many kills in any case.
-const CONTROL_KILLS: usize = 40;
+const CONTROL_KILLS: usize = 200;
+/// Kills after which the control's campaign is through, or nearly, and another one begins.
+const CONTROL_CAMPAIGN: usize = 40;
 const THE_LONG_ONE: &str = "The long one";
 
 /// Ten thousand people, and the mail server that takes what is for them.
@@ -287,8 +289,8 @@ async fn the_same_storm_mails_people_twice_where_claims_are_not_written() {
     let (mut kills, mut twice) = (0, 0);
     while twice == 0 && kills < CONTROL_KILLS {
         let server = Process::start_test("campaign_kills::a_server_that_forgets_claims", &storm.data, Some(&storm.sink.url())).await;
-        if kills == 0 {
-            storm.begin_long_one(&server.base, Storm::rate(CONTROL_KILLS)).await;
+        if kills % CONTROL_CAMPAIGN == 0 {
+            storm.begin_long_one(&server.base, Storm::rate(CONTROL_CAMPAIGN)).await;
         }
         storm.live_and_die(server).await;
         kills += 1;
