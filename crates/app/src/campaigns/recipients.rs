@@ -78,14 +78,24 @@ impl App {
         Ok((count, settled))
     }
 
-    /// The first who match; fewer where the first candidates do not.
+    /// The first who match; fewer where there are no more, or where those on a list take too long to look at.
     pub(super) async fn first_of(&self, of: &Recipients, wanted: usize) -> Result<Vec<User>, AppError> {
-        // On a list, who matches may stand far behind.
-        let ids = self.candidates_walk(of, None, if of.audience.is_of_event() { ROWS } else { wanted as u32 }).await?;
-        let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
-        let mut people = self.recipients_among(of, &ids).await?;
-        people.truncate(wanted);
-        Ok(people)
+        let list = of.audience.is_of_event();
+        let at_once = if list { ROWS } else { wanted as u32 };
+        let begun = Instant::now();
+        let (mut people, mut after) = (Vec::new(), None);
+        loop {
+            let ids = self.candidates_walk(of, after.take(), at_once).await?;
+            let ended = ids.is_empty();
+            after = ids.last().cloned();
+            let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
+            people.extend(self.recipients_among(of, &ids).await?);
+            // The index has looked at the filter; on a list, who matches may stand far behind.
+            if ended || !list || people.len() >= wanted || begun.elapsed() > COUNT_TIME {
+                people.truncate(wanted);
+                return Ok(people);
+            }
+        }
     }
 
     /// Whether everything that was written before is among the candidates.

@@ -77,6 +77,24 @@ async fn exactly_those_on_the_list_are_mailed_and_the_filter_chooses_among_them(
 }
 
 #[tokio::test]
+async fn who_matches_is_shown_however_far_behind_on_the_list_they_stand() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({})).await;
+    // More than are read at once.
+    let mut attendees = Vec::new();
+    for i in 0..1_050 {
+        attendees.push(t.user(&format!("u{i:04}")).await);
+        t.attend(&attendees[i], &event).await;
+    }
+    attendees.sort_by(|one, other| one.id.cmp(&other.id));
+    let last = attendees.last().unwrap();
+    t.app.attendance_change(&call(), &last.id, &event.id, Some("here".to_owned())).await.unwrap();
+    let reach = t.app.reach(&call(), &Recipients::from(&draft(&event, "here", json!({})))).await.unwrap();
+    assert_eq!((reach.total, reach.settled), (1, true));
+    assert_eq!(reach.people.iter().map(|user| &user.id).collect::<Vec<_>>(), [&last.id]);
+}
+
+#[tokio::test]
 async fn nobody_on_the_list_is_nobody_and_never_everybody() {
     let t = TestApp::new();
     filled(&t, 2).await;
