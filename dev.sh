@@ -365,7 +365,20 @@ cmd_bench() {
     return
   fi
   cargo build --locked --release -p emcrm-server --bin emcrm
-  cargo run --locked --release -p emcrm-bench -- "$@"
+  cargo build --locked --release -p emcrm-bench
+  if [[ "${1:-}" == aws ]]; then
+    need_java
+    mkdir -p "$PARTS"
+    install_parts dynamodb opensearch
+    trap 'stop_part dynamodb; stop_part opensearch' EXIT
+    start_part dynamodb
+    start_part opensearch
+    wait_part dynamodb
+    wait_part opensearch
+    EMCRM_DYNAMODB="http://127.0.0.1:$(part_port dynamodb)" EMCRM_OPENSEARCH="http://127.0.0.1:$(part_port opensearch)"
+    export EMCRM_DYNAMODB EMCRM_OPENSEARCH
+  fi
+  "${CARGO_TARGET_DIR:-$ROOT/target}/release/emcrm-bench" "$@"
 }
 
 # Each page among a million people, from outside. EMCRM_SPEED_DATA is a data folder that was filled before.
@@ -431,6 +444,7 @@ Usage: ./dev.sh COMMAND
   terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10), then the fuzz targets as long
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
+  bench aws          create, read, register, search and mail on DynamoDB Local and OpenSearch
   bench pages [N]    how long the server takes for each page among N people (default a million)
   lighthouse         accessibility and best practices of the most used pages
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests

@@ -96,11 +96,25 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     for (content, connections) in [(Content::Text, 20), (Content::Text, 50), (Content::Personal, 50), (Content::Tracked, 50)] {
         let run = Compared { bench, folder: &folder, content, connections, people };
         // The own sink first: it shows the bytes that the bare sender sends to both.
-        let mail = run.exact(report)?;
+        let mail = run.to_own_sink(report)?;
         if let Some(program) = &bench.smtp_sink {
             run.compared(report, Sink::Postfix(program), &mail)?;
         }
     }
+    Ok(())
+}
+
+/// To people who are there already, on engines for which there is no budget.
+pub fn on_other_engines(bench: &Bench, folder: &Path, people: u64, report: &mut Report) -> Result<()> {
+    let run = Compared { bench, folder, content: Content::Personal, connections: 20, people };
+    let target = Sink::Own.start()?;
+    let (ran, busy, rate) = run.exact(&target)?;
+    let measured = format!("freeze {:.1} s, {} mails/s, {:.0} MB", ran.freezing.as_secs_f64(), grouped(rate), ran.most.peak.max(ran.most.now));
+    let how = format!(
+        "{} mails, ledger on; {busy:.1} s of the server's processor time; the sink's recipients are those of the ledger, each once",
+        grouped(people as f64)
+    );
+    report.add(Row::told(&format!("on DynamoDB Local: {}", run.name(Sink::Own)), measured, &how));
     Ok(())
 }
 
@@ -114,16 +128,21 @@ struct Compared<'a> {
 }
 
 impl Compared<'_> {
-    /// To the own sink, which must see the recipients of the ledger, each once. Returns a mail as it was sent.
-    fn exact(&self, report: &mut Report) -> Result<Vec<u8>> {
-        let target = Sink::Own.start()?;
-        let (server, ran, busy) = self.campaign(&target)?;
+    /// To the own sink, which must see the recipients of the ledger, each once. Also the mails in a second.
+    fn exact(&self, target: &Running) -> Result<(Ran, f64, f64)> {
+        let (server, ran, busy) = self.campaign(target)?;
         let seen = smtp_sink::stats(target.address)?;
         if seen.mails as u64 != self.people || smtp_sink::recipients(target.address)? != ledger(&server, &ran.campaign)? {
             bail!("the sink's recipients are not those of the ledger, each once");
         }
         server.stop()?;
-        let rate = per_second(seen.mails, seen.span);
+        Ok((ran, busy, per_second(seen.mails, seen.span)))
+    }
+
+    /// Returns a mail as it was sent.
+    fn to_own_sink(&self, report: &mut Report) -> Result<Vec<u8>> {
+        let target = Sink::Own.start()?;
+        let (ran, busy, rate) = self.exact(&target)?;
         let memory = ran.most.peak.max(ran.most.now);
         let measured = format!("{} mails/s, {memory:.0} MB", grouped(rate));
         let how = format!("{busy:.1} s of processor time; the sink's recipients are those of the ledger, each once");

@@ -15,22 +15,30 @@ use crate::stats::{grouped, median, ms, per_second, percentile};
 
 const CLIENTS: usize = 64;
 
+/// A load, and how much of it there should be in a second.
+pub struct Wanted {
+    pub what: &'static str,
+    pub clients: usize,
+    pub budget: f64,
+}
+
 pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     let (server, _) = bench.emcrm.serve(&bench.folder.join("http"), &[])?;
-    let users = create(bench, &server, report)?;
+    let users = create(&server, bench.seconds(), &Wanted { what: "durable create user, 64 clients", clients: CLIENTS, budget: 3_000.0 }, report)?;
     settled(server.address, users.len() as u64)?;
     read(bench, &server, &users, report)?;
-    register(&server, &users, report)?;
+    let wanted = Wanted { what: "registrations on ONE event, 64 clients, never over capacity", clients: CLIENTS, budget: 3_000.0 };
+    register(&server, &users, &wanted, report)?;
     server.stop()
 }
 
 /// New users as fast as they are answered; returns their ids.
-fn create(bench: &Bench, server: &Running, report: &mut Report) -> Result<Vec<String>> {
-    let until = Instant::now() + Duration::from_secs(if bench.quick { 4 } else { 12 });
+pub fn create(server: &Running, seconds: u64, wanted: &Wanted, report: &mut Report) -> Result<Vec<String>> {
+    let until = Instant::now() + Duration::from_secs(seconds);
     let (mut n, mut ids, mut failed) = (0, Vec::new(), Vec::new());
     let load = drive(
         server.address,
-        CLIENTS,
+        wanted.clients,
         |request| {
             n += 1;
             post("/users/", &people::body("http", n).to_string(), request);
@@ -44,17 +52,12 @@ fn create(bench: &Bench, server: &Running, report: &mut Report) -> Result<Vec<St
     if let Some(first) = failed.first() {
         bail!("{} of {n} users were not made, the first: {first}", failed.len());
     }
-    report.add(rate(
-        "durable create user, 64 clients",
-        3_000.0,
-        ids.len(),
-        load,
-        "POST /users/, each answered after the sync of the disk; index kept up meanwhile",
-    ));
+    report.add(rate(wanted, ids.len(), load, "POST /users/, each answered when it is durable; index kept up meanwhile"));
     Ok(ids)
 }
 
-fn rate(what: &str, budget: f64, count: usize, mut load: Load, how: &str) -> Row {
+pub fn rate(wanted: &Wanted, count: usize, mut load: Load, how: &str) -> Row {
+    let Wanted { what, budget, .. } = *wanted;
     let rate = per_second(count, load.took);
     let p95 = percentile(&mut load.waits, 0.95);
     let measured = format!("{}/s, p95 {:.1} ms", grouped(rate), ms(p95));
@@ -96,7 +99,7 @@ fn read(bench: &Bench, server: &Running, users: &[String], report: &mut Report) 
     let (rounds, each) = if bench.quick { (5, 1) } else { (9, 3) };
     let (mut ours, mut theirs, mut ratios, mut waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let (mut load, mut base) = (gets(server.address, &users, each)?, gets(bare.address, &users, each)?);
+        let (mut load, mut base) = (gets(server.address, CLIENTS, &users, each)?, gets(bare.address, CLIENTS, &users, each)?);
         if round == 0 {
             // Warming up.
             continue;
@@ -121,12 +124,12 @@ fn read(bench: &Bench, server: &Running, users: &[String], report: &mut Report) 
     Ok(())
 }
 
-fn gets(server: SocketAddr, users: &[&String], seconds: u64) -> Result<Load> {
+pub fn gets(server: SocketAddr, clients: usize, users: &[&String], seconds: u64) -> Result<Load> {
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut n, mut failed) = (0_usize, 0);
     let load = drive(
         server,
-        CLIENTS,
+        clients,
         |request| {
             n += 1;
             let user = users.get(n.wrapping_mul(7919) % users.len())?;
@@ -142,7 +145,7 @@ fn gets(server: SocketAddr, users: &[&String], seconds: u64) -> Result<Load> {
 }
 
 /// More people than seats at one event.
-fn register(server: &Running, users: &[String], report: &mut Report) -> Result<()> {
+pub fn register(server: &Running, users: &[String], wanted: &Wanted, report: &mut Report) -> Result<()> {
     let seats = users.len() * 9 / 10;
     let event = json!({
         "title": "The bench event", "slug": "bench-event", "startAt": "2030-01-01T10:00:00Z", "endAt": "2030-01-01T12:00:00Z",
@@ -154,7 +157,7 @@ fn register(server: &Running, users: &[String], report: &mut Report) -> Result<(
     let began = Instant::now();
     let mut load = drive(
         server.address,
-        CLIENTS,
+        wanted.clients,
         |request| {
             let user = users.get(n)?;
             n += 1;
@@ -181,7 +184,7 @@ fn register(server: &Running, users: &[String], report: &mut Report) -> Result<(
         bail!("{seats} registered, the list tells {page}");
     }
     tell(&format!("  {seats} seats taken, {full} people refused, attendeeCount and list agree"));
-    let mut row = rate("registrations on ONE event, 64 clients, never over capacity", 3_000.0, taken, load, "POST /attend/ by more people than seats");
+    let mut row = rate(wanted, taken, load, "POST /attend/ by more people than seats");
     row.measured.push_str(", exact");
     report.add(row);
     Ok(())

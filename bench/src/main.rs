@@ -3,6 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `start`, `http`, `search`, `campaign` | one part of the table each |
+//! | `on_aws` | the same on DynamoDB Local and OpenSearch |
 //! | `layers` | the layers below HTTP, in this process, to find out where the time goes |
 //! | `children` | the server that is measured, and other processes |
 //! | `http_client`, `bare_http` | a cheap client; the handler that is compared with |
@@ -15,6 +16,7 @@ mod children;
 mod http;
 mod http_client;
 mod layers;
+mod on_aws;
 mod people;
 mod report;
 mod search;
@@ -52,6 +54,12 @@ struct Arguments {
     /// Postfix's smtp-sink. Default: where Debian puts it.
     #[arg(long, global = true, env = "EMCRM_SMTP_SINK")]
     smtp_sink: Option<PathBuf>,
+    /// DynamoDB Local, for `aws`.
+    #[arg(long, global = true, env = "EMCRM_DYNAMODB", value_name = "URL")]
+    dynamodb: Option<String>,
+    /// OpenSearch, for `aws`.
+    #[arg(long, global = true, env = "EMCRM_OPENSEARCH", value_name = "URL")]
+    opensearch: Option<String>,
     /// Import with the application's code in this process instead of `emcrm generate`.
     #[arg(long, global = true)]
     own_import: bool,
@@ -76,6 +84,8 @@ enum Task {
     Search,
     /// Memory with a million users and a campaign.
     Memory,
+    /// The same on DynamoDB Local and OpenSearch, which run already.
+    Aws,
     /// The layers below HTTP, in this process.
     Layers {
         /// One of engine, app, import, campaign; all when absent.
@@ -100,9 +110,16 @@ struct Bench {
     quick: bool,
     own_import: bool,
     smtp_sink: Option<PathBuf>,
+    /// Addresses of DynamoDB Local and OpenSearch.
+    aws: Option<(String, String)>,
 }
 
 impl Bench {
+    /// How long a load goes on.
+    fn seconds(&self) -> u64 {
+        if self.quick { 4 } else { 12 }
+    }
+
     /// How many users "many" are.
     fn many(&self) -> u64 {
         if self.quick { 100_000 } else { 1_000_000 }
@@ -110,7 +127,7 @@ impl Bench {
 }
 
 fn main() -> Result<()> {
-    let Arguments { task, emcrm, folder, quick, smtp_sink, own_import, settings } = Arguments::parse();
+    let Arguments { task, emcrm, folder, quick, smtp_sink, dynamodb, opensearch, own_import, settings } = Arguments::parse();
     let task = task.unwrap_or(Task::All);
     let make_folder = || tempfile::Builder::new().prefix("emcrm-bench").tempdir_in(folder.clone().unwrap_or_else(std::env::temp_dir));
     match &task {
@@ -135,7 +152,7 @@ fn main() -> Result<()> {
         }
     }
     let smtp_sink = smtp_sink.or_else(|| Some(PathBuf::from("/usr/sbin/smtp-sink"))).filter(|program| program.exists());
-    let bench = Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, own_import, smtp_sink };
+    let bench = Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, own_import, smtp_sink, aws: dynamodb.zip(opensearch) };
     tell(&machine(&bench.folder));
     let mut report = Report::default();
     measure(&task, &bench, &mut report)?;
@@ -164,10 +181,11 @@ fn measure(task: &Task, bench: &Bench, report: &mut Report) -> Result<()> {
     if all || matches!(task, Task::Memory) {
         search::memory(bench, report)?;
     }
-    if all {
-        report.add(Row::not_yet("change visible in search on OpenSearch, p95", "< 1.5 s"));
-        report.add(Row::not_yet("campaign on DynamoDB Local, freeze of 100,000 recipients on both", "measured, explained"));
-        report.add(Row::not_yet("DynamoDB Local + OpenSearch, 32 clients", "create >= 500/s, get >= 4,000/s, attend >= 300/s, search >= 1,500/s"));
+    match &bench.aws {
+        Some(aws) if all || matches!(task, Task::Aws) => on_aws::run(bench, aws, report)?,
+        None if all => report.add(Row::not_measured("the same on DynamoDB Local and OpenSearch", "they do not run; ./dev.sh bench aws starts them")),
+        None if matches!(task, Task::Aws) => bail!("say where DynamoDB Local and OpenSearch are (--dynamodb, --opensearch), or use ./dev.sh bench aws"),
+        _ => {}
     }
     Ok(())
 }

@@ -19,8 +19,12 @@ impl Row {
     pub fn new(what: &str, budget: &str, met: bool, measured: String, how: &str) -> Self {
         Self { what: what.to_owned(), budget: budget.to_owned(), measured, met: Some(met), how: how.to_owned() }
     }
-    pub fn not_yet(what: &str, budget: &str) -> Self {
-        Self { what: what.to_owned(), budget: budget.to_owned(), measured: "not yet".to_owned(), met: None, how: String::new() }
+    /// What was measured without a number that it must reach.
+    pub fn told(what: &str, measured: String, how: &str) -> Self {
+        Self { what: what.to_owned(), budget: "measured".to_owned(), measured, met: None, how: how.to_owned() }
+    }
+    pub fn not_measured(what: &str, why: &str) -> Self {
+        Self { what: what.to_owned(), budget: String::new(), measured: "not measured".to_owned(), met: None, how: why.to_owned() }
     }
 }
 
@@ -62,7 +66,7 @@ mod tests {
         let mut report = Report::default();
         report.add(Row::new("a", "< 1", true, "0".to_owned(), "x"));
         report.add(Row::new("b", "< 1", false, "2".to_owned(), "y"));
-        report.add(Row::not_yet("c", "< 1"));
+        report.add(Row::told("c", "3".to_owned(), "z"));
         assert_eq!(report.missed(), 1);
         assert!(report.markdown().contains("| b | < 1 | 2 | **no** | y |"));
     }
