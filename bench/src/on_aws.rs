@@ -44,7 +44,7 @@ pub fn run(bench: &Bench, (dynamodb, opensearch): &(String, String), report: &mu
     let known = how_many(&server)?;
     server.stop()?;
 
-    let people = if bench.quick { 10_000 } else { 100_000 };
+    let people: u64 = if bench.quick { 10_000 } else { 100_000 };
     if let Some(missing @ 1..) = people.checked_sub(known) {
         crate::search::generate(&there, &there.folder, missing)?;
     }
