@@ -1,4 +1,4 @@
-// Small files that a form takes beside what is pasted: attendees of an event, addresses that are not mailed. With and without scripts.
+// Attendees of an event, pasted and from a file, and files of addresses that are not mailed. With and without scripts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startServer } from './helpers/server.mjs';
@@ -29,17 +29,21 @@ describe('files', () => {
       await person.open(`/app/events/${event.id}/import`);
       person.allow(/^answer: 422 POST/);
       await press(page, 'Add these people');
-      await page.getByText('Choose a file, or paste at least one line.').waitFor();
+      await page.getByText('Paste at least one line.').waitFor();
       const text = `Name;E-mail\r\nJosé Núñez;jose.${own}@example.org\r\nNobody;nowhere\r\nBea Ode;bea.${own}@example.org\r\nCem Ulu;cem.${own}@example.org\r\n`;
-      await page.getByLabel(/^File/).setInputFiles({ name: 'members.csv', mimeType: 'text/csv', buffer: script ? windows(text) : wide(text) });
-      await press(page, 'Add these people');
-      await page.getByText('2 people added').waitFor();
+      await press(page, 'Choose a file', 'link');
       await person.check();
-      const rows = await page.getByRole('region', { name: 'What became of each line' }).getByRole('row').allTextContents();
-      assert.deepEqual(rows.map((row) => /^\s*(\d)/.exec(row)?.[1]), [undefined, '2', '3', '4', '5'], 'each line is told by its number in the file');
-      assert.match(rows[2], /nowhere\s*Not added: not an e-mail address/);
-      assert.match(rows[4], /all places are taken/);
-      await press(page, 'Back to the event', 'link');
+      await page.getByLabel(/^File/).setInputFiles({ name: 'members.csv', mimeType: 'text/csv', buffer: script ? windows(text) : wide(text) });
+      await press(page, 'Check the file');
+      await person.check();
+      const rows = await page.getByRole('region', { name: 'Left-out rows, table' }).getByRole('row').allTextContents();
+      assert.deepEqual(rows.map((row) => /^\s*(\d)/.exec(row)?.[1]), [undefined, '3', '5'], 'each line is told by its number in the file');
+      assert.match(rows[1], /nowhere/);
+      assert.match(rows[2], /All places are taken/);
+      await press(page, 'Put 2 people on the list');
+      await page.getByRole('heading', { name: 'Imported' }).waitFor();
+      await person.check();
+      await press(page, 'Show the event', 'link');
       await page.getByRole('region', { name: 'Attendees, table' }).getByText('José Núñez').waitFor();
       await person.close();
     });

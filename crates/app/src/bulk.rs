@@ -52,14 +52,14 @@ impl App {
     }
 
     /// Registers users at one event, [`ATTENDANCES_AT_ONCE`] in a transaction. One answer for each, in their order.
-    pub async fn attendances_import(&self, call: &Call, event: &EventId, users: &[UserId]) -> Result<Vec<Result<(), AppError>>, AppError> {
+    pub async fn attendances_import(&self, call: &Call, event: &EventId, users: &[UserId], attended: &str) -> Result<Vec<Result<(), AppError>>, AppError> {
         call.require(Role::Editor)?;
         let mut answers = Vec::with_capacity(users.len());
         for chunk in users.chunks(ATTENDANCES_AT_ONCE) {
             let Some(stored) = self.store.events.get(event).await? else { return Err(AppError::EventUnknown) };
             let mut tx = Transaction::new();
             for user in chunk {
-                let draft = AttendanceDraft { user_id: user.clone(), event_id: event.clone(), attended: "yes".to_owned() };
+                let draft = AttendanceDraft { user_id: user.clone(), event_id: event.clone(), attended: attended.to_owned() };
                 self.attendance_insert(&mut tx, draft);
                 self.store.users.count(&mut tx, user, "attendedCount", 1, Rule::UserUnknown);
             }
@@ -76,7 +76,7 @@ impl App {
                 Ok(()) => answers.extend(chunk.iter().map(|_| Ok(()))),
                 Err(TransactError::Engine(emcrm_store::EngineError::Limit(_)) | TransactError::Refused(_)) => {
                     for user in chunk {
-                        let draft = AttendanceDraft { user_id: user.clone(), event_id: event.clone(), attended: "yes".to_owned() };
+                        let draft = AttendanceDraft { user_id: user.clone(), event_id: event.clone(), attended: attended.to_owned() };
                         let one = Call { idempotency: None, if_match: None, ..call.clone() };
                         answers.push(self.attendance_register(&one, draft).await.map(|_| ()));
                     }

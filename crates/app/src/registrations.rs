@@ -105,7 +105,7 @@ impl App {
 
     async fn is_full(&self, event: &EventId) -> Result<bool, AppError> {
         let event = self.store.events.get(event).await?.ok_or(AppError::EventUnknown)?;
-        Ok(event.max_capacity.is_some_and(|most| event.attendee_count >= most))
+        Ok(event.places_left() == Some(0))
     }
 
     /// One transaction: the person if they are new, the place, the counters, the mail.

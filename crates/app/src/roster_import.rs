@@ -1,4 +1,4 @@
-//! Many people onto one event's list, row by row: whoever is not known is made, whoever is known stays as they are.
+//! A pasted table onto one event's list, row by row: whoever is not known is made, whoever is known stays as they are. Files go through `people_import`.
 
 use emcrm_model::{AttendanceDraft, EmailAddress, EventId, FieldError, FieldErrors, Role, UserDraft};
 use serde_json::json;
@@ -68,7 +68,7 @@ impl App {
         };
         // Nobody is made who then finds no place.
         let full = match self.store.events.get(event).await? {
-            Some(event) => event.max_capacity.is_some_and(|most| event.attendee_count >= most),
+            Some(event) => event.places_left() == Some(0),
             None => return Err(AppError::EventUnknown),
         };
         let (user, made) = match self.store.users.by_email(&address).await? {
@@ -115,7 +115,7 @@ fn column(header: &str) -> Option<&'static str> {
 pub fn read_rows(text: &str) -> Result<Vec<ImportRow>, String> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim().is_empty() {
-        return Err("Choose a file, or paste at least one line.".to_owned());
+        return Err("Paste at least one line.".to_owned());
     }
     let first = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let delimiter = [b'\t', b';', b','].into_iter().max_by_key(|d| (first.bytes().filter(|b| b == d).count(), *d == b',')).unwrap_or(b',');

@@ -52,6 +52,10 @@ impl Event {
     pub fn host_ids(&self) -> BTreeSet<UserId> {
         host_ids(&self.owner, &self.hosts)
     }
+    /// None: there is no limit.
+    pub fn places_left(&self) -> Option<i64> {
+        self.max_capacity.map(|most| (most - self.attendee_count).max(0))
+    }
     pub fn zone(&self, default: &TimeZone) -> TimeZone {
         self.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| default.clone())
     }

@@ -140,6 +140,11 @@ pub fn people_import_steps(id: &str, n: u32) -> Key {
     Key::new(people_import_part(id), format!("steps#{n:06}"))
 }
 
+/// Who is put on the event's list by a piece.
+pub fn people_import_places(id: &str, n: u32) -> Key {
+    Key::new(people_import_part(id), format!("places#{n:06}"))
+}
+
 /// An actor is named by its issuer and may hold anything: `#` must not end its name early.
 pub fn idempotency(actor: &str, key: &str) -> Key {
     let actor = actor.replace('%', "%25").replace('#', "%23");

@@ -176,7 +176,7 @@ async fn make_attendances(app: &Arc<App>, plan: &GeneratePlan, sizes: &[u64], pr
         let app = app.clone();
         async move {
             let who: Vec<UserId> = events::attendees(seed, event, users, size).skip(part * chunk).take(chunk).map(|n| people::user_id(seed, n)).collect();
-            app.attendances_import(&Call::system(), &events::event_id(seed, event), &who).await
+            app.attendances_import(&Call::system(), &events::event_id(seed, event), &who, "yes").await
         }
     });
     let mut answers = stream::iter(imports).buffer_unordered(AT_ONCE);

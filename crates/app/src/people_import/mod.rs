@@ -1,4 +1,4 @@
-//! People from a file: read, look at it first, import as a task, take it back as a whole.
+//! People from a file, onto an event's list too where one is chosen: read, look at it first, import as a task, take it back as a whole.
 //!
 //! | file | holds |
 //! |---|---|
@@ -24,7 +24,7 @@ pub(crate) mod reading {
     pub use super::read::{Sheet, sheet};
 }
 
-use emcrm_model::{FieldErrors, Role};
+use emcrm_model::{EventId, FieldErrors, Role};
 use emcrm_store::engine::EXPIRES;
 use emcrm_store::{Guard, IndexName, Item, Key, Query, Queue, Rule, Table, TransactError, Transaction, keys};
 use serde::{Deserialize, Serialize};
@@ -65,6 +65,12 @@ pub struct ImportCounts {
     pub changed: u64,
     pub same: u64,
     pub faulty: u64,
+    /// Put on the event's list.
+    pub registered: u64,
+    /// On it before.
+    pub already: u64,
+    /// Imported, and the last place was taken by somebody else meanwhile, or the event was deleted.
+    pub unplaced: u64,
 }
 
 impl ImportCounts {
@@ -81,6 +87,8 @@ pub struct UndoCounts {
     pub restored: u64,
     /// Somebody changed or used them since.
     pub kept: u64,
+    /// Taken off the event's list.
+    pub unregistered: u64,
 }
 
 /// One import. Stored shape.
@@ -95,6 +103,9 @@ pub struct PeopleImport {
     pub delimiter: String,
     pub header: Vec<String>,
     pub mapping: Mapping,
+    /// Whose list the people are put on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<EventId>,
     pub rows: u64,
     pub pieces: u32,
     /// Pieces that are done; when it is taken back, pieces that are left.
@@ -141,9 +152,14 @@ impl PeopleImport {
 }
 
 impl App {
-    /// Reads a file and keeps its rows. Faults of the file as a whole come out here.
-    pub async fn people_import_upload(&self, call: &Call, name: &str, bytes: Vec<u8>) -> Result<PeopleImport, AppError> {
+    /// Reads a file and keeps its rows, for an event's list where one is given. Faults of the file as a whole come out here.
+    pub async fn people_import_upload(&self, call: &Call, name: &str, bytes: Vec<u8>, event: Option<EventId>) -> Result<PeopleImport, AppError> {
         call.require(Role::Editor)?;
+        if let Some(event) = &event
+            && self.store.events.get(event).await?.is_none()
+        {
+            return Err(AppError::EventUnknown);
+        }
         if bytes.len() > FILE_MAX {
             return Err(FieldErrors::one("file", "value_error", format!("a file has at most {} MB", FILE_MAX / 1024 / 1024)).into());
         }
@@ -156,6 +172,7 @@ impl App {
             delimiter: sheet.delimiter.to_string(),
             mapping: columns::guess(&sheet.header),
             header: sheet.header,
+            event,
             rows: sheet.rows,
             pieces: sheet.pieces.len() as u32,
             next: 0,

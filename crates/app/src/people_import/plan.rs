@@ -1,8 +1,8 @@
 //! What each row of an import would do, by the people who are stored now.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use emcrm_model::{EmailAddress, Role, User, UserDraft, UserId};
+use emcrm_model::{EmailAddress, EventId, FieldErrors, Role, User, UserDraft, UserId};
 use emcrm_store::engine::GET_MANY_MAX;
 use emcrm_store::{Item, Table, keys};
 use serde::{Deserialize, Serialize};
@@ -30,6 +30,33 @@ pub(super) enum Step {
     Faulty,
 }
 
+/// What one row does to the event's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Place {
+    /// Nothing: the row is left out.
+    No,
+    Already,
+    Take(UserId),
+}
+
+impl Place {
+    pub(super) fn taken(&self) -> Option<&UserId> {
+        match self {
+            Self::Take(user) => Some(user),
+            Self::No | Self::Already => None,
+        }
+    }
+}
+
+/// What some rows do, in their order. Without an event there are no places.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) steps: Vec<Step>,
+    pub(super) places: Vec<Place>,
+    pub(super) faults: Vec<RowFault>,
+}
+
 /// A row that is left out, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowFault {
@@ -46,8 +73,14 @@ pub struct Checked {
     pub faults: Vec<RowFault>,
 }
 
-/// Addresses of the file so far, and their lines.
-pub(super) type Seen = HashMap<String, u64>;
+/// What is known from the rows before.
+#[derive(Debug, Default)]
+pub(super) struct Before {
+    /// Addresses of the file so far, and their lines.
+    pub(super) seen: HashMap<String, u64>,
+    /// Places of the event that are free; none where it has no limit.
+    pub(super) free: Option<i64>,
+}
 
 impl App {
     /// What an import would do with this mapping. `most`: rows whose faults are told.
@@ -55,13 +88,18 @@ impl App {
         call.require(Role::Viewer)?;
         columns::check(mapping)?;
         let mut checked = Checked::default();
-        let mut seen = Seen::new();
+        let mut before = Before::default();
+        if let Some(event) = &import.event {
+            let gone = || FieldErrors::one("event", "value_error", "the event was deleted");
+            before.free = self.store.events.get(event).await?.ok_or_else(gone)?.places_left();
+        }
         for n in 0..import.pieces {
             let rows = self.import_rows(import, n).await?;
-            let (steps, faults) = self.import_plan(&rows, mapping, &mut seen).await?;
-            count(&mut checked.counts, &steps);
+            let plan = self.import_plan(import.event.as_ref(), &rows, mapping, &mut before).await?;
+            count(&mut checked.counts, &plan.steps, &plan.places);
+            checked.counts.registered += plan.places.iter().filter(|place| place.taken().is_some()).count() as u64;
             let room = most.saturating_sub(checked.faults.len());
-            checked.faults.extend(faults.into_iter().take(room));
+            checked.faults.extend(plan.faults.into_iter().take(room));
         }
         Ok(checked)
     }
@@ -74,16 +112,16 @@ impl App {
         self.store.engine.get(Table::Main, key).await?.as_ref().map(content_of).transpose()
     }
 
-    /// The steps of some rows, in their order, and the faults among them.
-    pub(super) async fn import_plan(&self, rows: &[Row], mapping: &Mapping, seen: &mut Seen) -> Result<(Vec<Step>, Vec<RowFault>), AppError> {
+    /// What some rows do. `event`: whose list the people are put on.
+    pub(super) async fn import_plan(&self, event: Option<&EventId>, rows: &[Row], mapping: &Mapping, before: &mut Before) -> Result<Plan, AppError> {
         let mut read = Vec::with_capacity(rows.len());
         for Row(line, cells) in rows {
             let body = fields_of(cells, mapping);
             let row = patch_of(&body).and_then(|patch| {
                 let Some(email) = patch.email.clone() else { return Err(vec!["email: is needed".to_owned()]) };
-                match seen.insert(email.normalised().to_owned(), *line) {
+                match before.seen.insert(email.normalised().to_owned(), *line) {
                     Some(earlier) => {
-                        seen.insert(email.normalised().to_owned(), earlier);
+                        before.seen.insert(email.normalised().to_owned(), earlier);
                         Err(vec![format!("email: the same address is in line {earlier} already")])
                     }
                     None => Ok((email, patch)),
@@ -92,23 +130,54 @@ impl App {
             read.push((body, row));
         }
         let addresses: Vec<EmailAddress> = read.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(email, _)| email.clone())).collect();
-        let mut known = self.users_by_address(&addresses).await?.into_iter();
-        let (mut steps, mut faults) = (Vec::with_capacity(rows.len()), Vec::new());
+        let known = self.users_by_address(&addresses).await?;
+        let listed = match event {
+            Some(event) => {
+                let ids: Vec<UserId> = known.iter().flatten().map(|user| user.id.clone()).collect();
+                self.attending(&Call::system(), event, &ids).await?
+            }
+            None => HashSet::new(),
+        };
+        let mut known = known.into_iter();
+        let mut plan = Plan::default();
         for (Row(line, cells), (body, row)) in rows.iter().zip(read) {
             let step = match row {
                 Err(why) => Err(why),
                 Ok((_, patch)) => match known.next().flatten() {
-                    Some(user) if patch.clone().apply(UserDraft::of(&user)) == UserDraft::of(&user) => Ok(Step::Same),
-                    Some(user) => Ok(Step::Change { before: Box::new(user), body }),
-                    None => draft_of(&body).map(|_| Step::Create { id: self.ids.random().into(), body }),
+                    Some(user) if patch.clone().apply(UserDraft::of(&user)) == UserDraft::of(&user) => Ok((user.id, Step::Same)),
+                    Some(user) => Ok((user.id.clone(), Step::Change { before: Box::new(user), body })),
+                    None => draft_of(&body).map(|_| {
+                        let id = UserId::from(self.ids.random());
+                        (id.clone(), Step::Create { id, body })
+                    }),
                 },
             };
-            steps.push(step.unwrap_or_else(|why| {
-                faults.push(RowFault { line: *line, cells: cells.clone(), faults: why });
-                Step::Faulty
-            }));
+            let placed = step.and_then(|(user, step)| {
+                let place = if event.is_none() {
+                    Place::No
+                } else if listed.contains(&user) {
+                    Place::Already
+                } else {
+                    match &mut before.free {
+                        // Nobody is made or changed for a place that there is not.
+                        Some(free) if *free <= 0 => return Err(vec!["All places are taken".to_owned()]),
+                        Some(free) => *free -= 1,
+                        None => {}
+                    }
+                    Place::Take(user)
+                };
+                Ok((step, place))
+            });
+            let (step, place) = placed.unwrap_or_else(|why| {
+                plan.faults.push(RowFault { line: *line, cells: cells.clone(), faults: why });
+                (Step::Faulty, Place::No)
+            });
+            plan.steps.push(step);
+            if event.is_some() {
+                plan.places.push(place);
+            }
         }
-        Ok((steps, faults))
+        Ok(plan)
     }
 
     /// Whom addresses belong to, in their order.
@@ -132,7 +201,9 @@ pub(super) fn content_of<T: serde::de::DeserializeOwned>(item: &Item) -> Result<
     serde_json::from_str(text).map_err(|error| AppError::Internal(format!("a piece of an import: {error}")))
 }
 
-pub(super) fn count(counts: &mut ImportCounts, steps: &[Step]) {
+/// All but who was put on the list, which is known when it is done.
+pub(super) fn count(counts: &mut ImportCounts, steps: &[Step], places: &[Place]) {
+    counts.already += places.iter().filter(|place| matches!(place, Place::Already)).count() as u64;
     for step in steps {
         match step {
             Step::Create { .. } => counts.created += 1,

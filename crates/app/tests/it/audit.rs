@@ -317,7 +317,7 @@ fn texts(entries: &[AuditEntry]) -> Vec<String> {
 #[tokio::test]
 async fn an_import_says_who_uploaded_started_and_undid_it() {
     let t = TestApp::new();
-    let import = t.app.people_import_upload(&by("una"), "list.csv", b"email,first name\nmara@example.org,Mara\n".to_vec()).await.unwrap();
+    let import = t.app.people_import_upload(&by("una"), "list.csv", b"email,first name\nmara@example.org,Mara\n".to_vec(), None).await.unwrap();
     t.app.people_import_start(&by("stan"), &import.id, import.mapping.clone()).await.unwrap();
     t.settle().await;
     // Pressed twice.

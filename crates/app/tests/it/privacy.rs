@@ -106,7 +106,7 @@ async fn by_email(t: &TestApp, address: &str) -> Option<User> {
 }
 
 async fn upload(t: &TestApp, text: &str) -> PeopleImport {
-    t.app.people_import_upload(&call(), "people.csv", text.as_bytes().to_vec()).await.unwrap()
+    t.app.people_import_upload(&call(), "people.csv", text.as_bytes().to_vec(), None).await.unwrap()
 }
 
 async fn start(t: &TestApp, import: &PeopleImport) -> PeopleImport {

@@ -19,7 +19,13 @@ async fn send(app: &TestApp, path: &str, fields: &[(&str, &str)]) -> Answer {
 }
 
 async fn upload(app: &TestApp, csrf: &str, bytes: &[u8]) -> Answer {
-    let mut body = format!("--XX\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{csrf}\r\n").into_bytes();
+    upload_for(app, csrf, "", bytes).await
+}
+
+/// For an event's list.
+async fn upload_for(app: &TestApp, csrf: &str, event: &str, bytes: &[u8]) -> Answer {
+    let field = |name: &str, value: &str| format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let mut body = (field("csrf", csrf) + &field("event", event)).into_bytes();
     body.extend(b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"<b>list.csv\"\r\nContent-Type: text/csv\r\n\r\n");
     body.extend(bytes);
     body.extend(b"\r\n--XX--\r\n");
@@ -107,6 +113,76 @@ async fn an_import_is_looked_at_done_and_taken_back() {
     assert!(undone.contains("<dt>Added people deleted again</dt><dd>1</dd>") && undone.contains("<dt>Changed people put back</dt><dd>1</dd>"), "{undone}");
     let earlier = html(&app.get("/app/people/import").await);
     assert!(earlier.contains("6 rows") && earlier.contains(&format!("<a href=\"{at}/faults.csv\">4 rows left out</a>")), "{earlier}");
+}
+
+#[tokio::test]
+async fn a_file_for_an_event_is_looked_at_put_on_the_list_and_taken_back() {
+    let app = TestApp::working().await;
+    for id in ["ann", "ben", "eve"] {
+        app.post("/users", json!({"id": id, "firstName": "X", "lastName": "Y", "email": format!("{id}@example.org")})).await.ok();
+    }
+    let event = json!({"id": "e1", "title": "By file", "slug": "by-file", "startAt": "2031-05-08T18:00:00", "endAt": "2031-05-08T21:00:00", "maxCapacity": 4});
+    app.post("/events", event).await.ok();
+    app.post("/attend", json!({"user_id": "ann", "event_id": "e1"})).await.ok();
+    // Ann is on the list, Ben changes, Cem and Dora are new; then all four places are taken, so nobody is made of the fifth, and Eve stays as she is.
+    let file = "email,first name,last name\nann@example.org,X,Y\nben@example.org,Ben,\ncem@example.org,Cem,\ndora@example.org,Dora,\n\
+        emil@example.org,Emil,\neve@example.org,Eve,\n";
+    let csrf = app.app.mark("csrf", "local");
+    assert_eq!(upload_for(&app, &csrf, "none", file.as_bytes()).await.status, 404);
+    let answer = upload_for(&app, &csrf, "e1", file.as_bytes()).await;
+    assert_eq!(answer.status, 303, "{}", html(&answer));
+    let at = answer.header("location").to_owned();
+    let look = html(&app.get(&at).await);
+    for text in [
+        "<a href=\"/app/events/e1\">By file</a>",
+        "<dt>New people</dt><dd>2</dd>",
+        "<dt>Known people who change</dt><dd>1</dd>",
+        "<dt>Put on the event’s list</dt><dd>3</dd>",
+        "<dt>On the list already</dt><dd>1</dd>",
+        "<dt>Rows that are left out</dt><dd>2</dd>",
+        "All places are taken",
+    ] {
+        assert!(look.contains(text), "{text}: {look}");
+    }
+    assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 1, "nothing is stored by looking");
+
+    send(&app, &format!("{at}/start"), &[]).await;
+    reaches(&app, &at, ImportState::Done).await;
+    let done = html(&app.get(&at).await);
+    assert!(done.contains("<dt>Put on the event’s list</dt><dd>3</dd>") && done.contains("<dt>Rows left out</dt><dd>2</dd>"), "{done}");
+    assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 4);
+    assert_eq!(app.get("/users").await.ok()["total"], 5);
+    assert_eq!(app.get("/users/eve").await.ok()["firstName"], "X");
+
+    // Whoever has come stays on the list, and stays at all; who was there before the import is not touched.
+    let id = |page: serde_json::Value| page["items"][0]["id"].as_str().unwrap().to_owned();
+    let cem = id(app.get("/users?email=cem@example.org").await.ok());
+    app.patch(&format!("/attend/{cem}/e1"), json!({"attended": "here"})).await.ok();
+    send(&app, &format!("{at}/undo"), &[]).await;
+    reaches(&app, &at, ImportState::Undone).await;
+    let undone = html(&app.get(&at).await);
+    for text in ["<dt>Taken off the event’s list</dt><dd>2</dd>", "<dt>Added people deleted again</dt><dd>1</dd>", "<dt>Changed people put back</dt><dd>1</dd>", "since</dt><dd>1</dd>"] {
+        assert!(undone.contains(text), "{text}: {undone}");
+    }
+    assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 2);
+    app.get("/attend/ann/e1").await.ok();
+    app.get(&format!("/attend/{cem}/e1")).await.ok();
+    assert_eq!(app.get("/users").await.ok()["total"], 4);
+}
+
+#[tokio::test]
+async fn of_an_event_that_is_deleted_meanwhile_nobody_is_imported() {
+    let app = TestApp::working().await;
+    app.event("e1").await;
+    let csrf = app.app.mark("csrf", "local");
+    let answer = upload_for(&app, &csrf, "e1", b"email,first name\nann@example.org,Ann\n").await;
+    let at = answer.header("location").to_owned();
+    app.delete("/events/e1").await.ok();
+    assert!(html(&app.get(&at).await).contains("the event was deleted"));
+    send(&app, &format!("{at}/start"), &[]).await;
+    reaches(&app, &at, ImportState::Done).await;
+    assert!(html(&app.get(&at).await).contains("<dt>Rows left out</dt><dd>1</dd>"));
+    assert_eq!(app.get("/users").await.ok()["total"], 0);
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ fn day_of(day: Date, first: Date, today: Date, events: &[Event], default: &jiff:
             id: event.id.to_string(),
             title: event.title.clone(),
             time: (start.date() == day).then(|| clock(&start, locale)),
-            full: event.max_capacity.is_some_and(|most| event.attendee_count >= most),
+            full: event.places_left() == Some(0),
         })
     });
     Day {

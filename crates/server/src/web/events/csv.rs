@@ -143,8 +143,7 @@ pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id):
 pub async fn import(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt, form: Form) -> Result<Response, ApiError> {
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
-    // A file that was chosen, or what was pasted.
-    let text = form.value("file").or_else(|| form.value("rows")).unwrap_or_default();
+    let text = form.value("rows").unwrap_or_default();
     let rows = match read_rows(text) {
         Ok(rows) => rows,
         Err(fault) => {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use emcrm_app::AppError;
 use emcrm_app::people_import::{Checked, FILE_MAX, ImportCounts, ImportState, Mapping, PeopleImport, ROWS_MAX, RowFault};
+use emcrm_model::EventId;
 use serde::Serialize;
 
 use crate::api::error::{ApiError, Problem};
@@ -57,6 +58,25 @@ struct BeginPage {
     megabytes: usize,
     rows_max: usize,
     earlier: Vec<Earlier>,
+    event: Option<EventLink>,
+}
+
+/// The event whose list the people are put on.
+#[derive(Serialize)]
+struct EventLink {
+    id: String,
+    title: String,
+}
+
+/// An event that was deleted has an id still.
+async fn event_link<R>(auth: &Auth<R>, id: Option<&EventId>) -> Result<Option<EventLink>, ApiError> {
+    let Some(id) = id else { return Ok(None) };
+    let title = match auth.app().event_get(auth.read(), id.as_str()).await {
+        Ok(event) => event.title,
+        Err(AppError::EventUnknown) => "an event that was deleted".to_owned(),
+        Err(other) => return Err(other.into()),
+    };
+    Ok(Some(EventLink { id: id.to_string(), title }))
 }
 
 #[derive(Serialize)]
@@ -70,11 +90,18 @@ struct Earlier {
     left_out: u64,
 }
 
-async fn begin(auth: Auth<Editor>, State(state): State<ApiState>) -> Result<Response, ApiError> {
-    begin_again(&auth, &state, StatusCode::OK, None).await
+async fn begin(auth: Auth<Editor>, State(state): State<ApiState>, query: QueryReader) -> Result<Response, ApiError> {
+    let event = query.raw("event").filter(|id| !id.is_empty()).map(|id| EventId::from(id.to_owned()));
+    begin_again(&auth, &state, StatusCode::OK, event.as_ref(), None).await
 }
 
-async fn begin_again(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, fault: Option<String>) -> Result<Response, ApiError> {
+async fn begin_again(
+    auth: &Auth<Editor>,
+    state: &ApiState,
+    status: StatusCode,
+    event: Option<&EventId>,
+    fault: Option<String>,
+) -> Result<Response, ApiError> {
     let earlier = auth.app().people_import_list(auth.read()).await?.into_iter();
     let context = BeginPage {
         shell: Shell::of(auth, state, Place::People),
@@ -84,6 +111,7 @@ async fn begin_again(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, 
         earlier: earlier
             .map(|one| Earlier { id: one.id, name: one.name, rows: one.rows, state: one.state, at: one.created_at, left_out: one.counts.faulty })
             .collect(),
+        event: event_link(auth, event).await?,
     };
     page(status, "people/import.html", context)
 }
@@ -109,10 +137,12 @@ async fn upload(auth: Auth<Editor>, State(state): State<ApiState>, request: Requ
     let bad = |error: axum::extract::multipart::MultipartError| ApiError::from(Problem::new(error.status(), "bad_upload", "The file did not arrive whole."));
     let mut parts = Multipart::from_request(request, &()).await.map_err(|error| Problem::new(error.status(), "bad_upload", "A form with a file is needed."))?;
     let mut form = UploadForm { csrf: None };
+    let mut event = None;
     let mut file = None;
     while let Some(mut part) = parts.next_field().await.map_err(bad)? {
         match part.name() {
             Some("csrf") => form.csrf = Some(part.text().await.map_err(bad)?),
+            Some("event") => event = Some(part.text().await.map_err(bad)?).filter(|id| !id.is_empty()).map(EventId::from),
             Some("file") => {
                 // Nothing of a file is read before it is known to come from a page of ours.
                 auth.write(&form)?;
@@ -123,7 +153,7 @@ async fn upload(auth: Auth<Editor>, State(state): State<ApiState>, request: Requ
                     size += bytes.len();
                     if size > FILE_MAX {
                         let text = format!("The file is larger than {} MB. Split it, or take columns out that are not needed.", FILE_MAX / 1024 / 1024);
-                        return begin_again(&auth, &state, StatusCode::PAYLOAD_TOO_LARGE, Some(text)).await;
+                        return begin_again(&auth, &state, StatusCode::PAYLOAD_TOO_LARGE, event.as_ref(), Some(text)).await;
                     }
                     kept.write_all(&bytes).map_err(|error| ApiError::internal(&format!("an upload cannot be kept: {error}")))?;
                 }
@@ -133,16 +163,16 @@ async fn upload(auth: Auth<Editor>, State(state): State<ApiState>, request: Requ
         }
     }
     let Some((name, mut kept, size)) = file.filter(|(_, _, size)| *size > 0) else {
-        return begin_again(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, Some("Choose a file first.".to_owned())).await;
+        return begin_again(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, event.as_ref(), Some("Choose a file first.".to_owned())).await;
     };
     let mut bytes = Vec::with_capacity(size);
     let read = kept.rewind().and_then(|()| std::io::Read::read_to_end(&mut kept, &mut bytes));
     read.map_err(|error| ApiError::internal(&format!("an upload cannot be read: {error}")))?;
-    match auth.app().people_import_upload(&auth.write(&form)?, &name, bytes).await {
+    match auth.app().people_import_upload(&auth.write(&form)?, &name, bytes, event.clone()).await {
         Ok(import) => see_other(&format!("/app/people/import/{}", import.id)),
         Err(AppError::Invalid(faults)) => {
             let text = faults.0.first().map_or_else(String::new, |fault| fault.message.clone());
-            begin_again(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, Some(text)).await
+            begin_again(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, event.as_ref(), Some(text)).await
         }
         Err(other) => Err(other.into()),
     }
@@ -152,6 +182,7 @@ async fn upload(auth: Auth<Editor>, State(state): State<ApiState>, request: Requ
 struct ImportPage {
     shell: Shell,
     import: PeopleImport,
+    event: Option<EventLink>,
     delimiter: &'static str,
     columns: Vec<Column>,
     fields: [(&'static str, &'static str); 11],
@@ -217,6 +248,7 @@ async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): P
     let busy = matches!(import.state, ImportState::Running | ImportState::Undoing);
     let context = ImportPage {
         shell: Shell::of(&auth, &state, Place::People),
+        event: event_link(&auth, import.event.as_ref()).await?,
         delimiter: match import.delimiter.as_str() {
             ";" => "semicolons",
             "\t" => "tabs",
