@@ -15,8 +15,8 @@ const PURPOSE: &str = "session";
 const COOKIE_CHARS: usize = 43;
 /// Use is noted no more often than this, in seconds, or four times within the time that a session may lie idle.
 const SEEN_PACE: i64 = 60;
-/// How long one attempt to ask the issuer anew may take, in seconds.
-const REFRESH_PATIENCE: i64 = 30;
+/// Nobody else asks the issuer about a session for so long, in seconds. Whoever asks gives up well before (`IssuerSettings::refresh_time` of `emcrm-oidc`).
+pub const REFRESH_LEASE: i64 = 30;
 
 /// What the issuer gave. Kept encrypted.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -157,7 +157,7 @@ impl App {
     pub async fn session_refresh_begin(&self, open: &OpenSession) -> Result<bool, AppError> {
         let now = self.now_s();
         let mut tx = Transaction::new();
-        self.store.sessions.refresh_begin(&mut tx, &open.digest, &open.session.sealed, now, now + REFRESH_PATIENCE);
+        self.store.sessions.refresh_begin(&mut tx, &open.digest, &open.session.sealed, now, now + REFRESH_LEASE);
         match self.transact(tx).await {
             Ok(()) => Ok(true),
             Err(TransactError::Refused(_)) => Ok(false),
@@ -183,12 +183,25 @@ impl App {
         self.refresh_end(open, &Session { refresh_at: Some(self.now_s() + 60), ..open.session.clone() }).await
     }
 
+    /// The issuer refuses the refresh token that this session had: it is over. False when it has another one by now, or is over already: then the refusal says
+    /// nothing, because somebody else has used the token in the meantime.
+    pub async fn session_refused(&self, call: &Call, open: &OpenSession) -> Result<bool, AppError> {
+        let mut tx = Transaction::new();
+        self.store.sessions.refuse(&mut tx, &open.session.subject, &open.digest, &open.session.sealed);
+        self.audit_note(&mut tx, call, Deed::new("session.ended", format!("staff#{}", open.session.subject)));
+        match self.transact(tx).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.rule() == Some(Rule::Changed) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     async fn refresh_end(&self, open: &OpenSession, session: &Session) -> Result<(), AppError> {
         let mut tx = Transaction::new();
-        self.store.sessions.refresh_end(&mut tx, &open.digest, session);
+        self.store.sessions.refresh_end(&mut tx, &open.digest, &open.session.sealed, session);
         match self.transact(tx).await {
             Ok(()) => Ok(()),
-            // Signed out in the meantime.
+            // Signed out in the meantime, or refreshed by somebody else.
             Err(error) if error.rule() == Some(Rule::Changed) => Ok(()),
             Err(error) => Err(error.into()),
         }

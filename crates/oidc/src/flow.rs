@@ -121,17 +121,18 @@ impl Oidc {
         }
     }
 
-    /// Where the browser goes to sign out at the issuer too; none when the issuer has no such page.
+    /// Where the browser goes to sign out at the issuer too; none when the issuer has no such page. `id_token`: empty where there is none.
     pub async fn sign_out_url(&self, id_token: &str, back_to: &str) -> Option<String> {
         let metadata = self.metadata().await.ok()?;
         let mut url = Url::parse(metadata.end_session_endpoint.as_deref()?).ok()?;
         if self.settings.cognito {
             url.query_pairs_mut().append_pair("client_id", &self.settings.client_id).append_pair("logout_uri", back_to);
         } else {
-            url.query_pairs_mut()
-                .append_pair("id_token_hint", id_token)
-                .append_pair("client_id", &self.settings.client_id)
-                .append_pair("post_logout_redirect_uri", back_to);
+            // An empty hint is a wrong one, and many issuers then show an error instead of signing out.
+            if !id_token.is_empty() {
+                url.query_pairs_mut().append_pair("id_token_hint", id_token);
+            }
+            url.query_pairs_mut().append_pair("client_id", &self.settings.client_id).append_pair("post_logout_redirect_uri", back_to);
         }
         Some(url.into())
     }

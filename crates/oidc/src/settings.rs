@@ -1,6 +1,13 @@
 //! Which issuer, which client, what is accepted.
 
+use std::time::Duration;
+
 pub use jsonwebtoken::Algorithm;
+
+/// See [`IssuerSettings::document_kept`].
+const DOCUMENT_KEPT: Duration = Duration::from_hours(1);
+/// See [`IssuerSettings::refresh_time`].
+const REFRESH_TIME: Duration = Duration::from_secs(20);
 
 /// Settings of one issuer.
 #[derive(Clone)]
@@ -22,6 +29,10 @@ pub struct IssuerSettings {
     pub audience: Option<String>,
     /// A Cognito user pool: access tokens name the client in `client_id`, and signing out has parameters of its own.
     pub cognito: bool,
+    /// How long the issuer's document is good. Afterwards it is read again, and used on while that fails.
+    pub document_kept: Duration,
+    /// How long asking anew about a session may take altogether, however many requests that is. Whoever asks must have given up before somebody else may.
+    pub refresh_time: Duration,
     pub without: Without,
 }
 
@@ -40,7 +51,7 @@ pub enum Without {
     Times,
     /// As the answer to whatever sign-in.
     Nonce,
-    /// Not a check: the issuer is asked for unknown keys as often as they come.
+    /// Not a check: the issuer is asked for unknown keys as often as they come, and for its document at once after it did not answer.
     Pace,
 }
 
@@ -64,6 +75,8 @@ impl IssuerSettings {
             groups_claim: "cognito:groups".to_owned(),
             audience: None,
             cognito: true,
+            document_kept: DOCUMENT_KEPT,
+            refresh_time: REFRESH_TIME,
             without: Without::Nothing,
         }
     }

@@ -67,16 +67,22 @@ impl Sessions {
         tx.update(Table::Main, keys::session(digest)).set("refreshingUntil", until).when(free).or(Rule::LeaseHeld);
     }
 
-    /// What the issuer said.
-    pub fn refresh_end(&self, tx: &mut Transaction, digest: &str, session: &Session) {
+    /// What the issuer said to whoever asked with the tokens `used`. Where others are kept by now, somebody has asked since, and that counts.
+    pub fn refresh_end(&self, tx: &mut Transaction, digest: &str, used: &str, session: &Session) {
         tx.update(Table::Main, keys::session(digest))
             .set("label", session.label.as_str())
             .set("groups", session.groups.clone())
             .set_or_remove("refreshAt", session.refresh_at)
             .set("sealed", session.sealed.as_str())
             .remove("refreshingUntil")
-            .when(Guard::Present)
+            .when(Guard::equals("sealed", used))
             .or(Rule::Changed);
+    }
+
+    /// The issuer refuses the tokens `used`: the session is over, if they are still those that it has.
+    pub fn refuse(&self, tx: &mut Transaction, subject: &str, digest: &str, used: &str) {
+        tx.delete(Table::Main, keys::session(digest)).when(Guard::equals("sealed", used)).or(Rule::Changed);
+        tx.delete(Table::Main, keys::session_of(subject, digest));
     }
 
     pub fn delete(&self, tx: &mut Transaction, subject: &str, digest: &str) {

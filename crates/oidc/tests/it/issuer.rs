@@ -56,8 +56,9 @@ pub fn unsigned(header: &Value, claims: &Value) -> String {
 pub struct World {
     pub keys: Mutex<Vec<Value>>,
     pub asked_for_keys: AtomicU32,
+    pub asked_for_document: AtomicU32,
     pub down: AtomicBool,
-    /// Does not answer who asks for its keys.
+    /// Does not answer, and does not say so.
     pub hangs: AtomicBool,
     /// Members of its document that differ from ours, or are not in it.
     pub says: Mutex<Map<String, Value>>,
@@ -74,6 +75,10 @@ pub struct Issuer {
 type Answer = Result<Json<Value>, StatusCode>;
 
 async fn document(State(world): State<Arc<World>>) -> Answer {
+    world.asked_for_document.fetch_add(1, Ordering::Relaxed);
+    if world.hangs.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
+    }
     if world.down.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }

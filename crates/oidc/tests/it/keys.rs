@@ -1,11 +1,15 @@
-//! The issuer's keys: renewed when one is unknown, never too often, and kept while the issuer does not answer.
+//! The issuer's keys and its document: renewed when it is time, never too often, and kept while the issuer does not answer.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use emcrm_oidc::{IssuerSettings, OidcError, TokenError, TokenKind, Without};
 use serde_json::json;
 
 use crate::issuer::{Issuer, Pen};
+
+const BACK: &str = "http://127.0.0.1:1/auth/callback";
 
 #[tokio::test]
 async fn made_up_keys_do_not_make_us_a_nuisance_to_the_issuer() {
@@ -71,7 +75,7 @@ async fn what_is_known_holds_while_the_issuer_is_down() {
 #[tokio::test]
 async fn nobody_whose_key_is_known_waits_while_the_issuer_is_asked_for_another() {
     let issuer = Issuer::start().await;
-    let oidc = std::sync::Arc::new(issuer.oidc_with(IssuerSettings { without: Without::Pace, ..issuer.settings() }));
+    let oidc = Arc::new(issuer.oidc_with(IssuerSettings { without: Without::Pace, ..issuer.settings() }));
     oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
     issuer.world.hangs.store(true, Ordering::Relaxed);
     let unknown = Pen::new("x").sign(&json!({ "alg": "ES256", "kid": "made-up" }), &issuer.claims());
@@ -80,7 +84,7 @@ async fn nobody_whose_key_is_known_waits_while_the_issuer_is_asked_for_another()
         async move { oidc.verify(&unknown, TokenKind::Bearer).await.is_err() }
     });
     while issuer.world.asked_for_keys.load(Ordering::Relaxed) < 2 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     oidc.verify(&issuer.good(), TokenKind::Bearer).await.unwrap();
     assert!(!asking.is_finished(), "the question was over before it was got past");
@@ -91,7 +95,59 @@ async fn nobody_whose_key_is_known_waits_while_the_issuer_is_asked_for_another()
 async fn a_document_of_another_issuer_is_refused() {
     let issuer = Issuer::start().await;
     issuer.pretend("https://evil.example");
-    assert!(matches!(issuer.oidc().begin("http://127.0.0.1:1/auth/callback").await, Err(OidcError::Unavailable(_))));
+    assert!(matches!(issuer.oidc().begin(BACK).await, Err(OidcError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn an_issuer_that_does_not_answer_is_left_alone_for_a_while_and_its_old_document_is_used() {
+    let issuer = Issuer::start().await;
+    let asked = || issuer.world.asked_for_document.load(Ordering::Relaxed);
+    let settings = IssuerSettings { document_kept: Duration::ZERO, ..issuer.settings() };
+    let oidc = issuer.oidc_with(settings.clone());
+    oidc.begin(BACK).await.unwrap();
+    issuer.world.down.store(true, Ordering::Relaxed);
+    for _ in 0..5 {
+        oidc.begin(BACK).await.unwrap();
+    }
+    assert_eq!(asked(), 2, "once more, and then not for some seconds");
+    // Where nothing is known yet everybody is told so at once, and not one after the other.
+    let new = issuer.oidc();
+    let [one, two] = [new.begin(BACK).await, new.begin(BACK).await].map(|begun| begun.err().map(|error| error.to_string()).unwrap());
+    assert!(one.contains("503"), "{one}");
+    assert!(two.contains("a moment ago"), "{two}");
+    assert_eq!(asked(), 3);
+    // The control: without the pause it is asked each time.
+    let eager = issuer.oidc_with(IssuerSettings { without: Without::Pace, ..settings });
+    issuer.world.down.store(false, Ordering::Relaxed);
+    eager.begin(BACK).await.unwrap();
+    issuer.world.down.store(true, Ordering::Relaxed);
+    for _ in 0..5 {
+        eager.begin(BACK).await.unwrap();
+    }
+    assert_eq!(asked(), 9);
+}
+
+#[tokio::test]
+async fn nobody_waits_for_the_document_while_there_is_an_old_one() {
+    let issuer = Issuer::start().await;
+    let oidc = Arc::new(issuer.oidc_with(IssuerSettings { document_kept: Duration::ZERO, ..issuer.settings() }));
+    oidc.begin(BACK).await.unwrap();
+    issuer.world.hangs.store(true, Ordering::Relaxed);
+    let asking = tokio::spawn({
+        let oidc = oidc.clone();
+        async move { oidc.begin(BACK).await.is_ok() }
+    });
+    while issuer.world.asked_for_document.load(Ordering::Relaxed) < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    for _ in 0..3 {
+        oidc.begin(BACK).await.unwrap();
+    }
+    assert!(!asking.is_finished(), "the question was over before it was got past");
+    asking.abort();
+    // The control: who has no document waits for it.
+    let new = issuer.oidc();
+    assert!(tokio::time::timeout(Duration::from_millis(300), new.begin(BACK)).await.is_err());
 }
 
 #[tokio::test]

@@ -183,15 +183,15 @@ impl Access {
     pub(crate) async fn refresh(&self, app: &App, open: &OpenSession) -> Result<bool, emcrm_app::AppError> {
         let Some(sign_in) = &self.sign_in else { return Ok(false) };
         // Without a refresh token there is nothing to ask with: the session goes on until it is old.
-        let Some(IssuerTokens { refresh: Some(refresh), .. }) = app.session_tokens(open) else { return Ok(true) };
+        let Some(tokens) = app.session_tokens(open) else { return Ok(true) };
+        let Some(refresh) = tokens.refresh.clone() else { return Ok(true) };
         if !app.session_refresh_begin(open).await? && self.without != Without::Turn {
             return Ok(true);
         }
-        let answer = match sign_in.oidc.refresh(&refresh).await {
-            Ok(grant) => self.vouched(grant, open, &refresh).await,
-            Err(error) => Err(error),
-        };
-        match answer {
+        let asked = async { self.vouched(sign_in.oidc.refresh(&refresh).await?, open, tokens).await };
+        // Over before somebody else may ask: two must not use one token.
+        let answer = tokio::time::timeout(sign_in.oidc.settings().refresh_time, asked).await;
+        match answer.unwrap_or_else(|_| Err(OidcError::Unavailable("it takes too long".to_owned()))) {
             Ok(who) => {
                 app.session_refreshed(open, who).await?;
                 Ok(true)
@@ -203,14 +203,13 @@ impl Access {
             }
             Err(reason) => {
                 tracing::info!(%reason, "the issuer does not vouch for a session any more");
-                app.session_end(&Call::system(), open).await?;
-                Ok(false)
+                Ok(!app.session_refused(&Call::system(), open).await?)
             }
         }
     }
 
     /// What a refreshed grant says. An id token may be left out; where there is one it must be of the same person.
-    async fn vouched(&self, grant: Grant, open: &OpenSession, used: &str) -> Result<SignedIn, OidcError> {
+    async fn vouched(&self, grant: Grant, open: &OpenSession, used: IssuerTokens) -> Result<SignedIn, OidcError> {
         let (session, refused) = (&open.session, || OidcError::Refused("the token is of somebody else".to_owned()));
         let Some(sign_in) = &self.sign_in else { return Err(refused()) };
         let (label, groups, id) = match grant.id_token {
@@ -219,15 +218,16 @@ impl Access {
                 if claims.subject != session.subject {
                     return Err(refused());
                 }
-                (claims.label, claims.groups, Some(id))
+                (claims.label, claims.groups, id)
             }
-            None => (session.label.clone(), session.groups.clone(), None),
+            // Signing out at the issuer needs one, and the old one still names the session there.
+            None => (session.label.clone(), session.groups.clone(), used.id),
         };
         let tokens = IssuerTokens {
-            id: id.unwrap_or_default(),
+            id,
             access: grant.access_token,
             // Without a new one the old one stays good (RFC 6749, section 6).
-            refresh: grant.refresh_token.or_else(|| Some(used.to_owned())),
+            refresh: grant.refresh_token.or(used.refresh),
         };
         Ok(SignedIn { subject: session.subject.clone(), label, groups, tokens, refresh_in: grant.expires_in })
     }
@@ -237,4 +237,18 @@ impl Access {
 fn is_ours(value: &[u8]) -> bool {
     let prefix = emcrm_app::api_tokens::PREFIX.as_bytes();
     value.windows(prefix.len()).any(|part| part == prefix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_asks_the_issuer_has_given_up_before_somebody_else_may_ask() {
+        let lease = std::time::Duration::from_secs(u64::try_from(emcrm_app::sessions::REFRESH_LEASE).unwrap());
+        for settings in [IssuerSettings::of("https://id.example.org", "crm", None), IssuerSettings::cognito("eu-west-1", "p", "crm", None)] {
+            // What is left is for writing down what was answered.
+            assert!(settings.refresh_time + std::time::Duration::from_secs(10) <= lease);
+        }
+    }
 }

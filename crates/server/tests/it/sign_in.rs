@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, StatusCode};
+use emcrm_app::sessions::{IssuerTokens, OpenSession, REFRESH_LEASE, SignedIn};
 use emcrm_model::{Clock as _, SystemClock};
 use emcrm_server::auth::roles::Roles;
 use emcrm_server::auth::{AccessSettings, Without};
@@ -130,20 +131,64 @@ impl<'a> Browser<'a> {
 
     /// A session without a refresh token: nobody asks the provider, whose clock stands still while ours runs.
     async fn hold_session(&mut self) {
-        let who = emcrm_app::sessions::SignedIn {
-            subject: "bob".to_owned(),
-            label: "bob@example.org".to_owned(),
-            groups: vec!["viewers".to_owned()],
-            tokens: emcrm_app::sessions::IssuerTokens::default(),
-            refresh_in: Some(3_600),
-        };
-        let cookie = self.app.app.session_start(&emcrm_app::Call::system(), who).await.unwrap();
+        self.hold_session_with(IssuerTokens::default()).await;
+    }
+
+    async fn hold_session_with(&mut self, tokens: IssuerTokens) {
+        let cookie = self.app.app.session_start(&emcrm_app::Call::system(), bob(tokens)).await.unwrap();
         self.ours.insert("emcrm".to_owned(), cookie);
+    }
+
+    async fn open_session(&self) -> Option<OpenSession> {
+        self.app.app.session_open(&self.ours["emcrm"]).await.unwrap()
+    }
+
+    async fn tokens(&self) -> IssuerTokens {
+        self.app.app.session_tokens(&self.open_session().await.unwrap()).unwrap()
     }
 
     async fn csrf(&mut self) -> String {
         self.get("/auth/session").await.ok()["csrf_token"].as_str().unwrap().to_owned()
     }
+}
+
+fn bob(tokens: IssuerTokens) -> SignedIn {
+    SignedIn { subject: "bob".to_owned(), label: "bob@example.org".to_owned(), groups: vec!["viewers".to_owned()], tokens, refresh_in: Some(3_600) }
+}
+
+fn refreshable(refresh: &str) -> IssuerTokens {
+    IssuerTokens { id: "the-id-token".to_owned(), access: "a".to_owned(), refresh: Some(refresh.to_owned()) }
+}
+
+/// An issuer of whom nothing but this answer to a refresh token can be had; none: it never comes.
+async fn issuer_answering(answer: Option<(u16, Value)>) -> emcrm_oidc::IssuerSettings {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let document = json!({
+        "issuer": url, "authorization_endpoint": format!("{url}/a"), "token_endpoint": format!("{url}/t"), "jwks_uri": format!("{url}/k"),
+        "end_session_endpoint": format!("{url}/out"),
+    });
+    let token = move || {
+        let answer = answer.clone();
+        async move {
+            match answer {
+                Some((status, body)) => (StatusCode::from_u16(status).unwrap(), axum::Json(body)),
+                None => std::future::pending().await,
+            }
+        }
+    };
+    let routes = axum::Router::new()
+        .route("/.well-known/openid-configuration", axum::routing::get(move || std::future::ready(axum::Json(document.clone()))))
+        .route("/t", axum::routing::post(token));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    emcrm_oidc::IssuerSettings::of(&url, "crm", None)
+}
+
+/// The product with another issuer than the provider.
+async fn app_with(issuer: emcrm_oidc::IssuerSettings) -> TestApp {
+    let groups = vec![("viewers".to_owned(), emcrm_model::Grant::parse("viewer").unwrap())];
+    let access = AccessSettings { issuer: Some(issuer), roles: Roles { groups, default: None }, ..AccessSettings::default() };
+    TestApp::with(Options { access, ..Options::default() }, router).await
 }
 
 async fn provider(path: &str, body: Value) {
@@ -228,20 +273,78 @@ async fn a_session_that_was_read_before_it_was_refreshed_asks_nobody() {
     let app = app().await;
     let mut bob = Browser::new(&app);
     bob.hold_session().await;
-    let before = app.app.session_open(&bob.ours["emcrm"]).await.unwrap().unwrap();
+    let before = bob.open_session().await.unwrap();
     assert!(app.app.session_refresh_begin(&before).await.unwrap());
-    let who = emcrm_app::sessions::SignedIn {
-        subject: "bob".to_owned(),
-        label: "bob@example.org".to_owned(),
-        groups: vec!["viewers".to_owned()],
-        tokens: emcrm_app::sessions::IssuerTokens { refresh: Some("the next".to_owned()), ..emcrm_app::sessions::IssuerTokens::default() },
-        refresh_in: Some(3_600),
-    };
-    app.app.session_refreshed(&before, who).await.unwrap();
+    app.app.session_refreshed(&before, self::bob(refreshable("the next"))).await.unwrap();
     assert!(!app.app.session_refresh_begin(&before).await.unwrap());
     // The control: whoever has read it since may.
-    let now = app.app.session_open(&bob.ours["emcrm"]).await.unwrap().unwrap();
+    let now = bob.open_session().await.unwrap();
     assert!(app.app.session_refresh_begin(&now).await.unwrap());
+}
+
+/// Somebody asked the issuer, was slow, and lost the turn. Whoever came next is told that the token was used, or nothing at all; the first answer counts.
+#[tokio::test]
+async fn what_is_said_about_a_token_that_the_session_no_longer_has_ends_nothing_and_changes_nothing() {
+    let app = app_with(issuer_answering(None).await).await;
+    let mut bob = Browser::new(&app);
+    bob.hold_session_with(refreshable("the first")).await;
+    let before = bob.open_session().await.unwrap();
+    assert!(app.app.session_refresh_begin(&before).await.unwrap());
+    app.clock.advance(SignedDuration::from_secs(REFRESH_LEASE));
+    assert!(app.app.session_refresh_begin(&before).await.unwrap(), "the turn is over");
+    app.app.session_refreshed(&before, self::bob(refreshable("the next"))).await.unwrap();
+    assert!(!app.app.session_refused(&emcrm_app::Call::system(), &before).await.unwrap());
+    app.app.session_refresh_later(&before).await.unwrap();
+    app.app.session_refreshed(&before, self::bob(refreshable("too late"))).await.unwrap();
+    assert_eq!(bob.tokens().await.refresh.as_deref(), Some("the next"));
+    // The control: what is said about the token that it has ends it.
+    let now = bob.open_session().await.unwrap();
+    assert!(app.app.session_refused(&emcrm_app::Call::system(), &now).await.unwrap());
+    assert!(bob.open_session().await.is_none());
+    assert!(!app.app.session_refused(&emcrm_app::Call::system(), &now).await.unwrap(), "it is over already");
+}
+
+/// The issuer takes the question and never answers. Whoever asked gives up, and gives the turn back, long before anybody else may ask.
+#[tokio::test]
+async fn a_refresh_that_the_issuer_does_not_answer_is_given_up_and_the_session_goes_on() {
+    let silent = issuer_answering(None).await;
+    let app = app_with(emcrm_oidc::IssuerSettings { refresh_time: Duration::from_millis(200), ..silent.clone() }).await;
+    let mut bob = Browser::new(&app);
+    bob.hold_session_with(refreshable("the first")).await;
+    let csrf = bob.csrf().await;
+    assert_eq!(bob.post("/auth/refresh", &[("x-csrf-token", &csrf)], json!({})).await.ok()["authenticated"], true);
+    let open = bob.open_session().await.unwrap();
+    assert_eq!((open.session.refreshing_until, open.session.refresh_at), (None, Some(app.app.now().as_second() + 60)));
+    assert_eq!(bob.tokens().await.refresh.as_deref(), Some("the first"));
+    // The control: with the time that it has as a rule it still waits.
+    let app = app_with(silent).await;
+    let mut bob = Browser::new(&app);
+    bob.hold_session_with(refreshable("the first")).await;
+    let csrf = bob.csrf().await;
+    let headers = [("x-csrf-token", csrf.as_str())];
+    assert!(tokio::time::timeout(Duration::from_secs(1), bob.post("/auth/refresh", &headers, json!({}))).await.is_err());
+}
+
+/// The id token may be left out of the answer to a refresh token. Signing out at the issuer needs it; an empty one would be a wrong one.
+#[tokio::test]
+async fn signing_out_names_the_id_token_that_is_known_and_none_where_none_is() {
+    let issuer = issuer_answering(Some((200, json!({ "access_token": "the-next", "token_type": "Bearer", "expires_in": 3_600 })))).await;
+    let app = app_with(issuer).await;
+    let mut bob = Browser::new(&app);
+    let left_to = async |bob: &mut Browser<'_>| {
+        let csrf = bob.csrf().await;
+        bob.post("/auth/logout", &[("x-csrf-token", &csrf)], json!({})).await.ok()["logout_url"].as_str().unwrap().to_owned()
+    };
+    bob.hold_session_with(refreshable("the first")).await;
+    let csrf = bob.csrf().await;
+    bob.post("/auth/refresh", &[("x-csrf-token", &csrf)], json!({})).await.ok();
+    let tokens = bob.tokens().await;
+    assert_eq!((tokens.access.as_str(), tokens.id.as_str(), tokens.refresh.as_deref()), ("the-next", "the-id-token", Some("the first")));
+    let url = left_to(&mut bob).await;
+    assert!(url.contains("id_token_hint=the-id-token&client_id=crm"), "{url}");
+    bob.hold_session().await;
+    let url = left_to(&mut bob).await;
+    assert!(!url.contains("id_token_hint") && url.contains("client_id=crm"), "{url}");
 }
 
 /// Whoever could not sign in begins again, and comes to the page that was asked for.
