@@ -2,7 +2,8 @@
 
 use emcrm_mail::{Report, ReportKind};
 use emcrm_model::{CampaignId, Delivery, DeliveryState, EmailAddress, SuppressionReason, UserId};
-use emcrm_store::{Guard, Rule, Transaction, keys};
+use emcrm_store::{Guard, Remembered, Rule, Transaction, keys};
+use serde_json::Value;
 
 use crate::app::{ATTEMPTS, back_off};
 use crate::audit::Deed;
@@ -10,6 +11,9 @@ use crate::freeze::moved;
 use crate::links::{Purpose, Signed};
 use crate::suppressions::suppression_added_of;
 use crate::{App, AppError, Call};
+
+/// Whose idempotency rows say which messages of the mail service were worked on.
+const NOTIFIED: &str = "notification";
 
 /// What became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,24 @@ impl App {
             self.suppress_mailed(&delivery, reason, Some(words), call, suppression_added_of(&delivery).and(keys::campaign_part(&campaign))).await?;
         }
         Ok(if changed { Heard::Recorded } else { Heard::Known })
+    }
+
+    /// Whether this message of the mail service was worked on before, to its end.
+    pub async fn notification_was_heard(&self, id: &str) -> Result<bool, AppError> {
+        Ok(self.store.idempotency.get(NOTIFIED, id, self.now().as_second()).await?.is_some())
+    }
+
+    /// Remembers that it was, for a day. After the work, so that a message whose work failed is worked on when it comes again.
+    pub async fn notification_heard(&self, id: &str) -> Result<(), AppError> {
+        let remembered = Remembered { fingerprint: String::new(), answer: Value::Null };
+        let mut tx = Transaction::new();
+        self.store.idempotency.put(&mut tx, NOTIFIED, id, &remembered, self.now().as_second());
+        match self.transact(tx).await {
+            Ok(()) => Ok(()),
+            // It came twice at once.
+            Err(error) if error.rule() == Some(Rule::KeyUsed) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// `sent` or `unknown` becomes `bounced` or `complained`; a bounce becomes a complaint, never the other way round. The words repeat the address as a

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use emcrm_mail::{DELIVERY_HEADER, NotificationError, Notifications, Report, ReportKind};
+use emcrm_mail::{DELIVERY_HEADER, Notification, NotificationError, Notifications, Report, ReportKind};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use ring::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
@@ -17,7 +17,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
-/// Oldest message that is believed: SNS repeats for that long. What is told twice changes nothing.
+/// Oldest message that is believed: SNS repeats for that long. Whoever works on one remembers its id for a day, which is longer.
 const AGE_MAX: SignedDuration = SignedDuration::from_hours(1);
 /// Clocks may differ by so much.
 const AHEAD_MAX: SignedDuration = SignedDuration::from_mins(5);
@@ -182,22 +182,24 @@ impl Envelope {
 
 #[async_trait]
 impl Notifications for SnsTopic {
-    async fn receive(&self, body: &[u8]) -> Result<Vec<Report>, NotificationError> {
+    async fn receive(&self, body: &[u8]) -> Result<Notification, NotificationError> {
         if body.len() > MESSAGE_MAX {
             return Err(NotificationError::Malformed("it is too large".to_owned()));
         }
         let envelope: Envelope = serde_json::from_slice(body).map_err(|error| NotificationError::Malformed(error.to_string()))?;
         self.check(&envelope).await?;
-        match envelope.kind.as_str() {
-            "Notification" => Ok(reports(&envelope.message)),
+        let reports = match envelope.kind.as_str() {
+            "Notification" => reports(&envelope.message),
             "SubscriptionConfirmation" => {
                 let url = envelope.subscribe_url.as_deref().and_then(amazons).ok_or_else(|| untrusted("its confirmation is not at Amazon's"))?;
                 self.fetch.get(&url).await.map_err(NotificationError::Unavailable)?;
                 tracing::info!(topic = %self.arn, "the subscription is confirmed");
-                Ok(Vec::new())
+                Vec::new()
             }
-            _ => Ok(Vec::new()),
-        }
+            _ => Vec::new(),
+        };
+        // The signature is over the id too.
+        Ok(Notification { id: envelope.message_id, reports })
     }
 }
 

@@ -23,6 +23,6 @@ pub mod transport;
 pub use message::{BuildError, Mailbox, Message, message_id};
 pub use opened::Opened;
 pub use outbox::{Filed, FiledPage, Outbox};
-pub use report::{DELIVERY_HEADER, NotificationError, Notifications, Report, ReportKind};
+pub use report::{DELIVERY_HEADER, Notification, NotificationError, Notifications, Report, ReportKind};
 pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode, reply_codes};
 pub use transport::{Connection, Handover, Identity, MailError, Receipt, Transport};

@@ -37,11 +37,20 @@ pub enum ReportKind {
     Delayed,
 }
 
+/// What one message of a mail service says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notification {
+    /// Its id: a message that comes again, whoever sends it, has the same.
+    pub id: String,
+    pub reports: Vec<Report>,
+}
+
 /// Where a mail service tells what became of mails.
 #[async_trait]
 pub trait Notifications: Send + Sync + 'static {
-    /// What a call of the service says. Refused unless it is surely the service's.
-    async fn receive(&self, body: &[u8]) -> Result<Vec<Report>, NotificationError>;
+    /// What a call of the service says. Refused unless it is surely the service's, and at most a few hours old. It may come again: whoever works on it
+    /// remembers its id.
+    async fn receive(&self, body: &[u8]) -> Result<Notification, NotificationError>;
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

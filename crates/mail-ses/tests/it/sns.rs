@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use emcrm_mail::{NotificationError, Notifications, Report, ReportKind};
+use emcrm_mail::{Notification, NotificationError, Notifications, Report, ReportKind};
 use emcrm_mail_ses::{Fetch, SnsTopic};
 use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
@@ -118,8 +118,9 @@ async fn a_signed_message_is_believed_and_every_change_of_it_is_not() {
         address: Some("gone@example.org".to_owned()),
         words: "smtp; 550 5.1.1 no such user".to_owned(),
     };
+    let expected = Notification { id: message["MessageId"].as_str().unwrap().to_owned(), reports: vec![expected] };
     for _ in 0..3 {
-        assert_eq!(ours.receive(message.to_string().as_bytes()).await.unwrap(), std::slice::from_ref(&expected));
+        assert_eq!(ours.receive(message.to_string().as_bytes()).await.unwrap(), expected);
     }
     assert_eq!(stand.asked.lock().len(), 1, "the certificate is fetched once");
     assert!(stand.asked.lock()[0].starts_with("https://sns."));
@@ -157,7 +158,7 @@ async fn a_signed_message_is_believed_and_every_change_of_it_is_not() {
     }
     // Without the limit a message that somebody kept is believed for as long as its certificate lives.
     let kept = topic(&arn, at + SignedDuration::from_hours(48), &stand).however_old();
-    assert_eq!(kept.receive(message.to_string().as_bytes()).await.unwrap(), [expected]);
+    assert_eq!(kept.receive(message.to_string().as_bytes()).await.unwrap(), expected);
     for broken in ["", "{}", "[]", "null", "{\"Type\":1}"] {
         assert!(matches!(ours.receive(broken.as_bytes()).await, Err(NotificationError::Malformed(_))), "{broken}");
     }
@@ -188,7 +189,7 @@ async fn complaints_delays_and_other_events_are_told_apart() {
     for (which, message) in told {
         let (arn, signed) = published(&message).await;
         let at: Timestamp = signed["Timestamp"].as_str().unwrap().parse().unwrap();
-        let reports = topic(&arn, at, &Arc::new(Stand::default())).receive(signed.to_string().as_bytes()).await.unwrap();
+        let reports = topic(&arn, at, &Arc::new(Stand::default())).receive(signed.to_string().as_bytes()).await.unwrap().reports;
         let found: Vec<_> = reports.iter().map(|report| (report.kind, report.address.as_deref().unwrap(), report.delivery.as_deref().unwrap())).collect();
         match which {
             "complaint" => assert_eq!(found, [(ReportKind::Complained, "ann@example.org", "t")]),

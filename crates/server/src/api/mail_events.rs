@@ -5,12 +5,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::feedback::Heard;
 use emcrm_app::{App, Call};
-use emcrm_mail::{NotificationError, Report, report};
+use emcrm_mail::{Notification, NotificationError, Report, report};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::error::{ApiError, Problem};
-use crate::auth::{Auth, Sender};
+use crate::auth::{Auth, Sender, Without};
 use crate::http::call::Fingerprint;
 use crate::http::request::Open;
 use crate::http::{Answer, json};
@@ -48,7 +48,7 @@ async fn bytes(body: Body) -> Result<Vec<u8>, ApiError> {
     Ok(to_bytes(body, MAIL_MAX).await.map_err(|_| too_large())?.to_vec())
 }
 
-async fn record(app: &App, call: &Call, reports: &[Report]) -> Answer {
+async fn record(app: &App, call: &Call, reports: &[Report]) -> Result<EventsOut, ApiError> {
     let mut out = EventsOut::default();
     for report in reports {
         let n = match app.feedback(call, report).await? {
@@ -59,7 +59,7 @@ async fn record(app: &App, call: &Call, reports: &[Report]) -> Answer {
         };
         *n += 1;
     }
-    json(&out)
+    Ok(out)
 }
 
 /// A mail that came back (RFC 3464) or a complaint (RFC 5965), as it arrived. For a mail server that pipes bounces to a program.
@@ -74,7 +74,7 @@ pub async fn bounce(auth: Auth<Sender>, body: Body) -> Answer {
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "empty_body", "The body is the mail that came back.").into());
     }
     let call = auth.write(&Whole(&mail))?;
-    record(auth.app(), &call, &report::read(&mail)).await
+    json(&record(auth.app(), &call, &report::read(&mail)).await?)
 }
 
 /// A body that is taken as it came.
@@ -97,7 +97,7 @@ impl Fingerprint for Whole<'_> {
 pub async fn sns(Open(info): Open, State(state): State<ApiState>, body: Body) -> Answer {
     let notifications =
         state.notifications.as_ref().ok_or_else(|| Problem::new(StatusCode::NOT_FOUND, "no_topic", "No topic of SNS is configured: MAIL_SNS_TOPIC"))?;
-    let reports = notifications.receive(&bytes(body).await?).await.map_err(|error| {
+    let Notification { id, reports } = notifications.receive(&bytes(body).await?).await.map_err(|error| {
         let text = error.to_string();
         tracing::warn!(%text, "a notification was refused");
         match error {
@@ -106,5 +106,13 @@ pub async fn sns(Open(info): Open, State(state): State<ApiState>, body: Body) ->
             NotificationError::Unavailable(_) => Problem::unavailable("certificate_unavailable", "The signature cannot be checked now.", 30, text),
         }
     })?;
-    record(&state.app, &Call::public(info.client, info.id()), &reports).await
+    // Whoever kept a message could send it again, when staff have taken the address off the list that it puts it on.
+    if state.access.without != Without::Once && state.app.notification_was_heard(&id).await? {
+        return json(&EventsOut { known: u32::try_from(reports.len()).unwrap_or(u32::MAX), ..EventsOut::default() });
+    }
+    let out = record(&state.app, &Call::public(info.client, info.id()), &reports).await?;
+    if !reports.is_empty() {
+        state.app.notification_heard(&id).await?;
+    }
+    json(&out)
 }

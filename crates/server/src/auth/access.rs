@@ -43,6 +43,8 @@ pub enum Without {
     State,
     /// A session asks the issuer as often at once as it is asked to.
     Turn,
+    /// A message of the mail service is worked on as often as it comes.
+    Once,
     /// Fields of CSV leave as they are.
     Apostrophe,
     /// The log has addresses as they were asked for.

@@ -38,7 +38,7 @@ pub async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
 }
 
 /// The mail that went to this address, newest first, with its soft line breaks taken out.
-fn mail_to(app: &TestApp, address: &str) -> String {
+pub fn mail_to(app: &TestApp, address: &str) -> String {
     let mut files: Vec<_> = std::fs::read_dir(app.folder.path().join("outbox")).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     let texts = files.iter().rev().map(|file| std::fs::read_to_string(file).unwrap());

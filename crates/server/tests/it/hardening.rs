@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use emcrm_mail::{Notification, NotificationError, Notifications, Report, ReportKind};
+use emcrm_model::DeliveryState;
 use emcrm_server::auth::{AccessSettings, Without};
 use emcrm_server::config::LogFormat;
 use emcrm_server::http::edge::Limits;
@@ -16,6 +18,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use crate::access::{closed, token};
+use crate::email_life::{mail_to, reaches};
 use crate::helpers::{Options, TestApp};
 
 fn person() -> Value {
@@ -196,6 +199,62 @@ fn no_secret_reaches_the_log_and_no_caller_writes_lines_of_it() {
         });
     });
     drop(writer);
+}
+
+/// Stands for SNS: what it is told is surely the service's, and names its message.
+struct Told;
+
+#[async_trait::async_trait]
+impl Notifications for Told {
+    async fn receive(&self, body: &[u8]) -> Result<Notification, NotificationError> {
+        let (id, token) = std::str::from_utf8(body).unwrap().split_once(' ').unwrap();
+        let report =
+            Report { kind: ReportKind::Bounced, delivery: Some(token.to_owned()), address: Some("ann@example.org".to_owned()), words: "550 gone".to_owned() };
+        Ok(Notification { id: id.to_owned(), reports: vec![report] })
+    }
+}
+
+/// A message of the mail service that somebody kept, and sends again after staff have decided otherwise.
+#[tokio::test]
+async fn a_bounce_that_is_sent_again_puts_no_address_back_on_the_list() {
+    for without in [Without::Nothing, Without::Once] {
+        let access = AccessSettings { without, ..AccessSettings::default() };
+        let options = Options { access, public_url: Some("https://crm.example"), ..Options::default() };
+        let mut app = TestApp::with(options, |state| router(state.with_notifications(Some(Arc::new(Told))))).await;
+        app.work();
+        app.user("ann").await;
+        app.settled().await;
+        let made = app.post("/email/send", json!({ "filter": {}, "subject": "Hello", "body": "Come all." })).await.ok();
+        let id = made["email_id"].as_str().unwrap();
+        reaches(&app, id, "sent").await;
+        let mail = mail_to(&app, "ann@example.org");
+        let token = mail.split_once("X-EMCRM-Delivery: ").unwrap().1.split_once("\r\n").unwrap().0.to_owned();
+        let tell = async |message: &str| app.call(Method::POST, "/mail/events/sns", &[], Body::from(format!("{message} {token}"))).await;
+        let listed = async || app.get("/email/suppressions/ann@example.org").await.status == 200;
+        let becomes = async |from: DeliveryState, to: DeliveryState| {
+            let mut tx = emcrm_store::Transaction::new();
+            app.app.store.campaigns.delivery_step(&mut tx, &id.to_owned().into(), &"ann".to_owned().into(), from, to);
+            app.app.store.engine.transact(tx).await.unwrap();
+        };
+        // The mail is on its way this moment, so nothing can be said about it yet.
+        becomes(DeliveryState::Sent, DeliveryState::Sending).await;
+        assert_eq!(tell("m1").await.problem(409), "contended");
+        assert!(!listed().await);
+        becomes(DeliveryState::Sending, DeliveryState::Sent).await;
+        assert_eq!(tell("m1").await.ok()["recorded"], 1, "what could not be worked on is worked on when it comes again");
+        assert!(listed().await);
+        app.delete("/email/suppressions/ann@example.org").await.ok();
+        assert_eq!(tell("m1").await.ok()["known"], 1);
+        // The control: without the memory of messages she is on the list again.
+        assert_eq!(listed().await, without == Without::Once);
+        if listed().await {
+            app.delete("/email/suppressions/ann@example.org").await.ok();
+        }
+        // Another message counts: she got another mail, or complained.
+        tell("m2").await.ok();
+        assert!(listed().await);
+        app.stop().await;
+    }
 }
 
 /// What comes from outside and goes back in a header.
