@@ -29,6 +29,7 @@ pub struct ApiState {
     pub(crate) openapi: Bytes,
     /// Where the mail service tells what became of mails.
     pub(crate) notifications: Option<Arc<dyn Notifications>>,
+    pub(crate) last_health: Arc<health::LastHealth>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -49,7 +50,15 @@ impl ApiSettings {
 impl ApiState {
     pub fn new(app: Arc<App>, settings: ApiSettings, access: Arc<Access>) -> Self {
         let document = openapi::document(&settings.name).to_json().unwrap_or_default();
-        Self { app, settings: Arc::new(settings), access, openapi: Bytes::from(document), notifications: None, stopping: Arc::default() }
+        Self {
+            app,
+            settings: Arc::new(settings),
+            access,
+            openapi: Bytes::from(document),
+            notifications: None,
+            last_health: Arc::default(),
+            stopping: Arc::default(),
+        }
     }
 
     #[must_use]

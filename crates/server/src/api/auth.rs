@@ -18,6 +18,7 @@ use super::error::{ApiError, Problem, not_found};
 use crate::auth::access::{SignIn, Without, issuer_unavailable};
 use crate::auth::cookies::CookieName;
 use crate::auth::{Access, Auth, SeeEvent};
+use crate::http::gate::Class;
 use crate::http::request::Open;
 use crate::http::{Answer, NoBody, QueryReader, json};
 use crate::router::ApiState;
@@ -269,6 +270,7 @@ pub async fn userinfo(State(state): State<ApiState>, Open(info): Open, headers: 
 async fn who(state: &ApiState, info: &crate::http::RequestInfo, headers: &HeaderMap) -> Answer {
     sign_in(&state.access)?;
     let known = state.access.identify(&state.app, headers, info.client).await?;
+    let _ = info.allowance.set(state.access.gate.count(Class::Read, known.actor.name())?);
     let groups = match &known.by {
         crate::auth::access::By::Session(open) => open.session.groups.clone(),
         _ => Vec::new(),

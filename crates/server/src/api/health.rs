@@ -1,18 +1,20 @@
 //! `/health…` and `/metrics`: for whoever watches the process.
 
 use std::fmt::Write as _;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use emcrm_app::App;
+use axum::response::IntoResponse as _;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
-use super::error::{ApiError, Problem};
+use super::error::{ApiError, Problem, not_found};
+use crate::http::gate::Class;
 use crate::http::request::Open;
 use crate::http::{Answer, RequestInfo, json, metrics};
 use crate::measured::process as measured;
@@ -42,6 +44,12 @@ pub struct ReadyOut {
 }
 
 const FAILING: &str = "error: not available";
+/// How long it is good what storage and search have said. Anybody may ask how they are, as often as they like: that must not be work for them.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// What storage and search said last, and when.
+#[derive(Debug, Default)]
+pub(crate) struct LastHealth(Mutex<Option<(Instant, (&'static str, &'static str))>>);
 
 /// Words without addresses; the cause goes to the log.
 fn word(what: &str, health: &Result<(), String>) -> &'static str {
@@ -63,9 +71,18 @@ fn with_status<T: Serialize>(good: bool, value: &T) -> Answer {
     Ok(response)
 }
 
-async fn dependencies(app: &App) -> (&'static str, &'static str) {
-    let health = app.health().await;
-    (word("storage", &health.storage), word("search", &health.search))
+async fn dependencies(state: &ApiState) -> (&'static str, &'static str) {
+    // Whoever comes meanwhile waits for the same answer.
+    let mut last = state.last_health.0.lock().await;
+    if let Some((at, words)) = *last
+        && at.elapsed() < KEPT
+    {
+        return words;
+    }
+    let health = state.app.health().await;
+    let words = (word("storage", &health.storage), word("search", &health.search));
+    *last = Some((Instant::now(), words));
+    words
 }
 
 /// Whether storage and search work.
@@ -74,7 +91,7 @@ async fn dependencies(app: &App) -> (&'static str, &'static str) {
     (status = 503, description = "One fails", body = HealthOut),
 ))]
 pub async fn health(_: Open, State(state): State<ApiState>) -> Answer {
-    let (dynamodb, opensearch) = dependencies(&state.app).await;
+    let (dynamodb, opensearch) = dependencies(&state).await;
     with_status(dynamodb == "ok" && opensearch == "ok", &HealthOut { dynamodb, opensearch })
 }
 
@@ -90,7 +107,7 @@ pub async fn live(_: Open) -> Answer {
     (status = 503, description = "Not now", body = ReadyOut),
 ))]
 pub async fn ready(_: Open, State(state): State<ApiState>) -> Answer {
-    let (storage, search) = dependencies(&state.app).await;
+    let (storage, search) = dependencies(&state).await;
     let good = storage == "ok" && search == "ok";
     let status = match (state.is_stopping(), good) {
         (true, _) => "stopping",
@@ -145,12 +162,22 @@ fn may_see_metrics(info: &RequestInfo, state: &ApiState, headers: &HeaderMap) ->
     Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", "Without APP_METRICS_TOKEN the metrics are for callers on this machine only.").into())
 }
 
+/// Counts by its address what nobody answers, where the gate has not counted it.
+fn count_stray(state: &ApiState, info: &RequestInfo) -> Result<(), Problem> {
+    if info.allowance.get().is_none() {
+        let _ = info.allowance.set(state.access.gate.count_address(Class::Public, info.client)?);
+    }
+    Ok(())
+}
+
 /// 404 for whatever has no route.
-pub async fn unknown_route() -> Response {
-    super::error::not_found().into_response()
+pub async fn unknown_route(State(state): State<ApiState>, Open(info): Open) -> Answer {
+    count_stray(&state, &info)?;
+    Err(not_found())
 }
 
 /// 405; `Allow` is added by the router.
-pub async fn wrong_method(_: Open) -> Response {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed").into_response()
+pub async fn wrong_method(State(state): State<ApiState>, Open(info): Open) -> Answer {
+    count_stray(&state, &info)?;
+    Err(Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "Method Not Allowed").into())
 }

@@ -213,12 +213,14 @@ fn network_of(from: Option<IpAddr>) -> String {
     }
 }
 
-/// Pages for everybody are counted by address, at the gate.
+/// What is for everybody is counted by address, at the gate, and whatever has no route in [`crate::api::health::unknown_route`]. Not counted are `/health…` and
+/// `/metrics`, which are for those who watch the process and must get an answer most of all when it is busy, and the files of pages, which are in memory.
 pub fn class_of_path(path: &str) -> Option<Class> {
     // Routes are found without it, too.
     match path.strip_suffix('/').unwrap_or(path) {
         "/auth/login" | "/auth/callback" => Some(Class::SignIn),
-        "/openapi.json" => Some(Class::Public),
+        "/openapi.json" | "/mail/events/sns" | "/auth/session" | "/auth/status" | "/auth/logout" => Some(Class::Public),
+        "/app/signin" | "/app/signedin" | "/app/signout" => Some(Class::Public),
         _ if ["/docs", "/redoc", "/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
         _ => None,
     }

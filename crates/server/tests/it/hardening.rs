@@ -419,6 +419,20 @@ async fn who_asks_too_often_has_to_wait() {
     assert_eq!((answer.problem(429).as_str(), answer.header("ratelimit-remaining")), ("too_many_requests", "0"));
     assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
     assert_eq!(ask(&two).await.status, 200, "another caller");
+    // Who asks who he is reads too.
+    let three = format!("Bearer {}", token(&app, "viewer").await);
+    for path in ["/auth/me", "/auth/user", "/auth/userinfo"] {
+        let answer = app.call(Method::GET, path, &[("authorization", &three)], Body::empty()).await;
+        assert_eq!((answer.status.as_u16(), answer.header("ratelimit-limit")), (200, "5"), "{path}");
+    }
+    let mut refused = false;
+    for _ in 0..200 {
+        refused = app.call(Method::GET, "/auth/me", &[("authorization", &three)], Body::empty()).await.status == 429;
+        if refused {
+            break;
+        }
+    }
+    assert!(refused);
     let app = TestApp::with(closed(), router).await;
     let who = format!("Bearer {}", token(&app, "viewer").await);
     for _ in 0..20 {

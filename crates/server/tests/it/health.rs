@@ -1,6 +1,8 @@
 //! `/health…`, `/metrics`, `/auth/status`
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use axum::body::Body;
@@ -12,7 +14,10 @@ use insta::assert_json_snapshot;
 use crate::helpers::{Options, TestApp};
 
 /// Storage that is not there, and says so with an address in it.
-struct Gone;
+#[derive(Default)]
+struct Gone {
+    asked: AtomicU32,
+}
 
 fn gone() -> EngineError {
     EngineError::Unavailable("cannot reach 10.0.0.7:8000".to_owned())
@@ -36,6 +41,7 @@ impl Engine for Gone {
         Err(EngineError::Unknown("timeout at 10.0.0.7".to_owned()).into())
     }
     async fn health(&self) -> Result<(), EngineError> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         Err(gone())
     }
     fn name(&self) -> &'static str {
@@ -68,7 +74,7 @@ async fn a_healthy_server_says_so_by_the_names_that_clients_know() {
 
 #[tokio::test]
 async fn a_failing_dependency_is_503_without_addresses() {
-    let app = TestApp::with(Options { engine: Some(Arc::new(Gone)), ..Options::default() }, router).await;
+    let app = TestApp::with(Options { engine: Some(Arc::new(Gone::default())), ..Options::default() }, router).await;
     let answer = app.get("/health").await;
     assert_eq!((answer.status.as_u16(), answer.header("retry-after")), (503, "5"));
     assert_json_snapshot!(answer.value(), @r#"
@@ -82,8 +88,24 @@ async fn a_failing_dependency_is_503_without_addresses() {
 }
 
 #[tokio::test]
+async fn asking_how_the_storage_is_again_and_again_is_no_work_for_it() {
+    let engine = Arc::new(Gone::default());
+    let app = TestApp::with(Options { engine: Some(engine.clone()), ..Options::default() }, router).await;
+    let began = Instant::now();
+    for _ in 0..50 {
+        assert_eq!((app.get("/health").await.status.as_u16(), app.get("/health/ready").await.status.as_u16()), (503, 503));
+    }
+    let asked = engine.asked.load(Ordering::Relaxed);
+    assert!(u64::from(asked) <= 1 + began.elapsed().as_secs(), "asked {asked} times by a hundred requests");
+    // The control: a second later it is asked again.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    app.get("/health").await;
+    assert_eq!(engine.asked.load(Ordering::Relaxed), asked + 1);
+}
+
+#[tokio::test]
 async fn a_failing_storage_answers_503_with_constant_texts() {
-    let app = TestApp::with(Options { engine: Some(Arc::new(Gone)), ..Options::default() }, router).await;
+    let app = TestApp::with(Options { engine: Some(Arc::new(Gone::default())), ..Options::default() }, router).await;
     let read = app.get("/users/ann").await;
     assert_eq!(read.header("retry-after"), "2");
     assert_json_snapshot!(read.value(), @r#"

@@ -637,14 +637,46 @@ async fn who_does_not_say_who_he_is_is_counted_by_his_address() {
     let limits = GateLimits { public: 1, ..GateLimits::default() };
     let app = TestApp::with(Options { gate: GateSettings { limits, ..GateSettings::default() }, ..options() }, router).await;
     // Five in a burst, and one a second: sooner or later it is too much, whatever is asked and however slow this machine is.
-    for path in ["/users", "/openapi.json", "/docs", "/app"] {
+    let public = [
+        (Method::GET, "/users"),
+        (Method::GET, "/openapi.json"),
+        (Method::GET, "/docs"),
+        (Method::GET, "/app"),
+        (Method::GET, "/app/signin"),
+        (Method::GET, "/app/signedin"),
+        (Method::GET, "/app/signout"),
+        (Method::POST, "/app/signout"),
+        (Method::GET, "/auth/status"),
+        (Method::GET, "/auth/session"),
+        (Method::GET, "/auth/logout"),
+        (Method::POST, "/auth/logout"),
+        (Method::GET, "/auth/me"),
+        (Method::POST, "/mail/events/sns"),
+        (Method::GET, "/nowhere"),
+        (Method::GET, "/users/a/b"),
+        (Method::DELETE, "/health"),
+    ];
+    for (method, path) in public.clone() {
         let mut refused = false;
         for _ in 0..200 {
-            refused = app.call(Method::GET, path, &[], Body::empty()).await.status == 429;
+            refused = app.call(method.clone(), path, &[], Body::empty()).await.status == 429;
             if refused {
                 break;
             }
         }
-        assert!(refused, "{path}");
+        assert!(refused, "{method} {path}");
+    }
+    // Whoever watches the process is answered also then, and as often as he asks.
+    for path in ["/health", "/health/live", "/health/ready", "/metrics"] {
+        for _ in 0..10 {
+            assert_eq!(app.get(path).await.status, 200, "{path}");
+        }
+    }
+    // The control: without a limit nobody is refused.
+    let app = self::app().await;
+    for (method, path) in public {
+        for _ in 0..10 {
+            assert_ne!(app.call(method.clone(), path, &[], Body::empty()).await.status, 429, "{method} {path}");
+        }
     }
 }
