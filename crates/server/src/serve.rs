@@ -19,6 +19,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{Access, AccessSettings};
 use crate::config::{Config, Role};
+use crate::http::connections::Connections;
 use crate::http::edge::{Edge, Limits};
 use crate::http::gate::{Gate, GateSettings};
 use crate::http::metrics;
@@ -27,6 +28,8 @@ use crate::router::{ApiSettings, ApiState, router};
 /// Most headers of a request, and most bytes of its head.
 const HEADERS_MAX: usize = 100;
 const HEAD_BYTES_MAX: usize = 64 * 1024;
+/// One address may have a quarter of all connections.
+const CONNECTIONS_PART: u32 = 4;
 /// See [`ServeSettings::head`].
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// See [`ServeSettings::answer`].
@@ -42,7 +45,12 @@ pub struct ServeSettings {
     pub limits: Limits,
     pub gate: GateSettings,
     pub access: AccessSettings,
+    /// Connections at once; more wait to be accepted.
     pub connections: usize,
+    /// Of them, those of one address; more are closed. Trusted proxies are not counted, and neither are programs on this machine, unless `count_loopback` says so:
+    /// they may be proxies too.
+    pub connections_each: usize,
+    pub count_loopback: bool,
     /// How long the head of a request may take, which is also how long a kept connection may be idle.
     pub head: Duration,
     /// How long a client may take no further byte of an answer.
@@ -62,10 +70,12 @@ impl ServeSettings {
         Self {
             role: config.app.role,
             api: ApiSettings::of(config),
-            limits: Limits { time: config.app.request_timeout.0, requests: config.app.max_requests as usize },
+            limits: Limits { time: config.app.request_timeout.0, requests: config.app.max_requests as usize, ..Limits::default() },
             gate: GateSettings::of(config),
             access: AccessSettings::of(config),
             connections: config.app.max_connections as usize,
+            connections_each: (config.app.max_connections / CONNECTIONS_PART).max(1) as usize,
+            count_loopback: false,
             head: HEAD_PATIENCE,
             answer: ANSWER_PATIENCE,
             shutdown: config.app.shutdown_timeout.0,
@@ -107,7 +117,11 @@ impl Server {
         let worker = (settings.role != Role::Api).then(|| Worker::spawn(app));
         let patience = Patience { head: settings.head, answer: settings.answer };
         let (stop, connections, background) = (CancellationToken::new(), TaskTracker::new(), TaskTracker::new());
-        background.spawn(accept(listener, edge.clone(), settings.connections, patience, stop.clone(), connections.clone()));
+        let places = Places {
+            all: Arc::new(Semaphore::new(settings.connections)),
+            counted: Connections::new(gate.clone(), settings.connections_each, settings.count_loopback),
+        };
+        background.spawn(accept(listener, edge.clone(), places, patience, stop.clone(), connections.clone()));
         background.spawn(upkeep(gate, stop.clone()));
         background.close();
         Ok(Self { address, state, edge, stop, connections, background, worker, shutdown: settings.shutdown })
@@ -136,6 +150,12 @@ struct Patience {
     answer: Duration,
 }
 
+/// For whom there is room.
+struct Places {
+    all: Arc<Semaphore>,
+    counted: Arc<Connections>,
+}
+
 async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP);
     loop {
@@ -149,12 +169,11 @@ async fn upkeep(gate: Arc<Gate>, stop: CancellationToken) {
     }
 }
 
-async fn accept(listener: TcpListener, edge: Edge, most: usize, patience: Patience, stop: CancellationToken, connections: TaskTracker) {
-    let places = Arc::new(Semaphore::new(most));
+async fn accept(listener: TcpListener, edge: Edge, places: Places, patience: Patience, stop: CancellationToken, connections: TaskTracker) {
     let open = ::metrics::gauge!("emcrm_http_connections_open");
     loop {
         let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
+            place = places.all.clone().acquire_owned() => place,
             () = stop.cancelled() => return,
         };
         // The semaphore is never closed.
@@ -165,13 +184,18 @@ async fn accept(listener: TcpListener, edge: Edge, most: usize, patience: Patien
         };
         match accepted {
             Ok((stream, peer)) => {
+                // Closed at once: whoever has as many as that would only keep the next one waiting, too.
+                let Some(counted) = places.counted.count(peer) else {
+                    tracing::debug!("an address has as many connections as it may have");
+                    continue;
+                };
                 let (edge, stop) = (edge.clone(), stop.clone());
                 let open = open.clone();
                 open.increment(1.0);
                 connections.spawn(async move {
                     serve_connection(stream, peer, edge, patience, stop).await;
                     open.decrement(1.0);
-                    drop(place);
+                    drop((place, counted));
                 });
             }
             // The client went away before it was accepted.

@@ -1,5 +1,7 @@
 //! Bodies of HTML forms: `application/x-www-form-urlencoded`, and `multipart/form-data` where a form may bring a small file, whose text is a value then.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{StatusCode, header};
@@ -7,9 +9,10 @@ use emcrm_app::people_import::decode;
 use serde_json::Value;
 
 use crate::api::error::{ApiError, Problem};
+use crate::http::RequestInfo;
 use crate::http::call::Fingerprint;
 
-/// Largest form, in bytes: a mail's body and what stands beside it.
+/// Largest form, in bytes: a mail's body and what stands beside it. Where no [`crate::http::edge::Limits`] say another one.
 pub const FORM_MAX: usize = 512 * 1024;
 
 /// Fields in the order in which they were sent; a name may be there more than once.
@@ -59,9 +62,10 @@ impl<S: Sync> FromRequest<S> for Form {
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default().to_ascii_lowercase();
         let (head, body) = request.into_parts();
-        let bytes = to_bytes(body, FORM_MAX)
+        let most = head.extensions.get::<Arc<RequestInfo>>().map_or(FORM_MAX, |info| info.limits.form);
+        let bytes = to_bytes(body, most)
             .await
-            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a form has at most {FORM_MAX} bytes")))?;
+            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a form has at most {most} bytes")))?;
         let fields = if kind.starts_with("application/x-www-form-urlencoded") {
             url::form_urlencoded::parse(&bytes).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
         } else if kind.starts_with("multipart/form-data") {

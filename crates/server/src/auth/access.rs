@@ -35,6 +35,8 @@ pub enum Without {
     Origin,
     /// Forms need not show that they are ours.
     Mark,
+    /// Browsers need not say that they send JSON.
+    Type,
     /// People are sent wherever a link says.
     SafeReturn,
     /// What a browser held before somebody signed in goes on.

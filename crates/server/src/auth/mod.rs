@@ -160,7 +160,7 @@ impl<R: NeededRole> Auth<R> {
             // No page of another site can send the header.
             By::Token => false,
             By::Session(_) => true,
-            // JSON cannot be sent from another site without asking first, and nobody answers; a form can.
+            // A browser must say that it sends JSON (`http::body`), and from another site it cannot say so without asking first, which nobody answers. A form can be sent.
             By::Nothing => body.is_form(),
         };
         let shown = self.shown.as_deref().or_else(|| body.csrf()).unwrap_or_default();

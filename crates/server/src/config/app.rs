@@ -56,7 +56,7 @@ section! {
         "APP_REQUEST_TIMEOUT" => request_timeout: Seconds = "30",
         /// Requests in hand at once; more are answered 503.
         "APP_MAX_REQUESTS" => max_requests: u32 = "1024",
-        /// Connections at once; more wait to be accepted.
+        /// Connections at once; more wait to be accepted. One address may have a quarter of them, where it is neither of this machine nor in `APP_TRUSTED_PROXIES`.
         "APP_MAX_CONNECTIONS" => max_connections: u32 = "4096",
         /// Seconds that requests in hand have to end when the server is asked to stop.
         "APP_SHUTDOWN_TIMEOUT" => shutdown_timeout: Seconds = "10",

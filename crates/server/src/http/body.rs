@@ -1,14 +1,18 @@
 //! JSON bodies: content type, size, syntax. What the fields mean is the model's business.
 
+use std::sync::Arc;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::request::RequestInfo;
 use crate::api::error::{ApiError, Problem};
+use crate::auth::Without;
 
-/// Largest body, in bytes.
+/// Largest body, in bytes, where no [`super::edge::Limits`] say another one.
 pub const BODY_MAX: usize = 1024 * 1024;
 /// Bytes of a body that is too large which are read and thrown away, so that the client sees the answer and not a reset connection.
 const DRAIN_MAX: usize = 16 * 1024 * 1024;
@@ -28,8 +32,9 @@ impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        check_content_type(request.headers())?;
-        let bytes = read(request.into_body()).await?;
+        let rules = Rules::of(&request);
+        check_content_type(request.headers(), rules)?;
+        let bytes = read(request.into_body(), rules.most).await?;
         Ok(Self { value: parse(&bytes)?, bytes })
     }
 }
@@ -42,8 +47,9 @@ impl<S: Sync> FromRequest<S> for OptionalJsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
-        let content_type = check_content_type(request.headers());
-        let bytes = read(request.into_body()).await?;
+        let rules = Rules::of(&request);
+        let content_type = check_content_type(request.headers(), rules);
+        let bytes = read(request.into_body(), rules.most).await?;
         if bytes.is_empty() {
             return Ok(Self(JsonBody { value: Value::Object(serde_json::Map::new()), bytes }));
         }
@@ -52,18 +58,42 @@ impl<S: Sync> FromRequest<S> for OptionalJsonBody {
     }
 }
 
-/// `application/json` and `application/*+json`. A body that does not say what it is is taken as JSON, as older clients expect.
-fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
-    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
-    if json { Ok(()) } else { Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be application/json").into()) }
+/// What the edge says about bodies.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// Most bytes.
+    most: usize,
+    /// Browsers must say that they send JSON.
+    named: bool,
 }
 
-async fn read(mut body: Body) -> Result<Bytes, ApiError> {
+impl Rules {
+    fn of(request: &Request) -> Self {
+        let info = request.extensions().get::<Arc<RequestInfo>>();
+        Self { most: info.map_or(BODY_MAX, |info| info.limits.body), named: info.is_none_or(|info| info.without != Without::Type) }
+    }
+}
+
+/// `application/json` and `application/*+json`. A body that does not say what it is is taken as JSON, as older clients expect, but not from a browser: a page of
+/// another site can send bytes of no type without asking first. Browsers say where a request comes from; programs do not.
+fn check_content_type(headers: &HeaderMap, rules: Rules) -> Result<(), ApiError> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        let by_a_browser = headers.contains_key(header::ORIGIN) || headers.contains_key("sec-fetch-site");
+        return if by_a_browser && rules.named { Err(not_json()) } else { Ok(()) };
+    };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let json = essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"));
+    if json { Ok(()) } else { Err(not_json()) }
+}
+
+fn not_json() -> ApiError {
+    Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", "the body must be application/json").into()
+}
+
+async fn read(mut body: Body, most: usize) -> Result<Bytes, ApiError> {
     use axum::body::HttpBody;
     let announced = body.size_hint().lower();
-    let mut over = announced > BODY_MAX as u64;
+    let mut over = announced > most as u64;
     let mut first: Option<Bytes> = None;
     let mut rest: Vec<u8> = Vec::new();
     let mut seen = 0;
@@ -71,7 +101,7 @@ async fn read(mut body: Body) -> Result<Bytes, ApiError> {
         let frame = frame.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "incomplete_body", "the body ended early"))?;
         let Ok(data) = frame.into_data() else { continue };
         seen += data.len();
-        over |= seen > BODY_MAX;
+        over |= seen > most;
         if over {
             if seen > DRAIN_MAX || announced > DRAIN_MAX as u64 {
                 break;
@@ -87,7 +117,7 @@ async fn read(mut body: Body) -> Result<Bytes, ApiError> {
         }
     }
     if over {
-        let detail = format!("the body may have at most {BODY_MAX} bytes");
+        let detail = format!("the body may have at most {most} bytes");
         return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).into());
     }
     Ok(if rest.is_empty() { first.unwrap_or_default() } else { rest.into() })

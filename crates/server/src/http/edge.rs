@@ -16,6 +16,7 @@ use emcrm_trace::{Instrument as _, Span};
 use futures::FutureExt;
 use tower::Service;
 
+use super::body::BODY_MAX;
 use super::gate::{Gate, class_of_path};
 use super::gzip;
 use super::metrics::HttpMetrics;
@@ -24,6 +25,7 @@ use super::trace;
 use crate::api::error::{Cause, Problem};
 use crate::auth::Without;
 use crate::web::frame::{Asked, of_edge};
+use crate::web_form::FORM_MAX;
 
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -46,6 +48,16 @@ pub struct Limits {
     pub time: Duration,
     /// Requests in hand at once; more are answered 503.
     pub requests: usize,
+    /// Largest JSON body, in bytes.
+    pub body: usize,
+    /// Largest form, in bytes. Forms under `/app` are at most [`FORM_MAX`] whatever stands here.
+    pub form: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { time: Duration::from_secs(30), requests: 1024, body: BODY_MAX, form: FORM_MAX }
+    }
 }
 
 /// The router with everything around it. Cheap to clone.
@@ -118,7 +130,7 @@ impl Edge {
         let shared = &*self.shared;
         let id = sane_id(request.headers()).unwrap_or_else(|| shared.next_id());
         let client = self.gate.client(peer, request.headers());
-        let info = Arc::new(RequestInfo::new(id, peer.map(|peer| peer.ip()), client));
+        let info = Arc::new(RequestInfo::new(id, peer.map(|peer| peer.ip()), client, shared.limits, self.without));
         let method = request.method().clone();
         let gzip_accepted = gzip::is_accepted(request.headers());
         let span = trace::request(shared.traced, &method, request.uri().path(), request.headers());

@@ -145,10 +145,15 @@ impl Gate {
         self.settings.hosts.iter().any(|known| known == "*" || known.eq_ignore_ascii_case(name))
     }
 
+    /// Whether this is a proxy of ours, which speaks for others.
+    pub(crate) fn is_proxy(&self, peer: IpAddr) -> bool {
+        self.settings.proxies.iter().any(|network| network.contains(&peer))
+    }
+
     /// Who asks: whoever is connected, or whom a proxy of ours speaks for.
     pub fn client(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let peer = peer?.ip().to_canonical();
-        let ours = |ip: &IpAddr| self.settings.proxies.iter().any(|network| network.contains(ip));
+        let ours = |ip: &IpAddr| self.is_proxy(*ip);
         if !ours(&peer) {
             return Some(peer);
         }
@@ -202,7 +207,7 @@ fn seconds(time: Duration) -> u32 {
 }
 
 /// One household has a whole network of IPv6 addresses.
-fn network_of(from: Option<IpAddr>) -> String {
+pub(crate) fn network_of(from: Option<IpAddr>) -> String {
     match from {
         None => "none".to_owned(),
         Some(IpAddr::V4(ip)) => ip.to_string(),

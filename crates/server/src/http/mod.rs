@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `edge` | the way in and out: ids, limits, panics, headers, the log line, metrics |
 //! | `gate` | names that are answered to, how often somebody may ask |
+//! | `connections` | how many connections an address may have |
 //! | `request` | what the edge tells handlers about the request, and they tell it |
 //! | `body` | JSON bodies with their limits |
 //! | `query` | query strings, all faults at once |
@@ -17,6 +18,7 @@
 pub mod answer;
 pub mod body;
 pub mod call;
+pub(crate) mod connections;
 pub mod edge;
 pub mod gate;
 pub mod gzip;

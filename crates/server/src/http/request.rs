@@ -8,8 +8,10 @@ use axum::http::HeaderValue;
 use axum::http::request::Parts;
 use emcrm_model::Actor;
 
+use super::edge::Limits;
 use super::gate::Allowance;
 use crate::api::error::ApiError;
+use crate::auth::Without;
 
 /// Shared between the edge and the handler of one request.
 #[derive(Debug)]
@@ -20,6 +22,9 @@ pub struct RequestInfo {
     pub peer: Option<IpAddr>,
     /// Who asks: the same, or whom a proxy of ours speaks for.
     pub client: Option<IpAddr>,
+    /// How large a body may be.
+    pub(crate) limits: Limits,
+    pub(crate) without: Without,
     /// Set by the first extractor of a handler.
     pub(crate) route: OnceLock<MatchedPath>,
     pub(crate) actor: OnceLock<Actor>,
@@ -28,8 +33,8 @@ pub struct RequestInfo {
 }
 
 impl RequestInfo {
-    pub(crate) fn new(id: HeaderValue, peer: Option<IpAddr>, client: Option<IpAddr>) -> Self {
-        Self { id, peer, client, route: OnceLock::new(), actor: OnceLock::new(), allowance: OnceLock::new() }
+    pub(crate) fn new(id: HeaderValue, peer: Option<IpAddr>, client: Option<IpAddr>, limits: Limits, without: Without) -> Self {
+        Self { id, peer, client, limits, without, route: OnceLock::new(), actor: OnceLock::new(), allowance: OnceLock::new() }
     }
     pub fn id(&self) -> &str {
         self.id.to_str().unwrap_or_default()

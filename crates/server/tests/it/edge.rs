@@ -119,7 +119,7 @@ async fn a_panic_is_500_and_says_nothing_about_the_inside() {
     async fn bug() -> &'static str {
         panic!("secret detail");
     }
-    let limits = Limits { time: Duration::from_secs(30), requests: 10 };
+    let limits = Limits { time: Duration::from_secs(30), requests: 10, ..Limits::default() };
     let app = with_routes(limits, Router::new().route("/bug", get(bug))).await;
     let answer = app.get("/bug").await;
     assert_json_snapshot!(answer.value(), @r#"
@@ -137,14 +137,14 @@ async fn a_panic_is_500_and_says_nothing_about_the_inside() {
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_504() {
-    let limits = Limits { time: Duration::from_millis(20), requests: 10 };
+    let limits = Limits { time: Duration::from_millis(20), requests: 10, ..Limits::default() };
     let app = with_routes(limits, Router::new().route("/slow", get(std::future::pending::<&'static str>))).await;
     assert_eq!(app.get("/slow").await.problem(504), "timeout");
 }
 
 #[tokio::test]
 async fn more_requests_than_allowed_are_503_but_health_still_answers() {
-    let limits = Limits { time: Duration::from_secs(30), requests: 2 };
+    let limits = Limits { time: Duration::from_secs(30), requests: 2, ..Limits::default() };
     let (entered, leave) = (std::sync::Arc::new(Semaphore::new(0)), std::sync::Arc::new(Semaphore::new(0)));
     let (entered_in, leave_in) = (entered.clone(), leave.clone());
     let wait = move || {
@@ -177,7 +177,7 @@ async fn pages_of_other_sites_may_not_change_anything() {
     let app = TestApp::new().await;
     let body = json!({"firstName": "A", "lastName": "", "email": "a@example.org"}).to_string();
     assert_eq!(app.call(Method::POST, "/users", &[("sec-fetch-site", "cross-site")], body.clone()).await.problem(403), "cross_site");
-    app.call(Method::POST, "/users", &[("sec-fetch-site", "same-origin")], body).await.ok();
+    app.call(Method::POST, "/users", &[("sec-fetch-site", "same-origin"), ("content-type", "application/json")], body).await.ok();
     app.call(Method::GET, "/users", &[("sec-fetch-site", "cross-site")], Body::empty()).await.ok();
 }
 

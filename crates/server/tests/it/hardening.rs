@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
+use emcrm_app::people_import::FILE_MAX;
 use emcrm_mail::{Notification, NotificationError, Notifications, Report, ReportKind};
 use emcrm_model::DeliveryState;
 use emcrm_server::auth::{AccessSettings, Without};
@@ -74,6 +75,20 @@ async fn a_form_of_another_site_changes_nothing_even_where_nobody_signs_in() {
     // A body that needs no question before it is sent is not taken for JSON.
     let answer = app.call(Method::POST, "/users", &[("content-type", "text/plain")], Body::from(person().to_string())).await;
     assert_eq!(answer.problem(415), "unsupported_media_type");
+    // Neither are bytes of no type, which a page sends as a `Blob`: not by a browser. A program may leave the type out, as older ones do.
+    let blob = async |app: &TestApp, headers: &[(&str, &str)]| app.call(Method::POST, "/users", headers, Body::from(person().to_string())).await;
+    let elsewhere = [("origin", "https://evil.example"), ("host", "127.0.0.1:8080")];
+    assert_eq!(blob(&app, &elsewhere).await.problem(403), "cross_site");
+    let ours: [&[(&str, &str)]; 2] = [&[("sec-fetch-site", "same-origin")], &[("origin", "http://127.0.0.1:8080"), ("host", "127.0.0.1:8080")]];
+    for headers in ours {
+        assert_eq!(blob(&app, headers).await.problem(415), "unsupported_media_type", "{headers:?}");
+    }
+    let lacking = async |without| TestApp::with(Options { access: AccessSettings { without, ..AccessSettings::default() }, ..Options::default() }, router).await;
+    assert_eq!(blob(&lacking(Without::Origin).await, &elsewhere).await.problem(415), "unsupported_media_type", "each of the two stops it");
+    for headers in ours {
+        assert_eq!(blob(&lacking(Without::Type).await, headers).await.status, 200, "{headers:?}");
+    }
+    assert_eq!(blob(&app, &[]).await.status, 200, "a program");
 }
 
 /// What a client must not set: counters, revisions, keys, times.
@@ -372,7 +387,7 @@ async fn what_exists_and_what_does_not_is_told_alike_to_those_who_may_not_know()
 /// A body that never ends, and one that is too large.
 #[tokio::test]
 async fn slow_and_oversized_requests_are_given_up() {
-    let limits = Limits { time: Duration::from_millis(300), requests: 100 };
+    let limits = Limits { time: Duration::from_millis(300), requests: 100, ..Limits::default() };
     let app = TestApp::with(Options { limits, ..Options::default() }, router).await;
     let endless = futures::stream::unfold((), |()| async {
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -380,9 +395,31 @@ async fn slow_and_oversized_requests_are_given_up() {
     });
     let request = Request::builder().method("POST").uri("/users").header("content-type", "application/json").body(Body::from_stream(endless)).unwrap();
     assert_eq!(app.send(request).await.problem(504), "timeout");
-    let large = format!("{{\"firstName\": \"{}\"}}", "a".repeat(3 * 1024 * 1024));
-    let answer = app.call(Method::POST, "/users", &[("content-type", "application/json")], Body::from(large)).await;
-    assert_eq!(answer.problem(413), "body_too_large");
+    let megabytes = |n: usize| format!("{{\"firstName\": \"{}\"}}", "a".repeat(n * 1024 * 1024));
+    let json = async |app: &TestApp, body: String| app.call(Method::POST, "/users", &[("content-type", "application/json")], Body::from(body)).await;
+    let app = TestApp::new().await;
+    assert_eq!(json(&app, megabytes(3)).await.problem(413), "body_too_large");
+    // Forms, of anybody and of staff, and files.
+    let form = async |app: &TestApp, path: &str| {
+        let body = format!("theme=dark&x={}&csrf={}", "a".repeat(600 * 1024), app.app.mark("csrf", "local"));
+        app.call(Method::POST, path, &[("content-type", "application/x-www-form-urlencoded")], Body::from(body)).await.status.as_u16()
+    };
+    assert_eq!((form(&app, "/e/nothing").await, form(&app, "/app/theme").await), (413, 413));
+    let file = async |app: &TestApp, bytes: usize| {
+        let mut body = format!("--XX\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\n{}\r\n", app.app.mark("csrf", "local")).into_bytes();
+        body.extend(b"--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"list.csv\"\r\nContent-Type: text/csv\r\n\r\nEmail\r\n");
+        body.extend(std::iter::repeat_n(b'a', bytes));
+        body.extend(b"\r\n--XX--\r\n");
+        let answer = app.call(Method::POST, "/app/people/import", &[("content-type", "multipart/form-data; boundary=XX")], body).await;
+        answer.status.as_u16()
+    };
+    assert_eq!((file(&app, FILE_MAX).await, file(&app, FILE_MAX + 1024 * 1024).await), (413, 413));
+    assert_eq!(file(&app, FILE_MAX - 1024).await, 303, "the largest that is taken is taken");
+    // The control: without these limits the parsers get to see the same bodies, and refuse them for what they say.
+    let limits = Limits { body: usize::MAX, form: usize::MAX, ..Limits::default() };
+    let open = TestApp::with(Options { limits, ..Options::default() }, router).await;
+    assert_eq!(json(&open, megabytes(3)).await.problem(422), "validation_error");
+    assert_eq!(form(&open, "/e/nothing").await, 404);
     // With patience the slow request is held on to, and the largest body that is taken is looked at.
     let app = TestApp::new().await;
     let endless = futures::stream::repeat_with(|| Ok::<_, std::io::Error>(axum::body::Bytes::new())).then(|bytes| async {

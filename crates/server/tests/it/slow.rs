@@ -1,4 +1,4 @@
-//! Clients that take their time, at the socket: heads that trickle in, and connections that say nothing.
+//! Clients that take their time, at the socket: heads that trickle in, and connections that say nothing, also many of one address.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -68,6 +68,57 @@ async fn connections_that_say_nothing_keep_others_out_for_no_longer_than_a_head_
     assert!(!answered(server.address, Duration::from_millis(300)).await, "more connections than allowed wait");
     assert!(answered(server.address, Duration::from_secs(20)).await, "and get their turn");
     server.stop().await;
+}
+
+/// What comes from an address of this machine's: `127.0.0.1` or another one.
+async fn from(own: [u8; 4], address: SocketAddr) -> TcpStream {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((own, 0))).unwrap();
+    socket.connect(address).await.unwrap()
+}
+
+/// Whether a question on this connection is answered.
+async fn answers(stream: &mut TcpStream) -> bool {
+    let mut answer = [0; 12];
+    let asked = async {
+        stream.write_all(HEALTH).await?;
+        stream.read_exact(&mut answer).await
+    };
+    timeout(Duration::from_secs(20), asked).await.is_ok_and(|read| read.is_ok() && answer.ends_with(b"200"))
+}
+
+#[tokio::test]
+async fn one_address_cannot_take_the_connections_of_all_others() {
+    const ONE: [u8; 4] = [127, 0, 0, 1];
+    const OTHER: [u8; 4] = [127, 0, 0, 2];
+    let app = TestApp::new().await;
+    let limited = server(&app, |settings| (settings.connections, settings.connections_each, settings.count_loopback) = (4, 2, true)).await;
+    let mut silent = vec![from(ONE, limited.address).await, from(ONE, limited.address).await];
+    assert!(!answers(&mut from(ONE, limited.address).await).await, "a third one is closed");
+    assert!(answers(&mut from(OTHER, limited.address).await).await, "and does not wait before others");
+    // A place that is given back is good again.
+    silent.pop();
+    let mut again = false;
+    for _ in 0..200 {
+        again = answers(&mut from(ONE, limited.address).await).await;
+        if again {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(again);
+    limited.stop().await;
+    // The control: where the address is not counted it takes them all, and the other one waits.
+    let open = server(&app, |settings| (settings.connections, settings.connections_each) = (4, 2)).await;
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        silent.push(from(ONE, open.address).await);
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut other = from(OTHER, open.address).await;
+    assert!(timeout(Duration::from_millis(500), answers(&mut other)).await.is_err());
+    drop(silent);
+    open.stop().await;
 }
 
 /// Asks again and again for something large, and reads nothing. Until the server hangs up, or for at most so long; whether it did.

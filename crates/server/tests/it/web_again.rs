@@ -162,7 +162,7 @@ async fn bad_routes(limits: Limits) -> TestApp {
 
 #[tokio::test]
 async fn what_the_edge_says_is_a_page_where_people_read_it() {
-    let app = bad_routes(Limits { time: Duration::from_millis(200), requests: 1 }).await;
+    let app = bad_routes(Limits { time: Duration::from_millis(200), requests: 1, ..Limits::default() }).await;
     let answer = app.get("/app/bug").await;
     let broken = html(&answer, 500);
     assert!(broken.contains("Something broke on our side") && broken.contains(answer.header("x-request-id")) && !broken.contains("secret detail"), "{broken}");

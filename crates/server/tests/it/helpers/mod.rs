@@ -73,7 +73,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            limits: Limits { time: Duration::from_secs(30), requests: 100 },
+            limits: Limits { time: Duration::from_secs(30), requests: 100, ..Limits::default() },
             metrics_token: None,
             engine: None,
             transport: None,
