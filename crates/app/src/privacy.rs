@@ -152,13 +152,21 @@ impl App {
         }
     }
 
+    /// Whether anything can be left of somebody with this id who was deleted: whom to export or erase although there is no such user any more.
+    pub async fn user_is_left(&self, call: &Call, id: &UserId) -> Result<bool, AppError> {
+        call.require(Role::Admin)?;
+        self.is_left_of(id).await
+    }
+
+    async fn is_left_of(&self, id: &UserId) -> Result<bool, AppError> {
+        Ok(!self.store.engine.query(Campaigns::deliveries_of_user(id).limit(1)).await?.items.is_empty() || self.user_was_here(id).await?)
+    }
+
     /// The person is gone at once, as with a deletion; everything that is left of them follows as a task. Works too for somebody who was deleted before.
     pub async fn user_erase(&self, call: &Call, id: &UserId) -> Result<(), AppError> {
         call.require(Role::Admin)?;
         let email = self.store.users.get(id).await?.map(|user| user.email);
-        let known =
-            email.is_some() || !self.store.engine.query(Campaigns::deliveries_of_user(id).limit(1)).await?.items.is_empty() || self.user_was_here(id).await?;
-        if !known {
+        if email.is_none() && !self.is_left_of(id).await? {
             return Err(AppError::UserUnknown);
         }
         // The address is remembered by the task only, and goes with it.

@@ -215,9 +215,11 @@ impl Shared {
     }
 
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        if !is_mail(name) {
-            return Ok(None);
-        }
+        if is_mail(name) { self.read_whatever(name) } else { Ok(None) }
+    }
+
+    /// Without asking whether the name is one of ours.
+    fn read_whatever(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         let path = self.dir.join(name);
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => return Ok(None),
@@ -273,4 +275,31 @@ fn hash(handover: &Handover) -> u64 {
     let id = head.split(|b| *b == b'\n').find(is_id).unwrap_or(&handover.message);
     let digest = Sha256::new().chain_update((id.len() as u64).to_be_bytes()).chain_update(id).chain_update(handover.to.as_bytes()).finalize();
     u64::from_str_radix(&hex(&digest, 8), 16).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names that lead out of the folder: plainly, from the root, and inside what else looks like a name of ours.
+    #[tokio::test]
+    async fn only_names_of_our_own_lead_to_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("outbox");
+        fs::create_dir_all(dir.join("20260102T030405678Z-a")).unwrap();
+        let planted = folder.path().join("planted-0123456789abcdef.eml");
+        fs::write(&planted, "the key").unwrap();
+        let ours = "20260102T030405678Z-ann@example.org-0123456789abcdef.eml";
+        fs::write(dir.join(ours), "a mail").unwrap();
+        let clock = emcrm_model::FixedClock::new("2026-01-02T03:04:05.678Z".parse().unwrap());
+        let outbox = Outbox::new(&dir, Arc::new(clock));
+        let ways_out =
+            ["../planted-0123456789abcdef.eml", planted.to_str().unwrap(), "20260102T030405678Z-a/../../planted-0123456789abcdef.eml"].map(str::to_owned);
+        for way_out in ways_out {
+            assert_eq!(outbox.read(way_out.clone()).await.unwrap(), None, "{way_out}");
+            // The control: without the check of its name the file is handed out.
+            assert_eq!(outbox.shared.read_whatever(&way_out).unwrap().as_deref(), Some(&b"the key"[..]), "{way_out}");
+        }
+        assert_eq!(outbox.read(ours.to_owned()).await.unwrap().as_deref(), Some(&b"a mail"[..]));
+    }
 }

@@ -55,6 +55,34 @@ async fn a_person_is_erased_only_by_whoever_types_the_address() {
 }
 
 #[tokio::test]
+async fn somebody_who_was_deleted_before_is_exported_and_erased_by_the_id() {
+    let mut app = TestApp::new().await;
+    app.work();
+    app.user("ann").await;
+    app.user("ben").await;
+    app.settled().await;
+    app.post("/email/send", json!({ "filter": {}, "subject": "Hello", "body": "Hello" })).await.ok();
+    app.quiet().await;
+    app.delete("/users/ann").await.ok();
+    app.quiet().await;
+    assert_eq!(app.get("/app/people/ann").await.status, 404);
+    let asks = text(&app.get("/app/people/ann/erase").await);
+    assert!(asks.contains("was deleted before") && asks.contains("action=\"/app/people/ann/archive\"") && !asks.contains("href=\"/app/people/ann\""), "{asks}");
+    assert!(text(&post(&app, "/app/people/ann/archive", &[]).await).contains("ann@example.org"), "the ledger has the address");
+    let wrong = post(&app, "/app/people/ann/erase", &[("address", "ann@example.org")]).await;
+    assert!(wrong.status == 422 && text(&wrong).contains("This is not the id"));
+    assert_eq!(post(&app, "/app/people/ann/erase", &[("address", "ann")]).await.header("location"), "/app/people");
+    app.quiet().await;
+    let left = text(&post(&app, "/app/people/ann/archive", &[]).await);
+    assert!(!left.contains("ann@example.org"), "{left}");
+    // The control: who was never here is not asked about.
+    assert_eq!(app.get("/app/people/nobody/erase").await.status, 404);
+    assert_eq!(post(&app, "/app/people/nobody/erase", &[("address", "nobody")]).await.status, 404);
+    assert_eq!(post(&app, "/app/people/nobody/archive", &[]).await.status, 404);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn who_did_what_is_a_page_for_everything_and_for_one_thing() {
     let app = TestApp::new().await;
     assert!(text(&app.get("/app/settings/audit").await).contains("Nothing was done"));
