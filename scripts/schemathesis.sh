@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs schemathesis over the whole OpenAPI document against a server of its own: an empty data folder, mail into files. Three times: where nobody has to sign in
-# (the long run), as an administrator's program, and as one that may only look, to which most answers are 403.
+# Runs schemathesis over the whole OpenAPI document against a server of its own: an empty data folder, mail into files. Four times: where nobody has to sign in
+# (the long run), as an administrator's program, as one that may only look, to which most answers are 403, and as nobody where one has to sign in, to whom they are 401.
 # Fails on anything schemathesis finds, on a 5xx in the server's log, and when the data does not verify afterwards.
 # Called by `./dev.sh test schemathesis`, which sets BIN (the emcrm binary), VENV (a Python with schemathesis) and OUT (a folder of ours).
 set -euo pipefail
@@ -66,7 +66,19 @@ EMCRM_HOOKS_FIRST=100001 run admin "$OUT/admin.toml" --exclude-path /auth/login 
 # Whoever may only look is refused what the document calls right.
 with ' "303", "403",' viewer
 EMCRM_HOOKS_FIRST=200001 run viewer "$OUT/viewer.toml" --exclude-path /auth/login --header "Authorization: Bearer $viewer" --max-examples 6 --phases examples,coverage,fuzzing
+# Whoever does not say who he is is told so, and nothing else.
+with ' "303", "401", "403",' stranger
+before="$(wc -l <"$log")"
+EMCRM_HOOKS_FIRST=300001 run stranger "$OUT/stranger.toml" --exclude-path /auth/login --max-examples 4 --phases examples,coverage,fuzzing
 stop
+
+# Of that run, what was asked without a token: the hooks make what the requests name with one.
+tail -n "+$((before + 1))" "$log" | grep -E '"actor":"-"' >"$OUT/stranger.log" || true
+grep -qE '"status":401\b' "$OUT/stranger.log" || { echo "schemathesis.sh: nobody was answered 401; the run without a token did not ask" >&2; found=1; }
+if grep -E '"route":"/(users|events|attend|email|search|tokens|audit|mail/events/bounce)[^"]*"' "$OUT/stranger.log" | grep -nE '"status":(2|3|5)[0-9][0-9]\b' | head -n 20; then
+  echo "schemathesis.sh: the lines above are answers to nobody that only somebody may have" >&2
+  found=1
+fi
 
 if grep -nE '"?status"?[=:] ?5[0-9][0-9]\b|panicked' "$log" | head -n 20; then
   echo "schemathesis.sh: the lines above of the server's log are 5xx answers; the log is $log" >&2
