@@ -161,6 +161,19 @@ async fn people_are_filtered_counted_and_paged_back_and_forth() {
 }
 
 #[tokio::test]
+async fn what_stands_outside_the_results_follows_a_filter_that_acts_at_once() {
+    let app = crowd().await;
+    let whole = html(&app.get("/app/people?city=Waco").await);
+    assert!(whole.contains("id=\"export\" href=\"/app/people/export.csv?city=Waco\">") && whole.contains("id=\"filter-count\">1</span>"), "{whole}");
+    assert!(!whole.contains("hx-swap-oob"), "{whole}");
+    let part = html(&app.call(Method::GET, "/app/people?city=Waco&minAttended=0", &[("hx-request", "true")], Body::empty()).await);
+    assert!(part.contains("id=\"export\" href=\"/app/people/export.csv?city=Waco&amp;minAttended=0\" data-hx-swap-oob=\"true\""), "{part}");
+    assert!(part.contains("id=\"filter-count\" data-hx-swap-oob=\"true\">2</span>"), "{part}");
+    let none = html(&app.call(Method::GET, "/app/people", &[("hx-request", "true")], Body::empty()).await);
+    assert!(none.contains("id=\"filter-count\" hidden data-hx-swap-oob=\"true\">0</span>"), "{none}");
+}
+
+#[tokio::test]
 async fn several_are_deleted_after_a_question() {
     let app = crowd().await;
     let ids = [("id", "u00"), ("id", "u01"), ("id", "nobody"), ("city", "Austin")];

@@ -33,6 +33,8 @@ use crate::router::ApiState;
 pub static TEMPLATES: &[Template] = templates![
     "people/list.html",
     "people/results.html",
+    "people/export.html",
+    "people/filter-count.html",
     "people/choice.html",
     "people/start.html",
     "people/fields.html",

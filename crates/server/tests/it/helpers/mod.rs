@@ -1,5 +1,6 @@
 //! `TestApp`: the product in memory, with a clock that stands still and ids from a seed, so that bodies can be snapshots.
 
+mod away;
 pub mod issuer;
 pub mod otlp;
 mod pair;
@@ -44,6 +45,7 @@ pub struct TestApp {
     /// Mails end up here.
     pub folder: TempDir,
     pub clock: Arc<FixedClock>,
+    pub index: Arc<away::Removable>,
     _kept: Kept,
 }
 
@@ -115,9 +117,10 @@ impl TestApp {
                 ..emcrm_app::AccessSettings::default()
             },
         };
+        let index = away::Removable::new(pair.index);
         let app = App::new(AppParts {
             engine: measured::engine(options.engine.unwrap_or(pair.engine)),
-            index: measured::index(pair.index),
+            index: measured::index(index.clone()),
             transport: measured::transport(options.transport.unwrap_or_else(|| Arc::new(Outbox::new(folder.path().join("outbox"), clock.clone())))),
             clock,
             ids: Arc::new(SeededIds::new(1)),
@@ -130,7 +133,7 @@ impl TestApp {
         let access = Access::new(AccessSettings { public_url: options.public_url.map(str::to_owned), ..options.access }, gate.clone(), &app).unwrap();
         let state = ApiState::new(app.clone(), settings, Arc::new(access));
         let edge = Edge::new(routes(state.clone()), "EMCRM".to_owned(), options.limits, gate, 7, None).lacking(without);
-        Self { app, state, edge, worker: None, folder, clock: kept_clock, _kept: pair.kept }
+        Self { app, state, edge, worker: None, folder, clock: kept_clock, index, _kept: pair.kept }
     }
 
     /// With the worker running, so that searches and mails happen.
