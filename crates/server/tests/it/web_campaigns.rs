@@ -312,6 +312,35 @@ async fn the_computed_half_comes_alone_for_a_script() {
 }
 
 #[tokio::test]
+async fn a_draft_is_written_and_saved_while_nobody_can_be_counted() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    app.index.take_away(true);
+    for path in ["/app/campaigns/new?city=York".to_owned(), format!("{href}/edit"), format!("{href}/preflight")] {
+        let page = html(&app.get(&path).await, 200);
+        assert!(page.contains("The audience cannot be counted right now") && !page.contains("people match"), "{path}: {page}");
+    }
+    let typed = [&CONTENT[..4], &[("do", "check")]].concat();
+    let checked = html(&send(&app, "/app/campaigns/new", &typed).await, 200);
+    assert!(checked.contains("cannot be counted right now") && checked.contains("Come **all**.") && checked.contains("value=\"york\" checked"), "{checked}");
+    assert!(html(&send(&app, "/app/campaigns/check", &CONTENT).await, 200).contains("cannot be counted right now"));
+    assert!(framed(&send(&app, "/app/campaigns/frame", &CONTENT).await).contains("cannot be shown right now"));
+    let faulty = [("subject", ""), ("body", "Still here"), ("rate", "0"), ("do", "save")];
+    let faulty = html(&send(&app, &format!("{href}/edit"), &faulty).await, 422);
+    assert!(faulty.contains("id=\"rate-fault\"") && faulty.contains("Still here"), "{faulty}");
+    let rev = hidden(&html(&app.get(&format!("{href}/edit")).await, 200), "rev");
+    let fields = [&CONTENT[..], &[("subject", "While it was away"), ("rev", rev.as_str())]].concat();
+    leads_to(&send(&app, &format!("{href}/edit"), &fields).await);
+    assert_eq!(app.get(&format!("/email/requests/{}", id(&href))).await.ok()["subject"], "While it was away");
+    let test = html(&send(&app, &format!("{href}/test"), &[("to", "me@example.org")]).await, 503);
+    assert!(test.contains("Nothing was sent") && test.contains("cannot be counted right now"), "{test}");
+    html(&send(&app, &format!("{href}/send"), &[("expected", "2")]).await, 503);
+    app.index.take_away(false);
+    assert!(html(&app.get(&format!("{href}/preflight")).await, 200).contains("Send 2 mails…"));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
     let app = filled().await;
     let href = draft(&app).await;

@@ -33,6 +33,8 @@ pub struct Look {
     pub preview: Option<PreviewOut>,
     /// Why there is no preview, where the form has faults.
     pub preview_faults: Vec<String>,
+    /// The index cannot be asked, so nobody is counted.
+    pub down: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -84,13 +86,22 @@ pub struct PreviewOut {
 
 /// Looks at what is in the form, and leaves out what its faults keep from being looked at.
 pub async fn look(app: &App, call: &Call, values: &Values) -> Result<(Look, BTreeMap<String, String>), AppError> {
-    let mut look = Look { audience: None, preview: None, preview_faults: Vec::new() };
+    let mut look = Look { audience: None, preview: None, preview_faults: Vec::new(), down: false };
     if let Ok(of) = values.recipients() {
-        let Reach { total, settled, people } = app.reach(call, &of).await?;
-        let people = people.iter().take(NAMED).map(Person::from).collect();
-        let list = of.audience.is_of_event();
-        let words = words_for(app, call, &of).await?;
-        look.audience = Some(AudienceOut { total, exact: settled, words, people, href: if list { event_list(&of) } else { people_list(values) }, list });
+        match app.reach(call, &of).await {
+            Ok(Reach { total, settled, people }) => {
+                let people = people.iter().take(NAMED).map(Person::from).collect();
+                let list = of.audience.is_of_event();
+                let words = words_for(app, call, &of).await?;
+                look.audience = Some(AudienceOut { total, exact: settled, words, people, href: if list { event_list(&of) } else { people_list(values) }, list });
+            }
+            // What is typed does not need the index.
+            Err(AppError::Search(error)) => {
+                tracing::warn!(%error, "an audience cannot be counted");
+                look.down = true;
+            }
+            Err(error) => return Err(error),
+        }
     }
     let draft = match values.draft() {
         Ok(draft) => draft,
@@ -104,6 +115,10 @@ pub async fn look(app: &App, call: &Call, values: &Values) -> Result<(Look, BTre
         Err(AppError::Invalid(faults)) => {
             look.preview_faults = faults.0.iter().map(|fault| fault.message.clone()).collect();
             Ok((look, by_field(faults)))
+        }
+        Err(AppError::Search(_)) => {
+            look.down = true;
+            Ok((look, BTreeMap::new()))
         }
         Err(error) => Err(error),
     }
@@ -175,6 +190,7 @@ pub async fn frame(auth: Auth<Sender>, form: Form) -> Answer {
     match made {
         Ok(preview) => Ok(mail_frame(preview.html.as_deref().unwrap_or("<p>This mail has no HTML part.</p>"), Pictures::Shown)),
         Err(AppError::Invalid(_)) => Ok(mail_frame("<p>The mail can be shown once the form has no faults.</p>", Pictures::Shown)),
+        Err(AppError::Search(_)) => Ok(mail_frame("<p>The mail cannot be shown right now: searching is not possible, so nobody knows whose it would be.</p>", Pictures::Shown)),
         Err(error) => Err(error.into()),
     }
 }

@@ -37,6 +37,8 @@ struct Context {
     /// None where the content itself is at fault.
     found: Option<Found>,
     content_faults: Vec<String>,
+    /// The index cannot be asked, so nobody is counted.
+    down: bool,
     /// Something was asked for and not done.
     notice: Option<String>,
     faults: BTreeMap<String, String>,
@@ -157,6 +159,9 @@ static ZONES: [&str; 24] = [
     "America/Sao_Paulo",
 ];
 
+/// Said of what was asked for while nobody could be looked up.
+const AWAY: &str = "Nothing was sent: searching is not possible right now, so nobody can be looked up.";
+
 /// What is said beside the figures.
 #[derive(Default)]
 struct Told {
@@ -183,8 +188,14 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
         return Err(readable(AppError::CampaignState { now: campaign.status, wanted: "sent" }));
     }
     let href = href::campaign(campaign.id.as_str());
+    let mut down = false;
     let (found, content_faults) = match auth.app().campaign_preflight(auth.read(), CampaignDraft::from(&campaign)).await {
         Ok(found) => (Some(found_of(auth, &href, found)), Vec::new()),
+        Err(AppError::Search(error)) => {
+            tracing::warn!(%error, "an audience cannot be counted");
+            down = true;
+            (None, Vec::new())
+        }
         Err(AppError::Invalid(faults)) => (None, faults.0.into_iter().map(|fault| fault.message).collect()),
         Err(error) => return Err(readable(error)),
     };
@@ -198,6 +209,7 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
         subject: campaign.subject,
         found,
         content_faults,
+        down,
         notice: told.notice,
         faults: told.faults,
         to: told.to,
@@ -281,6 +293,7 @@ pub async fn test(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(
             show(&auth, &state, &id, Told { to, ..told }).await
         }
         Err(AppError::Invalid(faults)) => show(&auth, &state, &id, Told { to, ..Told::notice(StatusCode::UNPROCESSABLE_ENTITY, faults.to_string()) }).await,
+        Err(AppError::Search(_)) => show(&auth, &state, &id, Told { to, ..Told::notice(StatusCode::SERVICE_UNAVAILABLE, AWAY) }).await,
         Err(error) => Err(readable(error)),
     }
 }
@@ -324,6 +337,7 @@ pub async fn send(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(
         }
         Err(AppError::StaleRev) => changed(&auth, &state, &id).await,
         Err(AppError::Invalid(faults)) => show(&auth, &state, &id, Told::notice(StatusCode::UNPROCESSABLE_ENTITY, faults.to_string())).await,
+        Err(AppError::Search(_)) => show(&auth, &state, &id, Told::notice(StatusCode::SERVICE_UNAVAILABLE, AWAY)).await,
         Err(error) => Err(readable(error)),
     }
 }
