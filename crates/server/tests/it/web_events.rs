@@ -352,3 +352,33 @@ async fn attendees_go_out_as_a_file_that_no_spreadsheet_runs_and_come_in_row_by_
     let paper = page(&app, "/app/events/e1/print").await;
     assert!(paper.contains("Signature") && paper.contains("2 people"), "{paper}");
 }
+
+#[tokio::test]
+async fn the_form_of_an_event_stays_while_nobody_can_be_searched() {
+    let app = TestApp::working().await;
+    app.event("e1").await;
+    for id in ["ann", "bob"] {
+        app.user(id).await;
+    }
+    app.settled().await;
+    app.index.take_away(true);
+    let typed = |text: &'static str| FIELDS.into_iter().chain([("hostText", text)]).collect::<Vec<_>>();
+    for path in ["/app/events/new", "/app/events/e1/edit"] {
+        let found = form(&app, path, &typed("Bob")).await;
+        assert_eq!(found.status, 200, "{path}");
+        let text = html(&found);
+        assert!(text.contains("value=\"Rust Night\"") && text.contains("Searching is not possible right now") && !text.contains("pickHost"), "{text}");
+        let text = html(&form(&app, path, &typed("BOB@example.org")).await);
+        assert!(text.contains("name=\"pickHost\" value=\"bob\"") && text.contains("Searching is not possible right now"), "{text}");
+    }
+    let part = html(&app.get("/app/events/people?hostText=ann").await);
+    assert!(part.contains("Searching is not possible right now") && !part.contains("Nobody is found"), "{part}");
+    assert!(page(&app, "/app/events/e1?who=Ann").await.contains("Searching is not possible right now"));
+    for path in ["/app/events/e1?who=ann@example.org", "/app/events/e1/candidates?who=ann@example.org"] {
+        assert!(page(&app, path).await.contains("name=\"user\" value=\"ann\""), "{path}");
+    }
+    let month = page(&app, "/app/events/calendar?month=2026-03").await;
+    assert!(month.contains("Searching is not possible right now") && !month.contains("Nothing takes place"), "{month}");
+    app.index.take_away(false);
+    assert!(page(&app, "/app/events/calendar?month=2026-03").await.contains("Event e1"));
+}

@@ -249,3 +249,28 @@ async fn searching_finds_people_and_events() {
     let part = app.call(Method::GET, "/app/search?q=ann", &[("hx-request", "true")], Body::empty()).await;
     assert!(html(&part).starts_with("<div class=\"stack dims\">"));
 }
+
+#[tokio::test]
+async fn while_the_index_is_away_everybody_is_still_there() {
+    let app = crowd().await;
+    app.index.take_away(true);
+    let first = app.get("/app/people?size=20").await;
+    let page = html(&first);
+    assert_eq!(first.status, 200, "{page}");
+    assert!(page.contains("Searching is not possible right now") && page.contains("Everybody is shown, in no order") && page.contains(">People</h2>"), "{page}");
+    assert!(!page.contains("25 people") && !page.contains("exact</span>") && !page.contains("Mail these") && !page.contains("aria-sort"), "{page}");
+    assert_eq!(page.matches("name=\"id\" value=\"").count(), 20);
+    let next = page.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    let rest = html(&app.get(&next).await);
+    assert_eq!(rest.matches("name=\"id\" value=\"").count(), 5, "{rest}");
+    // What was asked for cannot be answered, and nobody is counted.
+    let filtered = app.get("/app/people?city=Waco").await;
+    assert_eq!(filtered.status, 503);
+    assert!(!html(&filtered).contains("0 people") && html(&filtered).contains("people are still there"), "{}", html(&filtered));
+    let found = html(&app.get("/app/search?q=P7@example.org").await);
+    assert!(found.contains("Searching is not possible right now") && found.contains("href=\"/app/people/u07\""), "{found}");
+    app.index.take_away(false);
+    // The storage's cursor is none of the index.
+    assert_eq!(app.get(&next).await.status, 303);
+    assert!(html(&app.get("/app/people").await).contains("25 people"));
+}

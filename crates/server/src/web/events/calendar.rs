@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use emcrm_app::EventList;
+use emcrm_app::{AppError, EventList};
 use emcrm_app::events::Ends;
 use emcrm_model::{DateTime, Event, PageRequest, Position};
 use jiff::civil::{Date, date};
@@ -31,6 +31,8 @@ struct CalendarPage {
     weeks: Vec<Vec<Day>>,
     /// There are more events than the table shows.
     cut: bool,
+    /// The index cannot be asked which events these are.
+    down: bool,
     total: usize,
 }
 
@@ -70,7 +72,15 @@ pub async fn month(auth: Auth<Viewer>, State(state): State<ApiState>, mut query:
     let back = i64::from(first.weekday().to_monday_zero_offset());
     let start = first.checked_sub(back.days()).unwrap_or(first);
     let days: Vec<Date> = (0..42).filter_map(|n: i64| start.checked_add(n.days()).ok()).collect();
-    let (events, cut) = events_between(&auth, start, days.last().copied().unwrap_or(first)).await?;
+    let mut down = false;
+    let (events, cut) = match events_between(&auth, start, days.last().copied().unwrap_or(first)).await {
+        Err(AppError::Search(error)) => {
+            tracing::warn!(%error, "events cannot be searched");
+            down = true;
+            (Vec::new(), false)
+        }
+        found => found?,
+    };
     let default = &app.settings.default_zone;
     let mut weeks: Vec<Vec<Day>> = Vec::new();
     for week in days.chunks(7) {
@@ -89,6 +99,7 @@ pub async fn month(auth: Auth<Viewer>, State(state): State<ApiState>, mut query:
         after: shift(1.months()),
         weeks,
         cut,
+        down,
         total: events.len(),
     };
     render(StatusCode::OK, "events/calendar.html", page)
@@ -102,7 +113,7 @@ fn parse_month(text: &str) -> Option<Date> {
 }
 
 /// Events that touch these days, wherever they take place.
-async fn events_between(auth: &Auth<Viewer>, start: Date, end: Date) -> Result<(Vec<Event>, bool), ApiError> {
+async fn events_between(auth: &Auth<Viewer>, start: Date, end: Date) -> Result<(Vec<Event>, bool), AppError> {
     let (app, call) = (auth.app(), auth.read());
     let zone = &app.settings.default_zone;
     let instant = |day: Date, shift: Span| day.checked_add(shift).and_then(|day| day.to_zoned_datetime(zone.clone())).map(|at| at.timestamp());

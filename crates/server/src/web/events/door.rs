@@ -7,7 +7,7 @@ use emcrm_model::Role;
 use serde::Serialize;
 
 use super::attendees::Back;
-use super::show::ListQuery;
+use super::show::{ListQuery, roster};
 use super::view::{AttendeeView, EventView};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, SeeEvent};
@@ -35,6 +35,8 @@ struct DoorPage {
     page: u32,
     pages: u64,
     next: Option<String>,
+    /// The list cannot be searched, so it is shown as it is.
+    unsearched: bool,
     back: Back,
     /// May check people in.
     check: bool,
@@ -52,7 +54,7 @@ pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(i
     query.check()?;
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
-    let roster = app.roster(call, &event.id, list.request).await.map_err(ApiError::of_query)?;
+    let (roster, unsearched) = roster(app, call, &event.id, list.request).await?;
     let here = roster.here.unwrap_or(0);
     let page = DoorPage {
         shell: Shell::of(&auth, &state, Place::Events),
@@ -65,6 +67,7 @@ pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(i
         page: roster.page,
         pages: roster.total.unwrap_or(0).div_ceil(u64::from(roster.size)),
         next: roster.next,
+        unsearched,
         back: Back { door: true, s: list.presence.to_owned(), q: list.q.clone() },
         q: list.q,
         may_see: auth.actor().may(Role::Viewer),

@@ -13,7 +13,7 @@ use emcrm_model::{Event, EventId, Slug, UserId};
 use serde::Serialize;
 
 use super::fields::{EventFields, LABELS, Theirs, faults, merge};
-use super::view::{Meter, Named, event_path, named};
+use super::view::{Meant, Meter, Named, event_path, meant, named};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Editor, NeededRole, Viewer};
 use crate::http::QueryReader;
@@ -54,6 +54,15 @@ pub struct Finder {
     role: &'static str,
     text: String,
     found: Vec<Named>,
+    /// Only who has exactly this address can be found.
+    down: bool,
+}
+
+impl Finder {
+    async fn of(app: &App, call: &Call, role: &'static str, text: String) -> Result<Self, AppError> {
+        let Meant { people, down } = meant(app, call, &text).await?;
+        Ok(Self { role, text, found: people.iter().map(Named::from).collect(), down })
+    }
 }
 
 #[derive(Serialize)]
@@ -184,8 +193,7 @@ async fn pressed(app: &App, call: &Call, form: &Form, fields: &mut EventFields, 
     let text = |name: &str| form.value(name).map(str::trim).filter(|text| !text.is_empty()).map(|text| text.chars().take(TEXT_MAX).collect::<String>());
     for (role, field) in [("owner", "ownerText"), ("host", "hostText")] {
         if let Some(text) = text(field) {
-            let found = app.user_candidates(call, &text).await?.iter().map(Named::from).collect();
-            return Ok(Some(Some(Finder { role, text, found })));
+            return Ok(Some(Some(Finder::of(app, call, role, text).await?)));
         }
     }
     if form.value("find").is_some() { Ok(Some(None)) } else { Ok(None) }
@@ -287,12 +295,14 @@ pub async fn people(auth: Auth<Viewer>, mut query: QueryReader) -> Result<Respon
     let host = query.raw("hostText").is_some();
     let text = query.text(if host { "hostText" } else { "ownerText" }, TEXT_MAX).unwrap_or_default();
     query.check()?;
-    let found = if text.is_empty() { Vec::new() } else { auth.app().user_candidates(auth.read(), &text).await?.iter().map(Named::from).collect() };
+    let role = if host { "host" } else { "owner" };
+    let finder =
+        if text.is_empty() { Finder { role, text, found: Vec::new(), down: false } } else { Finder::of(auth.app(), auth.read(), role, text).await? };
     #[derive(Serialize)]
     struct Part {
         finder: Finder,
     }
-    render(StatusCode::OK, "events/found.html", Part { finder: Finder { role: if host { "host" } else { "owner" }, text, found } })
+    render(StatusCode::OK, "events/found.html", Part { finder })
 }
 
 #[derive(Serialize)]

@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use emcrm_app::roster::{Presence, RosterRequest, RosterSort, WHOLE_MAX};
+use emcrm_app::roster::{Presence, Roster, RosterRequest, RosterSort, WHOLE_MAX};
 use emcrm_app::{App, AppError, Call};
 use emcrm_model::{EventId, PageRequest, UserId};
 use serde::Serialize;
 
-use super::view::{AttendeeView, EventView, Named, host_order, named};
+use super::view::{AttendeeView, EventView, Meant, Named, host_order, meant, named};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, NeededRole, Viewer};
 use crate::http::QueryReader;
@@ -61,6 +61,7 @@ struct Candidate {
     attends: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part of the page is there")]
 #[derive(Serialize)]
 struct ShowPage {
     shell: Shell,
@@ -75,6 +76,10 @@ struct ShowPage {
     /// Where somebody becomes one of the people by what was typed.
     newcomer: String,
     candidates: Option<Vec<Candidate>>,
+    /// Only who has exactly the address can be found.
+    candidates_down: bool,
+    /// The list cannot be searched, so it is shown as it is.
+    unsearched: bool,
     /// Why the last change was refused.
     refused: Option<String>,
     /// The list is sorted, counted and searched as a whole.
@@ -110,10 +115,13 @@ pub async fn page<R: NeededRole>(
     query.check()?;
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
-    let roster = app.roster(call, &event.id, list.request).await.map_err(ApiError::of_query)?;
-    let candidates = match &who {
-        Some(who) => Some(candidates_for(app, call, &event.id, who).await?),
-        None => None,
+    let (roster, unsearched) = roster(app, call, &event.id, list.request).await?;
+    let (candidates, candidates_down) = match &who {
+        Some(who) => {
+            let (candidates, down) = candidates_for(app, call, &event.id, who).await?;
+            (Some(candidates), down)
+        }
+        None => (None, false),
     };
     let first = u64::from(roster.page.saturating_sub(1)) * u64::from(roster.size) + 1;
     let here = roster.here.unwrap_or(0);
@@ -127,6 +135,8 @@ pub async fn page<R: NeededRole>(
         newcomer: new_as(who.as_deref().unwrap_or_default(), event.id.as_str()),
         who: who.unwrap_or_default(),
         candidates,
+        candidates_down,
+        unsearched,
         refused,
         whole: roster.is_whole(),
         here,
@@ -143,11 +153,24 @@ pub async fn page<R: NeededRole>(
     render(status, "events/show.html", page)
 }
 
-async fn candidates_for(app: &App, call: &Call, event: &EventId, text: &str) -> Result<Vec<Candidate>, AppError> {
-    let found = app.user_candidates(call, text).await?;
-    let ids: Vec<UserId> = found.iter().map(|user| user.id.clone()).collect();
+/// A part of an event's list. The list of a large event is searched by the index: where that cannot be asked, the list comes without the search, and true.
+pub async fn roster(app: &App, call: &Call, event: &EventId, request: RosterRequest) -> Result<(Roster, bool), ApiError> {
+    match app.roster(call, event, request.clone()).await {
+        Ok(roster) => Ok((roster, false)),
+        Err(AppError::Search(error)) => {
+            tracing::warn!(%error, "attendees cannot be searched");
+            Ok((app.roster(call, event, RosterRequest { q: None, ..request }).await.map_err(ApiError::of_query)?, true))
+        }
+        Err(other) => Err(ApiError::of_query(other)),
+    }
+}
+
+/// Who may be meant, and whether only their exact address could be looked for.
+async fn candidates_for(app: &App, call: &Call, event: &EventId, text: &str) -> Result<(Vec<Candidate>, bool), AppError> {
+    let Meant { people, down } = meant(app, call, text).await?;
+    let ids: Vec<UserId> = people.iter().map(|user| user.id.clone()).collect();
     let attending: HashSet<UserId> = app.attending(call, event, &ids).await?;
-    Ok(found.iter().map(|user| Candidate { person: Named::from(user), attends: attending.contains(&user.id) }).collect())
+    Ok((people.iter().map(|user| Candidate { person: Named::from(user), attends: attending.contains(&user.id) }).collect(), down))
 }
 
 /// People who may be added, while somebody types.
@@ -159,18 +182,20 @@ pub async fn candidates(auth: Auth<Viewer>, State(state): State<ApiState>, Event
         who: String,
         newcomer: String,
         candidates: Vec<Candidate>,
+        candidates_down: bool,
     }
     let who = query.text("who", TEXT_MAX).unwrap_or_default();
     query.check()?;
     let (app, call) = (auth.app(), auth.read());
     let event = app.event_get(call, id.as_str()).await?;
-    let candidates = if who.is_empty() { Vec::new() } else { candidates_for(app, call, &event.id, &who).await? };
+    let (candidates, candidates_down) = if who.is_empty() { (Vec::new(), false) } else { candidates_for(app, call, &event.id, &who).await? };
     let part = Part {
         shell: Shell::of(&auth, &state, Place::Events),
         event: EventView::of(app, &event, auth.locale()),
         newcomer: new_as(&who, event.id.as_str()),
         who,
         candidates,
+        candidates_down,
     };
     render(StatusCode::OK, "events/candidates.html", part)
 }

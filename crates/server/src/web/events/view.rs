@@ -1,8 +1,8 @@
 //! What the templates know of events and people.
 
 use emcrm_app::when::{zone_name, zone_words};
-use emcrm_app::{App, AppError, Attendee, Call};
-use emcrm_model::{Event, EventId, User, UserId};
+use emcrm_app::{App, AppError, Attendee, Call, UserList};
+use emcrm_model::{Event, EventId, PageRequest, User, UserId};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -85,6 +85,25 @@ pub async fn named(app: &App, call: &Call, ids: &[UserId]) -> Result<Vec<Named>,
         return Ok(Vec::new());
     }
     Ok(app.user_get_many(call, ids).await?.iter().flatten().map(Named::from).collect())
+}
+
+/// People who may be meant by a few letters.
+pub struct Meant {
+    pub people: Vec<User>,
+    /// The index cannot be asked: only who has exactly this address is found.
+    pub down: bool,
+}
+
+pub async fn meant(app: &App, call: &Call, text: &str) -> Result<Meant, AppError> {
+    match app.user_candidates(call, text).await {
+        Ok(people) => Ok(Meant { people, down: false }),
+        Err(AppError::Search(error)) => {
+            tracing::warn!(%error, "people cannot be searched");
+            let by_address = UserList { page: PageRequest::first(), email: Some(text.to_owned()), q: None, sort: None };
+            Ok(Meant { people: app.user_list(call, by_address).await?.items, down: true })
+        }
+        Err(other) => Err(other),
+    }
 }
 
 /// One event.

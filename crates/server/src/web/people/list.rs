@@ -166,9 +166,18 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, headers: He
             }
             Err(AppError::Search(error)) => {
                 tracing::warn!(%error, "people cannot be searched");
-                status = StatusCode::SERVICE_UNAVAILABLE;
                 down = true;
-                nothing()
+                if query.is_unfiltered() {
+                    match stored(&auth, &query, cursor).await {
+                        Ok(found) => found,
+                        // A cursor of the index.
+                        Err(AppError::BadCursor) => return see_other(&query.address("/app/people", &[])),
+                        Err(other) => return Err(other.into()),
+                    }
+                } else {
+                    status = StatusCode::SERVICE_UNAVAILABLE;
+                    nothing()
+                }
             }
             Err(other) => return Err(other.into()),
         }
@@ -190,6 +199,14 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, headers: He
 async fn nobody_is_there(auth: &Auth<Viewer>) -> Result<bool, AppError> {
     let page = PageRequest { position: Position::Number(1), size: 1 };
     Ok(auth.app().user_list(auth.read(), UserList { page, email: None, q: None, sort: None }).await?.total == 0)
+}
+
+/// Everybody as the storage has them, while nothing can be searched or put into order.
+async fn stored(auth: &Auth<Viewer>, query: &PeopleQuery, cursor: Option<&str>) -> Result<UserSearchPage, AppError> {
+    let position = cursor.map_or(Position::Number(1), |cursor| Position::Cursor(cursor.to_owned()));
+    let list = UserList { page: PageRequest { position, size: query.size }, email: None, q: None, sort: None };
+    let found = auth.app().user_list(auth.read(), list).await?;
+    Ok(UserSearchPage { users: found.items, total: found.total, next: found.next, facets: Vec::new() })
 }
 
 fn nothing() -> UserSearchPage {
@@ -253,8 +270,8 @@ fn context_of(
         down,
         total: found.total,
         rows: found.users.into_iter().map(Row::from).collect(),
-        columns: columns(query),
-        sorted: sorted(query),
+        columns: columns(query, down),
+        sorted: if down { "in no order".to_owned() } else { sorted(query) },
         facets: FIELDS.iter().map(|(name, label)| facet(name, label, values(&query.filter, name), &found.facets)).collect(),
         ranges: ranges(query),
         filters: chips.len(),
@@ -281,9 +298,9 @@ const COLUMNS: [(&str, &str, &str, bool); 8] = [
     ("createdAt", "Added", "num p4", true),
 ];
 
-/// Counts and moments begin with the largest.
-fn columns(query: &PeopleQuery) -> Vec<Column> {
-    let now = query.sort.as_deref().unwrap_or(if query.q.is_none() { "name" } else { "" });
+/// Counts and moments begin with the largest. `unsorted`: the list is in no order, whatever was asked for.
+fn columns(query: &PeopleQuery, unsorted: bool) -> Vec<Column> {
+    let now = if unsorted { "" } else { query.sort.as_deref().unwrap_or(if query.q.is_none() { "name" } else { "" }) };
     let column = |(field, name, class, big_first): (&str, &'static str, &'static str, bool)| {
         let (up, down) = (field.to_owned(), format!("-{field}"));
         let order = if now == up {
