@@ -320,9 +320,19 @@ pub async fn preflight(auth: Auth<Viewer>, body: JsonBody) -> Answer {
 #[utoipa::path(get, path = "/email/requests/{id}/deliveries.csv", tag = "Email", operation_id = "email_ledger_csv", params(("id" = String, Path, description = "Id of the campaign")),
     responses((status = 200, description = "One line for each person", body = String, content_type = "text/csv")))]
 pub async fn ledger_csv(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Answer {
-    auth.app().campaign_get(auth.read(), &id).await?;
-    auth.app().audit_export(auth.read(), "ledger.exported", &keys::campaign_part(&id)).await?;
-    let start = Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), id: id.clone(), after: None, begun: false, ended: false };
+    ledger_file(&auth, &state, &id, Vec::new()).await
+}
+
+/// The same for people: spreadsheets take a file for UTF-8 only when it says so.
+pub async fn ledger_for_spreadsheets(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Answer {
+    ledger_file(&auth, &state, &id, "\u{feff}".as_bytes().to_vec()).await
+}
+
+/// The lines, made while they are read; `mark` stands in front of them.
+async fn ledger_file(auth: &Auth<Viewer>, state: &ApiState, id: &CampaignId, mark: Vec<u8>) -> Answer {
+    auth.app().campaign_get(auth.read(), id).await?;
+    auth.app().audit_export(auth.read(), "ledger.exported", &keys::campaign_part(id)).await?;
+    let start = Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), id: id.clone(), mark, after: None, begun: false, ended: false };
     let body = Body::from_stream(stream::unfold(start, |mut rows| async move { rows.next().await.map(|bytes| (bytes, rows)) }));
     let disposition = HeaderValue::try_from(format!("attachment; filename=\"deliveries-{}.csv\"", file_name(id.as_str())))
         .map_err(|_| ApiError::internal("a file name that is no header"))?;
@@ -338,6 +348,8 @@ struct Rows {
     call: Call,
     csv: Csv,
     id: CampaignId,
+    /// What the file begins with.
+    mark: Vec<u8>,
     after: Option<Key>,
     begun: bool,
     ended: bool,
@@ -349,7 +361,7 @@ impl Rows {
         if self.ended {
             return None;
         }
-        let mut text = Vec::new();
+        let mut text = std::mem::take(&mut self.mark);
         if !self.begun {
             self.begun = true;
             self.csv.row(&mut text, &["user_id", "email", "status", "attempts", "createdAt", "sentAt", "error"]);

@@ -147,6 +147,9 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     assert!(person.contains(">Hello ann</a>") && !person.contains("{{"), "the subject as it was read: {person}");
     let csv = app.get(&format!("{href}/ledger.csv")).await;
     assert_eq!((csv.header("content-type"), String::from_utf8_lossy(&csv.body).lines().count()), ("text/csv; charset=utf-8", 3));
+    assert!(String::from_utf8_lossy(&csv.body).starts_with("\u{feff}user_id,"), "spreadsheets are told what it is written in");
+    let api = app.get(&format!("/email/requests/{}/deliveries.csv", id(href))).await;
+    assert!(api.body.starts_with(b"user_id,"), "programs need no mark");
     let list = html(&app.get("/app/campaigns").await, 200);
     assert!(list.contains("Hello {{ user.firstName }}") && list.contains("2 sent"), "{list}");
     app.stop().await;

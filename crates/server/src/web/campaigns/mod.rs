@@ -62,7 +62,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/app/campaigns/{id}/schedule", post(preflight::schedule))
         .route("/app/campaigns/{id}/send", post(preflight::send))
         .route("/app/campaigns/{id}/progress", get(live::progress))
-        .route("/app/campaigns/{id}/ledger.csv", get(crate::api::campaigns::ledger_csv))
+        .route("/app/campaigns/{id}/ledger.csv", get(crate::api::campaigns::ledger_for_spreadsheets))
         .route("/app/campaigns/{id}/cancel", get(steps::ask_cancel).post(steps::cancel))
         .route("/app/campaigns/{id}/pause", post(steps::pause))
         .route("/app/campaigns/{id}/resume", post(steps::resume))

@@ -52,6 +52,8 @@ impl Rows {
         let mut text = Vec::new();
         if !self.begun {
             self.begun = true;
+            // Spreadsheets take a file for UTF-8 only when it says so.
+            text.extend_from_slice("\u{feff}".as_bytes());
             self.csv.row(&mut text, &["user_id", "firstName", "lastName", "email", "company", "attended", "registeredAt"]);
         }
         let request = PageRequest { position, size: PageRequest::SIZE_MAX };
