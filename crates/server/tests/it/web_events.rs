@@ -281,6 +281,13 @@ async fn lists_are_paged_filtered_and_laid_out_by_month() {
     assert_eq!(hosted.matches("<article").count(), 1);
     assert!(hosted.contains("Mara Okonjo"));
     assert_eq!(page(&app, "/app/events?host=mara&q=meeting").await.matches("<article").count(), 1);
+    // The tabs count what the filters leave, and lead to it.
+    let both = page(&app, "/app/events?host=mara&q=meeting&sort=title").await;
+    assert!(both.contains("href=\"/app/events?view=past&amp;q=meeting&amp;host=mara&amp;sort=title\""), "{both}");
+    assert!(both.contains("href=\"/app/events?q=meeting&amp;host=mara&amp;sort=title\" aria-current=\"page\""), "{both}");
+    assert!(both.contains("href=\"/app/events?q=meeting&amp;sort=title\" aria-label=\"Take the filter by host away\""), "{both}");
+    let typed = page(&app, "/app/events?who=nobodyatall").await;
+    assert!(typed.contains("href=\"/app/events?view=past&amp;who=nobodyatall\""), "an order of time is that of the tab: {typed}");
     assert!(page(&app, "/app/events?who=nobodyatall").await.contains("Nobody who hosts an event is called that"));
     assert!(page(&app, "/app/events?q=zzz").await.contains("Take all filters away"));
     let month = page(&app, "/app/events/calendar?month=2026-01").await;
@@ -334,6 +341,7 @@ async fn attendees_go_out_as_a_file_that_no_spreadsheet_runs_and_come_in_row_by_
     assert_eq!(file.header("content-disposition"), "attachment; filename=\"attendees-event-e1.csv\"");
     let text = String::from_utf8(file.body).unwrap();
     assert_eq!(text.lines().count(), 2);
+    assert!(text.starts_with("\u{feff}user_id,"), "spreadsheets are told what it is written in: {text}");
     assert!(text.contains("evil,'=1+1,\"a,\"\"b\"\"\",evil@example.org,,yes,2026-01-02"), "{text}");
 
     let rows = "First name;E-Mail;Surname\nBea;bea@example.org;Öz\n;nobody;\nEvil;evil@example.org;X\n";

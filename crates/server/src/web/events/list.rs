@@ -15,6 +15,7 @@ use crate::auth::{Auth, Viewer};
 use crate::http::QueryReader;
 use crate::router::ApiState;
 use crate::web::format::short_span;
+use crate::web::href;
 use crate::web::pages::page as render;
 use crate::web::shell::{Place, Shell};
 
@@ -45,6 +46,11 @@ struct ListPage {
     pages: u64,
     /// The query of this list without its page.
     query: String,
+    /// Where the tabs lead: the same conditions, each in its own order.
+    coming_href: String,
+    past_href: String,
+    /// The same list whoever hosts.
+    without_host: String,
     /// There is no event at all.
     empty: bool,
     /// The index does not answer: all events stand here, in the order of the storage.
@@ -133,6 +139,11 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
 
     let shell = Shell::of(auth, state, Place::Events);
     let groups = groups(auth, &shown.items, sort.ends_with("startAt")).await?;
+    // Each tab has an order of time of its own.
+    let other_sort = Some(sort).filter(|sort| !sort.ends_with("startAt"));
+    let host_of_links = host.as_ref().map(|user| ("host", user.id.as_str())).or_else(|| host_text.as_deref().map(|text| ("who", text)));
+    let host_of_links = host_of_links.or_else(|| host_id.as_deref().map(|id| ("host", id)));
+    let tab = |past| href::with_query("/app/events", pairs_of(past, q.as_deref(), host_of_links, other_sort));
     let filtered = q.is_some() || host_id.is_some() || host_text.is_some();
     let page = ListPage {
         shell,
@@ -140,6 +151,9 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
         coming,
         past: past_count,
         query: query_of(past, q.as_deref(), host.as_ref().map(|user| user.id.as_str()), sort),
+        coming_href: tab(false),
+        past_href: tab(true),
+        without_host: href::with_query("/app/events", pairs_of(past, q.as_deref(), None, Some(sort))),
         q: q.clone().unwrap_or_default(),
         host_text: host_text.clone().unwrap_or_default(),
         host: host.as_ref().map(Named::from),
@@ -168,6 +182,9 @@ async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Res
         coming: 0,
         past: 0,
         query: query_of(wanted.past, wanted.q.as_deref(), wanted.host_id.as_deref(), wanted.sort),
+        coming_href: String::new(),
+        past_href: String::new(),
+        without_host: String::new(),
         q: wanted.q.clone().unwrap_or_default(),
         host_text: wanted.host_text.clone().unwrap_or_default(),
         host: None,
@@ -184,17 +201,14 @@ async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Res
     render(StatusCode::OK, "events/list.html", page)
 }
 
+/// The conditions of a list as they stand in its address. `host`: by id (`host`) or by what was typed (`who`).
+fn pairs_of<'a>(past: bool, q: Option<&'a str>, host: Option<(&'a str, &'a str)>, sort: Option<&'a str>) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let view = past.then_some(("view", "past"));
+    [view, q.map(|q| ("q", q)), host, sort.map(|sort| ("sort", sort))].into_iter().flatten()
+}
+
 fn query_of(past: bool, q: Option<&str>, host: Option<&str>, sort: &str) -> String {
-    let mut query = url::form_urlencoded::Serializer::new(String::new());
-    if past {
-        query.append_pair("view", "past");
-    }
-    for (name, value) in [("q", q), ("host", host), ("sort", Some(sort))] {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    query.finish()
+    url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs_of(past, q, host.map(|host| ("host", host)), Some(sort))).finish()
 }
 
 async fn groups(auth: &Auth<Viewer>, events: &[Event], by_month: bool) -> Result<Vec<Group>, AppError> {
