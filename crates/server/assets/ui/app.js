@@ -57,6 +57,19 @@
   });
   addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
 
+  // Whoever leaves what was typed into a long form is asked first: by a key, a link, or by closing the tab. Sending it is no leaving.
+  const worth = [...document.querySelectorAll("form[data-keep]")].map((form) => {
+    const text = () => JSON.stringify([...new FormData(form)].filter(([, value]) => typeof value === "string"));
+    const was = text();
+    // "typed": it came back with what was typed, so nothing of it is stored.
+    return () => !form.dataset.sent && (form.dataset.keep === "typed" || text() !== was);
+  });
+  if (worth.length > 0) {
+    addEventListener("beforeunload", (event) => {
+      if (!document.querySelector("form[data-gives-up][data-sent]") && worth.some((isTyped) => isTyped())) event.preventDefault();
+    });
+  }
+
   // What is meant for paper opens the browser's own dialog.
   document.addEventListener("click", (event) => { if (event.target instanceof Element && event.target.closest("[data-print]")) print(); });
   // Filters that stand outside their form act at once; in a sheet that covers the list they wait for its button.

@@ -344,6 +344,58 @@ async fn a_draft_is_written_and_saved_while_nobody_can_be_counted() {
 }
 
 #[tokio::test]
+async fn a_step_that_is_asked_for_twice_is_done_once() {
+    let app = filled().await;
+    let href = draft(&app).await;
+    let rev = hidden(&html(&app.get(&format!("{href}/preflight")).await, 200), "rev");
+    let moment = [("scheduledAt", "2026-01-05T09:00"), ("timezone", "Europe/Berlin"), ("rev", rev.as_str())];
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{href}/schedule"), &moment).await), href);
+    }
+    let other = [("scheduledAt", "2026-01-06T09:00"), ("timezone", "Europe/Berlin"), ("rev", rev.as_str())];
+    assert!(html(&send(&app, &format!("{href}/schedule"), &other).await, 412).contains("Somebody changed the campaign meanwhile"));
+    for step in ["unschedule", "unschedule"] {
+        assert_eq!(leads_to(&send(&app, &format!("{href}/{step}"), &[]).await), href);
+    }
+    let page = html(&app.get(&format!("{href}/preflight")).await, 200);
+    let fields = [("rev", hidden(&page, "rev")), ("expected", hidden(&page, "expected"))];
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{href}/send"), &fields).await), href);
+    }
+    reaches(&app, &href, "sent").await;
+    assert_eq!(leads_to(&send(&app, &format!("{href}/send"), &fields).await), href);
+
+    let waits = draft(&app).await;
+    leads_to(&send(&app, &format!("{waits}/schedule"), &[("scheduledAt", "2026-01-05T09:00"), ("timezone", "Europe/Berlin")]).await);
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{waits}/cancel"), &[]).await), waits);
+    }
+    let away = draft(&app).await;
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{away}/delete"), &[]).await), "/app/campaigns");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_typed_outlives_the_campaign_it_was_typed_for() {
+    let app = filled().await;
+    let sent = draft(&app).await;
+    let page = html(&app.get(&format!("{sent}/preflight")).await, 200);
+    leads_to(&send(&app, &format!("{sent}/send"), &[("expected", &hidden(&page, "expected"))]).await);
+    reaches(&app, &sent, "sent").await;
+    let deleted = draft(&app).await;
+    leads_to(&send(&app, &format!("{deleted}/delete"), &[]).await);
+    for (href, status, words) in [(&sent, 409, "cannot be edited any more"), (&deleted, 404, "was deleted meanwhile")] {
+        let form = html(&send(&app, &format!("{href}/edit"), &CONTENT).await, status);
+        assert!(form.contains(words) && form.contains("Come **all**.") && form.contains("action=\"/app/campaigns/new\""), "{form}");
+        assert!(form.contains("name=\"once\"") && !form.contains("name=\"rev\""), "{form}");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
     let app = filled().await;
     let href = draft(&app).await;
@@ -370,7 +422,7 @@ async fn a_scheduled_campaign_says_when_and_can_be_a_draft_again() {
 async fn a_step_at_the_wrong_moment_is_a_page_that_says_so() {
     let app = filled().await;
     let href = draft(&app).await;
-    for step in ["pause", "resume", "cancel", "unschedule"] {
+    for step in ["pause", "resume", "cancel"] {
         let page = html(&send(&app, &format!("{href}/{step}"), &[]).await, 409);
         assert!(page.contains("The campaign stands at “draft”, so it cannot be") && page.contains("Nothing was changed"), "{page}");
     }
@@ -381,7 +433,9 @@ async fn a_step_at_the_wrong_moment_is_a_page_that_says_so() {
     for path in ["edit", "preflight"] {
         assert!(html(&app.get(&format!("{href}/{path}")).await, 409).contains("stands at “sent”"));
     }
-    html(&send(&app, &format!("{href}/send"), &[("expected", &expected)]).await, 409);
+    // The same press once more: it was done.
+    assert_eq!(leads_to(&send(&app, &format!("{href}/send"), &[("expected", &expected)]).await), href);
+    html(&send(&app, &format!("{href}/pause"), &[]).await, 409);
     html(&send(&app, &format!("{href}/delete"), &[]).await, 409);
     html(&send(&app, &format!("{href}/retry"), &[("states", "sent")]).await, 422);
     html(&app.get("/app/campaigns/nothing").await, 404);

@@ -177,6 +177,15 @@ async fn deleting_asks_first() {
     assert!(page(&app, "/app/events/e1/delete").await.contains("Delete the event and its list of 1 attendee"));
     assert_eq!(app.get("/events/e1").await.status, 200);
     assert_eq!(location(&form(&app, "/app/events/e1/delete", &[]).await), "/app/events");
+    // Pressed twice.
+    assert_eq!(location(&form(&app, "/app/events/e1/delete", &[]).await), "/app/events");
+    // Whoever had its form open loses nothing.
+    let fields: Vec<_> = FIELDS.into_iter().chain([("description", "Mine")]).collect();
+    let kept = form(&app, "/app/events/e1/edit", &fields).await;
+    assert_eq!(kept.status, 404);
+    let text = html(&kept);
+    assert!(text.contains("was deleted while you filled in its form") && text.contains("value=\"Rust Night\"") && text.contains("Mine"), "{text}");
+    assert!(text.contains("action=\"/app/events/new\"") && text.contains("data-keep=\"typed\""), "{text}");
     // The back button leads to a page that says so.
     let gone = app.get("/app/events/e1").await;
     assert_eq!((gone.status.as_u16(), html(&gone).contains("<h1>")), (404, true));

@@ -70,6 +70,11 @@ async fn a_person_is_added_shown_changed_and_deleted() {
     let deleted = send(&app, &format!("{at}/delete"), &[("sure", "yes")]).await;
     assert!(toast_after(&app, &deleted, "/app/people").await.contains("Deleted Mara"));
     assert_eq!(app.get(&at).await.status, 404);
+    // Whoever had the form open loses nothing.
+    let kept = send(&app, &format!("{at}/edit"), &[("firstName", "Mara"), ("email", "mara@example.org"), ("company", "Elsewhere"), ("was", "x")]).await;
+    assert_eq!(kept.status, 404);
+    let kept = html(&kept);
+    assert!(kept.contains("was deleted while you changed them") && kept.contains("value=\"Elsewhere\"") && kept.contains("action=\"/app/people/new\""), "{kept}");
     // Back, and the same button.
     let again = send(&app, &format!("{at}/delete"), &[("sure", "yes")]).await;
     assert!(toast_after(&app, &again, "/app/people").await.contains("deleted already"));

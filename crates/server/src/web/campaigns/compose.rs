@@ -38,6 +38,8 @@ struct Composer {
     rev: Option<i64>,
     scheduled: bool,
     values: Values,
+    /// The form came back with what was typed.
+    typed: bool,
     faults: BTreeMap<String, String>,
     /// Faults of fields, as a list on top.
     summary: Vec<String>,
@@ -98,6 +100,8 @@ struct Sheet<'a> {
     auth: &'a Auth<Sender>,
     state: &'a ApiState,
     campaign: Option<&'a Campaign>,
+    /// It was sent, and comes back.
+    typed: bool,
 }
 
 impl Sheet<'_> {
@@ -121,6 +125,7 @@ impl Sheet<'_> {
             events: self.events(&values).await?,
             templates: self.templates().await?,
             values,
+            typed: self.typed,
             faults,
             summary,
             theirs,
@@ -234,12 +239,12 @@ pub async fn new(auth: Auth<Sender>, State(state): State<ApiState>, query: Query
     if let Some(id) = query.raw("template").filter(|id| !id.is_empty()) {
         values.fill(auth.app().template_get(auth.read(), id).await?);
     }
-    Sheet { auth: &auth, state: &state, campaign: None }.show(values, told).await
+    Sheet { auth: &auth, state: &state, campaign: None, typed: false }.show(values, told).await
 }
 
 pub async fn create(auth: Auth<Sender>, State(state): State<ApiState>, form: Form) -> Answer {
     let mut values = Values::read(|name| form.all(name));
-    let sheet = Sheet { auth: &auth, state: &state, campaign: None };
+    let sheet = Sheet { auth: &auth, state: &state, campaign: None, typed: true };
     let wish = Wish::of(&form);
     match wish {
         Wish::Check => return sheet.show(values, Told::checked()).await,
@@ -284,17 +289,23 @@ async fn editable(auth: &Auth<Sender>, id: &emcrm_model::CampaignId) -> Result<C
 
 pub async fn edit(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(id): CampaignAt) -> Answer {
     let campaign = editable(&auth, &id).await?;
-    Sheet { auth: &auth, state: &state, campaign: Some(&campaign) }.show(Values::of(&campaign), Told::nothing()).await
+    Sheet { auth: &auth, state: &state, campaign: Some(&campaign), typed: false }.show(Values::of(&campaign), Told::nothing()).await
 }
 
 pub async fn save(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
     let mut values = Values::read(|name| form.all(name));
-    let campaign = editable(&auth, &id).await?;
+    let campaign = match auth.app().campaign_get(auth.read(), &id).await {
+        Err(AppError::CampaignUnknown) => return gone(&auth, &state, values).await,
+        campaign => campaign.map_err(readable)?,
+    };
+    if !campaign.status.is_editable() {
+        return moved_on(&auth, &state, values).await;
+    }
     let wish = Wish::of(&form);
     // A form that only looks keeps the revision that it was filled from, so that it does not hide what others did.
     let seen = form.value("rev").and_then(|rev| rev.parse().ok()).map_or(campaign.rev, emcrm_model::Rev);
     let seen = Campaign { rev: seen, ..campaign.clone() };
-    let sheet = Sheet { auth: &auth, state: &state, campaign: Some(&seen) };
+    let sheet = Sheet { auth: &auth, state: &state, campaign: Some(&seen), typed: true };
     match wish {
         Wish::Check => return sheet.show(values, Told::checked()).await,
         Wish::Template => {
@@ -314,8 +325,23 @@ pub async fn save(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(
             // Theirs beside ours; saving again overwrites what is shown here, and nothing that came later.
             let now = editable(&auth, &id).await?;
             let told = Told { status: StatusCode::PRECONDITION_FAILED, theirs: theirs(&values, &now), conflict: true, ..Told::nothing() };
-            Sheet { auth: &auth, state: &state, campaign: Some(&now) }.show(values, told).await
+            Sheet { auth: &auth, state: &state, campaign: Some(&now), typed: true }.show(values, told).await
         }
+        Err(AppError::CampaignUnknown) => gone(&auth, &state, values).await,
+        Err(AppError::CampaignState { .. }) => moved_on(&auth, &state, values).await,
         Err(error) => Err(readable(error)),
     }
+}
+
+/// What was typed into the form of a campaign that is none of its any more. It can become a draft of its own.
+async fn gone(auth: &Auth<Sender>, state: &ApiState, values: Values) -> Answer {
+    let note = Some("This campaign was deleted meanwhile. What you typed is still here: saving it makes a new draft.");
+    let told = Told { status: StatusCode::NOT_FOUND, note, ..Told::nothing() };
+    Sheet { auth, state, campaign: None, typed: true }.show(values, told).await
+}
+
+async fn moved_on(auth: &Auth<Sender>, state: &ApiState, values: Values) -> Answer {
+    let note = Some("This campaign cannot be edited any more: meanwhile it was sent or cancelled. What you typed is still here: saving it makes another draft.");
+    let told = Told { status: StatusCode::CONFLICT, note, ..Told::nothing() };
+    Sheet { auth, state, campaign: None, typed: true }.show(values, told).await
 }

@@ -305,6 +305,7 @@ pub async fn schedule(auth: Auth<Sender>, State(state): State<ApiState>, Campaig
     if schedule.is_none() && fields.is_clean() {
         fields.fault("scheduledAt", "missing", "choose a day and a time");
     }
+    let wanted = schedule.clone();
     let done = match fields.finish(schedule) {
         Ok(schedule) => auth.app().campaign_schedule(&auth.write(&form)?, &id, schedule).await,
         Err(faults) => Err(AppError::Invalid(faults)),
@@ -319,9 +320,22 @@ pub async fn schedule(auth: Auth<Sender>, State(state): State<ApiState>, Campaig
             let told = Told { scheduled_at: typed("scheduledAt"), timezone: Some(typed("timezone")), ..Told::faults(faults) };
             show(&auth, &state, &id, told).await
         }
-        Err(AppError::StaleRev) => changed(&auth, &state, &id).await,
+        Err(AppError::StaleRev) => {
+            let now = auth.app().campaign_get(auth.read(), &id).await.map_err(readable)?;
+            // Pressed twice: it is scheduled for that moment already.
+            if now.status == CampaignState::Scheduled && wanted.is_some_and(|wanted| now.scheduled_at == Some(wanted.at) && now.timezone == wanted.timezone) {
+                let text = format!("It goes out by itself on {}.", scheduled(&auth, &now).unwrap_or_default());
+                return Ok(flash(see_other(&href::campaign(id.as_str()))?, &text, None));
+            }
+            changed(&auth, &state, &id).await
+        }
         Err(error) => Err(readable(error)),
     }
+}
+
+/// Sending it once more would be the same press once more.
+fn is_on_its_way(state: CampaignState) -> bool {
+    matches!(state, CampaignState::Pending | CampaignState::Freezing | CampaignState::Sending | CampaignState::Sent)
 }
 
 /// To everybody who was counted on the page that the form was on, and to nobody else.
@@ -332,6 +346,10 @@ pub async fn send(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(
     };
     match auth.app().campaign_send_to(&auth.write(&form)?, &id, expected).await {
         Ok(campaign) => Ok(see_other(&href::campaign(campaign.id.as_str()))?),
+        // Pressed twice: it goes out once.
+        Err(AppError::CampaignState { now, .. }) if is_on_its_way(now) => {
+            Ok(flash(see_other(&href::campaign(id.as_str()))?, "It was sent already. Nobody gets it twice.", None))
+        }
         Err(error @ AppError::AudienceChanged { .. }) => {
             show(&auth, &state, &id, Told::notice(StatusCode::CONFLICT, format!("Nothing was sent. {error}."))).await
         }

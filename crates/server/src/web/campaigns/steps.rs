@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::live::address;
 use super::words::readable;
+use crate::api::error::ApiError;
 use crate::auth::{Auth, Sender};
 use crate::http::Answer;
 use crate::http::path::CampaignAt;
@@ -20,13 +21,23 @@ fn back(id: &CampaignId, text: &str) -> Answer {
     Ok(flash(see_other(&address(id))?, text, None))
 }
 
+/// A step that was asked for twice is done once: where the campaign stands in one of these states already, that is what was wanted.
+fn done_already(done: Result<Campaign, AppError>, already: &[CampaignState]) -> Result<(), ApiError> {
+    match done {
+        Ok(_) => Ok(()),
+        Err(AppError::CampaignState { now, .. }) if already.contains(&now) => Ok(()),
+        Err(error) => Err(readable(error)),
+    }
+}
+
 pub async fn pause(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
-    auth.app().campaign_pause(&auth.write(&form)?, &id).await.map_err(readable)?;
+    done_already(auth.app().campaign_pause(&auth.write(&form)?, &id).await, &[CampaignState::Paused])?;
     back(&id, "Paused. Mails that are on their way are still recorded.")
 }
 
 pub async fn resume(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
-    auth.app().campaign_resume(&auth.write(&form)?, &id).await.map_err(readable)?;
+    let going = [CampaignState::Pending, CampaignState::Freezing, CampaignState::Sending, CampaignState::Sent];
+    done_already(auth.app().campaign_resume(&auth.write(&form)?, &id).await, &going)?;
     back(&id, "Sending goes on.")
 }
 
@@ -66,19 +77,19 @@ pub async fn ask_cancel(auth: Auth<Sender>, State(state): State<ApiState>, Campa
 }
 
 pub async fn cancel(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
-    auth.app().campaign_cancel(&auth.write(&form)?, &id).await.map_err(readable)?;
+    done_already(auth.app().campaign_cancel(&auth.write(&form)?, &id).await, &[CampaignState::Cancelled])?;
     back(&id, "Cancelled. What was not sent will not be.")
 }
 
 pub async fn retry(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
     let states: Vec<_> = form.all("states").filter_map(DeliveryState::parse).collect();
-    auth.app().campaign_retry(&auth.write(&form)?, &id, states).await.map_err(readable)?;
+    done_already(auth.app().campaign_retry(&auth.write(&form)?, &id, states).await, &[CampaignState::Sending])?;
     back(&id, "They are sent again.")
 }
 
 pub async fn unschedule(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
-    let campaign = auth.app().campaign_unschedule(&auth.write(&form)?, &id).await.map_err(readable)?;
-    back(&campaign.id, "A draft again. It does not go out by itself.")
+    done_already(auth.app().campaign_unschedule(&auth.write(&form)?, &id).await, &[CampaignState::Draft])?;
+    back(&id, "A draft again. It does not go out by itself.")
 }
 
 pub async fn duplicate(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
@@ -87,6 +98,10 @@ pub async fn duplicate(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: For
 }
 
 pub async fn delete(auth: Auth<Sender>, CampaignAt(id): CampaignAt, form: Form) -> Answer {
-    auth.app().campaign_delete(&auth.write(&form)?, &id).await.map_err(readable)?;
+    match auth.app().campaign_delete(&auth.write(&form)?, &id).await {
+        // The same form again: done is done.
+        Err(AppError::CampaignUnknown) => return Ok(flash(see_other("/app/campaigns")?, "The draft is deleted already.", None)),
+        done => done.map_err(readable)?,
+    }
     Ok(flash(see_other("/app/campaigns")?, "The draft was deleted.", None))
 }

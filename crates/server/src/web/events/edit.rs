@@ -65,6 +65,7 @@ impl Finder {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part of the page is there")]
 #[derive(Serialize)]
 struct EditPage {
     shell: Shell,
@@ -93,6 +94,10 @@ struct EditPage {
     base: String,
     /// Makes a form that is sent twice act once.
     once: String,
+    /// The form came back with what was typed.
+    typed: bool,
+    /// The event was deleted after the form had been made.
+    gone: bool,
 }
 
 /// What a form is shown with, besides its fields.
@@ -102,6 +107,8 @@ struct Shown {
     theirs: BTreeMap<&'static str, Theirs>,
     finder: Option<Finder>,
     moved_at: Option<String>,
+    /// The event was deleted after the form had been made.
+    gone: bool,
 }
 
 async fn show<R: NeededRole>(
@@ -148,6 +155,8 @@ async fn show<R: NeededRole>(
         meter: event.map(Meter::of),
         base: app.settings.public_url.clone().unwrap_or_default(),
         once: app.ids.random().to_string(),
+        typed: fields != *seen || status != StatusCode::OK,
+        gone: shown.gone,
         fields,
     };
     render(status, "events/edit.html", page)
@@ -257,9 +266,12 @@ async fn without_gone(app: &App, call: &Call, fields: EventFields) -> Result<Eve
 
 pub async fn save(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id): EventAt, form: Form) -> Result<Response, ApiError> {
     let (app, call) = (auth.app(), auth.read());
-    let event = app.event_get(call, id.as_str()).await?;
     let default = app.settings.default_zone.clone();
     let mut fields = EventFields::typed(&form);
+    let event = match app.event_get(call, id.as_str()).await {
+        Err(AppError::EventUnknown) => return gone(&auth, &state, fields).await,
+        event => event?,
+    };
     // A form that does not say what it was made of counts as one that saw nothing: whatever is stored is then somebody else's.
     let seen: EventFields = form.value("was").and_then(|was| serde_json::from_str(was).ok()).unwrap_or_default();
     if let Some(finder) = pressed(app, call, &form, &mut fields, &seen).await? {
@@ -282,12 +294,20 @@ pub async fn save(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id)
             let shown = Shown { theirs, moved_at: now.updated_at.clone(), ..Shown::default() };
             show(&auth, &state, StatusCode::CONFLICT, Some(&now), fields, &is, shown).await
         }
+        Err(AppError::EventUnknown) => gone(&auth, &state, fields).await,
         Err(error) => {
             let faults = refusal(app, call, error, &fields).await?;
             fields = without_gone(app, call, fields).await?;
             show(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, Some(&event), fields, &seen, Shown { faults, ..Shown::default() }).await
         }
     }
+}
+
+/// The event was deleted while somebody filled in its form: what they typed can become another one.
+async fn gone(auth: &Auth<Editor>, state: &ApiState, fields: EventFields) -> Result<Response, ApiError> {
+    let fields = without_gone(auth.app(), auth.read(), fields).await?;
+    let shown = Shown { gone: true, ..Shown::default() };
+    show(auth, state, StatusCode::NOT_FOUND, None, fields, &EventFields::default(), shown).await
 }
 
 /// People for the fields of owner and hosts, as buttons of the form they are put into.
@@ -327,8 +347,17 @@ pub async fn ask_delete(auth: Auth<Editor>, State(state): State<ApiState>, Event
 }
 
 pub async fn delete(auth: Auth<Editor>, EventAt(id): EventAt, form: Form) -> Result<Response, ApiError> {
-    let event = auth.app().event_get(auth.read(), id.as_str()).await?;
+    let call = auth.write(&form)?;
+    // The back button, and the same form again: done is done.
+    let already = || -> Result<Response, ApiError> { Ok(flash(see_other("/app/events")?, "This event is deleted already", None)) };
+    let event = match auth.app().event_get(auth.read(), id.as_str()).await {
+        Err(AppError::EventUnknown) => return already(),
+        event => event?,
+    };
     let id: EventId = event.id;
-    auth.app().event_delete(&auth.write(&form)?, &id).await?;
+    match auth.app().event_delete(&call, &id).await {
+        Err(AppError::EventUnknown) => return already(),
+        done => done?,
+    }
     Ok(flash(see_other("/app/events")?, &format!("“{}” is deleted", event.title), None))
 }

@@ -164,6 +164,8 @@ struct FormPage {
     once: String,
     /// Somebody else stored something meanwhile.
     conflict: bool,
+    /// Who was to be changed was deleted meanwhile.
+    gone: bool,
 }
 
 fn once(state: &ApiState) -> String {
@@ -205,6 +207,7 @@ fn show_new(
         was: String::new(),
         once,
         conflict: false,
+        gone: status == StatusCode::NOT_FOUND,
     };
     page(status, "people/form.html", context)
 }
@@ -259,13 +262,19 @@ fn show_edit(
         was,
         once: once(state),
         conflict,
+        gone: false,
     };
     page(status, "people/form.html", context)
 }
 
 /// Changes everything at once. Somebody else's change meanwhile is shown beside what was typed, and nothing typed is lost.
 pub async fn replace(auth: Auth<Editor>, State(state): State<ApiState>, UserAt(id): UserAt, form: Form) -> Result<Response, ApiError> {
-    let stored = auth.app().user_get(auth.read(), &id).await?;
+    // Whoever is gone can be added anew, by what was typed.
+    let gone = || show_new(&auth, &state, StatusCode::NOT_FOUND, FieldsPart::of(Filled::of_form(&form), &[]), None, None);
+    let stored = match auth.app().user_get(auth.read(), &id).await {
+        Err(AppError::UserUnknown) => return gone(),
+        stored => stored?,
+    };
     let was = form.value("was").unwrap_or_default();
     let faulty = |errors: Vec<(String, String)>| {
         let fields = FieldsPart::of(Filled::of_form(&form), &errors);
@@ -286,10 +295,14 @@ pub async fn replace(auth: Auth<Editor>, State(state): State<ApiState>, UserAt(i
         Ok(user) => Ok(flash(see_other(&format!("/app/people/{}", user.id))?, "Saved", None)),
         Err(AppError::EmailTaken) => faulty(vec![("email".to_owned(), TAKEN.to_owned())]),
         Err(AppError::StaleRev) => {
-            let theirs = auth.app().user_get(auth.read(), &id).await?;
+            let theirs = match auth.app().user_get(auth.read(), &id).await {
+                Err(AppError::UserUnknown) => return gone(),
+                theirs => theirs?,
+            };
             let fields = FieldsPart::of(Filled::of_form(&form), &[]).beside(&theirs);
             show_edit(&auth, &state, StatusCode::PRECONDITION_FAILED, &theirs, fields, seen(&theirs), true)
         }
+        Err(AppError::UserUnknown) => gone(),
         Err(other) => Err(other.into()),
     }
 }

@@ -67,6 +67,10 @@ struct Editor {
     faults: BTreeMap<String, String>,
     theirs: BTreeMap<&'static str, String>,
     conflict: bool,
+    /// The template was deleted after the form had been made.
+    gone: bool,
+    /// Makes a form that is sent twice act once.
+    once: String,
     variables: Vec<Variable>,
 }
 
@@ -131,6 +135,8 @@ fn show<R: crate::auth::NeededRole>(
         faults,
         theirs,
         conflict: status == StatusCode::PRECONDITION_FAILED,
+        gone: status == StatusCode::NOT_FOUND,
+        once: auth.app().ids.random().to_string(),
         variables: VARIABLES.iter().map(|variable| Variable { tag: format!("{{{{ {} }}}}", variable.name), meaning: variable.meaning }).collect(),
     };
     render(status, "settings/template.html", context)
@@ -164,6 +170,11 @@ pub async fn create(auth: Auth<Sender>, State(state): State<ApiState>, form: For
     match made {
         Ok(template) => Ok(flash(see_other(PATH)?, &format!("The template “{}” is kept.", template.name), None)),
         Err(AppError::Invalid(faults)) => show(&auth, &state, None, values, StatusCode::UNPROCESSABLE_ENTITY, by_field(faults), BTreeMap::new()),
+        Err(AppError::KeyReused) => {
+            let text = "this form was sent before, and made a template; save it once more to make another one";
+            let faults = BTreeMap::from([("name".to_owned(), text.to_owned())]);
+            show(&auth, &state, None, values, StatusCode::UNPROCESSABLE_ENTITY, faults, BTreeMap::new())
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -182,7 +193,10 @@ pub async fn save(auth: Auth<Sender>, State(state): State<ApiState>, PathText(id
     match saved {
         Ok(template) => Ok(flash(see_other(PATH)?, &format!("The template “{}” was saved. Campaigns stay as they are.", template.name), None)),
         Err(AppError::Invalid(faults)) => {
-            let mut stored = auth.app().template_get(auth.read(), &id).await?;
+            let mut stored = match auth.app().template_get(auth.read(), &id).await {
+                Err(AppError::TemplateUnknown) => return gone(&auth, &state, values),
+                stored => stored?,
+            };
             // The form keeps the revision that it was filled from.
             if let Some(rev) = form.value("rev").and_then(|rev| rev.parse().ok()) {
                 stored.rev = emcrm_model::Rev(rev);
@@ -190,15 +204,28 @@ pub async fn save(auth: Auth<Sender>, State(state): State<ApiState>, PathText(id
             show(&auth, &state, Some(&stored), values, StatusCode::UNPROCESSABLE_ENTITY, by_field(faults), BTreeMap::new())
         }
         Err(AppError::StaleRev) => {
-            let stored = auth.app().template_get(auth.read(), &id).await?;
+            let stored = match auth.app().template_get(auth.read(), &id).await {
+                Err(AppError::TemplateUnknown) => return gone(&auth, &state, values),
+                stored => stored?,
+            };
             let theirs = values.differs(&Values::of(&stored));
             show(&auth, &state, Some(&stored), values, StatusCode::PRECONDITION_FAILED, BTreeMap::new(), theirs)
         }
+        Err(AppError::TemplateUnknown) => gone(&auth, &state, values),
         Err(error) => Err(error.into()),
     }
 }
 
+/// The template was deleted while somebody changed it: what they typed can become another one.
+fn gone(auth: &Auth<Sender>, state: &ApiState, values: Values) -> Answer {
+    show(auth, state, None, values, StatusCode::NOT_FOUND, BTreeMap::new(), BTreeMap::new())
+}
+
 pub async fn delete(auth: Auth<Sender>, PathText(id): PathText, form: Form) -> Answer {
-    auth.app().template_delete(&auth.write(&form)?, &id).await?;
+    match auth.app().template_delete(&auth.write(&form)?, &id).await {
+        // The same form again: done is done.
+        Err(AppError::TemplateUnknown) => return Ok(flash(see_other(PATH)?, "The template is deleted already.", None)),
+        done => done?,
+    }
     Ok(flash(see_other(PATH)?, "The template was deleted. Campaigns stay as they are.", None))
 }
