@@ -34,9 +34,12 @@ fn id_of(token: &str) -> Option<&str> {
 }
 
 impl App {
-    /// A new token, and the only time that it is seen.
+    /// A new token, and the only time that it is seen: a key that was used before is refused, because what it made cannot be shown again.
     pub async fn token_create(&self, call: &Call, draft: ApiTokenDraft) -> Result<(ApiToken, String), AppError> {
         call.require(Role::Admin)?;
+        if self.replayed::<String>(call).await?.is_some() {
+            return Err(AppError::KeyReused);
+        }
         let id = self.ids.ordered().simple().to_string();
         let token = format!("{PREFIX}{id}_{}", secret());
         let valid_until = draft.days.and_then(|days| self.now().checked_add(SignedDuration::from_hours(days * 24)).ok()).map(|until| format!("{until:.6}"));
@@ -53,8 +56,11 @@ impl App {
         };
         let mut tx = Transaction::new();
         self.store.api_tokens.put(&mut tx, &kept, &digest(&token));
-        self.audit_note(&mut tx, call, Deed::new("token.created", format!("token#{}", kept.id)).with(kept.grant.clone()));
-        self.transact(tx).await?;
+        let deed = Deed::new("token.created", format!("token#{}", kept.id)).with(kept.grant.clone());
+        // Remembered is which token it was, and not the token. Of two at the same moment one is stored.
+        if self.commit(call, deed, tx, kept.id.clone()).await?.map_err(unexpected)? != kept.id {
+            return Err(AppError::KeyReused);
+        }
         Ok((kept, token))
     }
 

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use emcrm_mail::Identity;
 use emcrm_model::{CampaignDraft, CampaignId, CampaignKind, EmailAddress, FieldErrors, Recipients, Role, User, UserId};
-use emcrm_store::keys;
+use emcrm_store::{Transaction, keys};
 
 use super::pace::Pace;
 use super::recipients::{FIRST, Reach};
 use crate::audit::Deed;
 use crate::render::{Filled, Prepared, Recipe, clean};
 use crate::template::{Content, RenderError};
+use crate::users::unexpected;
 use crate::{App, AppError, Call};
 
 /// Mails that a preflight shows.
@@ -164,16 +165,25 @@ impl App {
         Ok(Preview { total, recipients, subject: content.subject, text: content.text, html: content.html, warnings })
     }
 
-    /// One mail to one address, marked as a test, in no ledger, with the values of the first recipient. Answers the mail server's words.
+    /// One mail to one address, marked as a test, in no ledger, with the values of the first recipient. Answers the mail server's words. A key that was
+    /// used before is refused, whatever became of its mail: nobody knows what a server that is being asked will say.
     pub async fn campaign_test(&self, call: &Call, draft: CampaignDraft, to: EmailAddress) -> Result<String, AppError> {
         call.require(Role::Sender)?;
+        if self.replayed::<String>(call).await?.is_some() {
+            return Err(AppError::KeyReused);
+        }
         let prepared = self.prepare(&Recipe::of_draft(&draft)).await?;
         let users = self.first_of(&Recipients::from(&draft), FIRST).await?;
         let nobody = nobody();
         let somebody = users.iter().find(|user| self.fill(&prepared, None, user).is_ok());
         let mail = self.test_mail(&prepared, somebody.unwrap_or(&nobody), to.as_str())?;
         // Whose values go out. Where to is an address, and those are not for the trail.
-        self.audit(call, Deed::new("mail.tested", somebody.map_or_else(String::new, |user| keys::user_part(&user.id)))).await?;
+        let deed = Deed::new("mail.tested", somebody.map_or_else(String::new, |user| keys::user_part(&user.id)));
+        let own = self.ids.random().to_string();
+        // Of two at the same moment one has the key.
+        if self.commit(call, deed, Transaction::new(), own.clone()).await?.map_err(unexpected)? != own {
+            return Err(AppError::KeyReused);
+        }
         let mut connection = self.transport.connect().await?;
         let receipt = connection.send(&mail).await;
         connection.close().await;

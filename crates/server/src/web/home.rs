@@ -129,7 +129,7 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
         other => other?,
     };
     if people == 0 && events == 0 && campaigns.total == 0 {
-        return start::page_of(shell);
+        return start::page_of(shell, app);
     }
     let (upcoming, down) = match app.event_list(call, all_events(ROWS, Some(DateTime::from_instant(app.now())))).await {
         Ok(page) => (page, false),

@@ -31,6 +31,15 @@ async fn a_token_is_made_shown_once_and_revoked_by_forms() {
     let token = &page[page.find("emcrm_").unwrap()..][..6 + 32 + 1 + 40];
     let actor = app.app.token_caller(token).await.unwrap().unwrap();
     assert!(actor.may_check_in(&"tea".to_owned().into()));
+    // The form of one, sent twice: there is one, and it is shown once.
+    let page = text(&app.get("/app/settings/tokens").await);
+    let once = page.split_once("name=\"once\" value=\"").unwrap().1.split('"').next().unwrap();
+    let form = [("name", "twice"), ("grant", "viewer"), ("days", "2"), ("once", once)];
+    assert!(text(&post(&app, "/app/settings/tokens", &form).await).contains("It is not shown again"));
+    let again = post(&app, "/app/settings/tokens", &form).await;
+    assert_eq!(again.status, 409);
+    assert!(text(&again).contains("one token was made then") && !text(&again).contains("It is not shown again"), "{}", text(&again));
+    assert_eq!(text(&again).matches(">twice<span").count(), 1, "{}", text(&again));
     let listed = text(&app.get("/app/settings/tokens").await);
     assert!(!listed.contains(token) && listed.contains("&lt;i&gt;door&lt;/i&gt;") && listed.contains("checkin:tea"));
     let id = &token[6..38];

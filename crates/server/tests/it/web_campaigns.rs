@@ -371,7 +371,18 @@ async fn a_step_that_is_asked_for_twice_is_done_once() {
     for _ in 0..2 {
         assert_eq!(leads_to(&send(&app, &format!("{waits}/cancel"), &[]).await), waits);
     }
+    // A test mail goes out once, and a copy is made once.
     let away = draft(&app).await;
+    let once = hidden(&html(&app.get(&format!("{away}/preflight")).await, 200), "once");
+    let test = [("to", "me@example.org"), ("once", once.as_str())];
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{away}/test"), &test).await), format!("{away}/preflight"));
+    }
+    let outbox = html(&app.get("/app/outbox").await, 200);
+    assert!(outbox.contains("of 3 mails"), "two of the campaign, and one test: {outbox}");
+    let once = hidden(&html(&app.get(&waits).await, 200), "once");
+    let copy = leads_to(&send(&app, &format!("{waits}/duplicate"), &[("once", once.as_str())]).await);
+    assert_eq!(leads_to(&send(&app, &format!("{waits}/duplicate"), &[("once", once.as_str())]).await), copy);
     for _ in 0..2 {
         assert_eq!(leads_to(&send(&app, &format!("{away}/delete"), &[]).await), "/app/campaigns");
     }

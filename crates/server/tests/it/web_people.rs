@@ -36,6 +36,9 @@ async fn while_nobody_is_there_the_pages_say_how_to_begin() {
         let page = html(&app.get(path).await);
         assert!(page.contains("<h1>No people yet</h1>") && page.contains("action=\"/app/people/import\"") && page.contains("action=\"/app/demo\""), "{path}");
     }
+    for page in [html(&app.get("/app").await), html(&app.get("/app/people").await)] {
+        assert_eq!(page.matches("name=\"once\" value=\"").count(), 1, "the form for a first person acts once: {page}");
+    }
     let made = send(&app, "/app/demo", &[]).await;
     assert!(toast_after(&app, &made, "/app").await.contains("Made up 300 people and 12 events"));
     app.settled().await;

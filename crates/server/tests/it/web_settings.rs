@@ -139,8 +139,24 @@ async fn templates_are_kept_used_changed_and_deleted() {
     );
     let faulty = [("name", ""), ("subject", "Ours"), ("body", "B"), ("bodyFormat", "text"), ("rev", "1")];
     assert!(html(&send(&app, &format!("{PATH}/{id}"), &faulty).await, 422).contains("name=\"rev\" value=\"1\""), "what was seen stays what was seen");
-    leads_to(&send(&app, &format!("{PATH}/{id}/delete"), &[]).await);
+    // Pressed twice.
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{PATH}/{id}/delete"), &[]).await), PATH);
+    }
     html(&app.get(&format!("{PATH}/{id}")).await, 404);
+    let kept = html(&send(&app, &format!("{PATH}/{id}"), &ours).await, 404);
+    assert!(kept.contains("was deleted meanwhile") && kept.contains("value=\"Ours\"") && kept.contains(&format!("action=\"{PATH}/new\"")), "{kept}");
+    // The form of a new one, sent twice.
+    let blank = html(&app.get(&format!("{PATH}/new")).await, 200);
+    let once = blank.split_once("name=\"once\" value=\"").unwrap().1.split('"').next().unwrap();
+    let fresh = [("name", "Twice"), ("subject", "S"), ("body", "B"), ("bodyFormat", "text"), ("once", once)];
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{PATH}/new"), &fresh).await), PATH);
+    }
+    assert_eq!(app.get("/email/templates").await.ok()["total"], 1);
+    let changed = [("name", "Thrice"), ("subject", "S"), ("body", "B"), ("bodyFormat", "text"), ("once", once)];
+    let changed = html(&send(&app, &format!("{PATH}/new"), &changed).await, 422);
+    assert!(changed.contains("was sent before, and made a template") && !changed.contains(once), "{changed}");
 }
 
 #[tokio::test]

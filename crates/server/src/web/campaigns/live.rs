@@ -48,6 +48,8 @@ struct Live {
     message: MessageFacts,
     /// Where its content becomes a template.
     keep: String,
+    /// A copy is made once, however often its button is pressed.
+    once: String,
 }
 
 /// What can be done with it as it stands.
@@ -186,6 +188,7 @@ pub async fn page(auth: Auth<Viewer>, State(state): State<ApiState>, CampaignAt(
         log: log.into_iter().rev().take(LOGGED).map(log_line).collect(),
         message: message(&auth, &campaign).await?,
         keep: href::with_query("/app/settings/templates/new", [("campaign", campaign.id.as_str())]),
+        once: auth.app().ids.random().to_string(),
         history: href::history(&keys::campaign_part(&campaign.id)),
         subject: campaign.subject,
         href,

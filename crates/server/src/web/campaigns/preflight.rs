@@ -47,6 +47,8 @@ struct Context {
     scheduled_at: String,
     timezone: String,
     zones: &'static [&'static str],
+    /// A test mail goes out once, however often its button is pressed.
+    once: String,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a line of the page")]
@@ -216,6 +218,7 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, id: &CampaignId, 
         scheduled_at: told.scheduled_at,
         timezone: told.timezone.unwrap_or_else(|| shell.zone.clone()),
         zones: &ZONES,
+        once: auth.app().ids.random().to_string(),
         href,
         shell,
     };
@@ -286,6 +289,10 @@ pub async fn test(auth: Auth<Sender>, State(state): State<ApiState>, CampaignAt(
     match auth.app().campaign_test(&auth.write(&form)?, CampaignDraft::from(&campaign), address).await {
         Ok(reply) => {
             let text = format!("The test mail to {to} was taken. The mail server said: {reply}");
+            Ok(flash(see_other(&format!("{}/preflight", href::campaign(id.as_str())))?, &text, None))
+        }
+        Err(AppError::KeyReused) => {
+            let text = format!("The form was sent twice, and acted once: see whether the test mail to {to} has arrived.");
             Ok(flash(see_other(&format!("{}/preflight", href::campaign(id.as_str())))?, &text, None))
         }
         Err(AppError::Mail(error)) => {

@@ -186,7 +186,7 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, headers: He
         nothing()
     };
     if query.is_unfiltered() && found.total == 0 && status != StatusCode::UNPROCESSABLE_ENTITY && nobody_is_there(&auth).await? {
-        return super::start::page_of(shell);
+        return super::start::page_of(shell, auth.app());
     }
     let part = wants_part(&headers);
     let context = context_of(shell, part, &query, faults, down, found, cursor, &trail);

@@ -28,6 +28,10 @@ struct Page {
     made: Option<String>,
     typed: Typed,
     faults: BTreeMap<String, String>,
+    /// The form was sent before, and acted then.
+    twice: bool,
+    /// Makes a form that is sent twice act once.
+    once: String,
 }
 
 #[derive(Serialize)]
@@ -75,8 +79,17 @@ async fn show(auth: &Auth<Admin>, state: &ApiState, status: StatusCode, made: Op
         revoked: token.revoked_at,
     };
     let rows = auth.app().token_list(auth.read()).await?.into_iter().map(row).collect();
-    let shell = Shell::of(auth, state, Place::Settings);
-    render(status, "settings/tokens.html", Page { shell, outbox: auth.app().has_outbox(), rows, made, typed, faults })
+    let context = Page {
+        shell: Shell::of(auth, state, Place::Settings),
+        outbox: auth.app().has_outbox(),
+        rows,
+        made,
+        typed,
+        faults,
+        twice: status == StatusCode::CONFLICT,
+        once: auth.app().ids.random().to_string(),
+    };
+    render(status, "settings/tokens.html", context)
 }
 
 pub async fn page(auth: Auth<Admin>, State(state): State<ApiState>) -> Answer {
@@ -103,6 +116,7 @@ pub async fn create(auth: Auth<Admin>, State(state): State<ApiState>, form: Form
             let faults = faults.0.into_iter().map(|fault| (fault.path.join("."), fault.message)).collect();
             show(&auth, &state, StatusCode::UNPROCESSABLE_ENTITY, None, typed, faults).await
         }
+        Err(AppError::KeyReused) => show(&auth, &state, StatusCode::CONFLICT, None, Typed::fresh(), BTreeMap::new()).await,
         Err(error) => Err(error.into()),
     }
 }
