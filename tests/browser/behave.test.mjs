@@ -97,6 +97,57 @@ describe('behaviour', () => {
     });
   }
 
+  test('whoever leaves what they typed is asked first, and whoever sends it is not', async () => {
+    const person = await visitor(server);
+    const { page } = person;
+    const questions = [];
+    let leave = false;
+    person.asked = (dialog) => {
+      questions.push(page.url());
+      return leave ? dialog.accept() : dialog.dismiss();
+    };
+    const event = await server.api.post('/events/', { ...EVENT, slug: 'asked' });
+    const someone = await server.api.post('/users/', { firstName: 'Asked', lastName: 'First', email: 'asked@leaving.example' });
+    const forms = [['/app/campaigns/new', 'Subject'], [`/app/events/${event.id}/edit`, 'Venue'], [`/app/people/${someone.id}/edit`, 'Company'], ['/app/settings/templates/new', 'Subject']];
+    for (const [path, label] of forms) {
+      await person.open(path, { check: false });
+      // Nothing was typed: nobody is asked.
+      const field = page.getByLabel(label).first();
+      await field.click();
+      await page.keyboard.press('Escape');
+      await page.keyboard.press('g');
+      await page.keyboard.press('h');
+      await page.waitForURL(/\/app$/);
+      assert.deepEqual(questions, [], path);
+      await person.open(path, { check: false });
+      await page.getByLabel(label).first().click();
+      await page.keyboard.type('Half a sentence');
+      await page.keyboard.press('Escape');
+      // The key for the list of keys leads away.
+      const asked = page.waitForEvent('dialog');
+      await page.keyboard.press('?');
+      await asked;
+      assert.equal(new URL(page.url()).pathname, path);
+      assert.equal(await page.getByLabel(label).first().inputValue(), 'Half a sentence');
+      assert.equal(questions.length, 1, path);
+      leave = true;
+      await page.keyboard.press('g');
+      await page.keyboard.press('h');
+      await page.waitForURL(/\/app$/);
+      assert.equal(questions.length, 2, path);
+      questions.length = 0;
+      leave = false;
+    }
+    // Sending it is no leaving.
+    await person.open(`/app/events/${event.id}/edit`, { check: false });
+    await page.getByLabel('Venue').click();
+    await page.keyboard.type(' and more');
+    await press(page, 'Save event');
+    await page.waitForURL(/\/app\/events\/[^/]+$/);
+    assert.deepEqual(questions, []);
+    await person.close();
+  });
+
   test('a list that grows while it is paged shows nobody twice and leaves nobody out', async () => {
     const names = Array.from({ length: 60 }, (_, n) => `Grow${String(n).padStart(2, '0')}`);
     for (const name of names) await server.api.post('/users/', { firstName: name, lastName: 'Paging', email: `${name}@grow.example`, company: 'Growing' });
@@ -147,6 +198,17 @@ describe('without an index', () => {
     await person.open('/app/events');
     await page.getByText('Searching is not possible right now').waitFor();
     await page.getByRole('link', { name: EVENT.title }).waitFor();
+    // Forms stay, and say what cannot be looked up.
+    for (const path of ['/app/campaigns/new', '/app/events/calendar', '/app/search?q=Mara', `/app/events/${event.id}?who=Mara`]) {
+      await person.open(path);
+      await page.getByText(/cannot be counted right now|Searching is not possible right now/).first().waitFor();
+    }
+    await person.open('/app/events/new', { check: false });
+    await page.getByLabel('Title', { exact: true }).fill('While it is away');
+    await page.getByLabel('Find a host by name or address').fill('mara@down.example');
+    await page.getByRole('option', { name: /Mara Okonjo/ }).click();
+    await page.waitForLoadState();
+    assert.equal(await page.getByLabel('Title', { exact: true }).inputValue(), 'While it is away');
     await person.open('/app/events?q=evening&view=past&who=Mara', { check: false });
     await page.getByRole('link', { name: EVENT.title }).waitFor();
     await server.search.open(true);

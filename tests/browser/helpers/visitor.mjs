@@ -31,6 +31,8 @@ const validator = new HtmlValidate({
     'prefer-native-element': ['error', { exclude: ['region'] }],
     // What people typed can be long, and can end in spaces.
     'long-title': 'off',
+    // Only where there are no scripts: work that goes on looks again by itself.
+    'meta-refresh': 'off',
     'no-trailing-whitespace': 'off',
   },
 });
@@ -68,6 +70,8 @@ export async function visitor(server, { script = true, width = 1280, height = 90
 class Visitor {
   faults = [];
   allowed = [];
+  // What to do when the browser asks whether to leave what was typed; without it the person leaves.
+  asked = (dialog) => dialog.accept();
 
   constructor(server, context, page, script) {
     Object.assign(this, { server, context, page, script });
@@ -81,6 +85,7 @@ class Visitor {
     page.on('pageerror', (error) => fault(`script: ${error.stack}`));
     page.on('crash', () => fault('the page crashed'));
     page.on('dialog', (dialog) => {
+      if (dialog.type() === 'beforeunload') return this.asked(dialog);
       fault(`dialog: ${dialog.message()}`);
       dialog.dismiss();
     });

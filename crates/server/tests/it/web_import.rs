@@ -198,6 +198,21 @@ async fn whoever_takes_the_rows_that_are_left_out_stands_in_the_trail() {
 }
 
 #[tokio::test]
+async fn an_import_under_way_is_looked_at_again_by_a_script_or_by_the_page() {
+    // Nobody works at it here.
+    let app = TestApp::new().await;
+    let at = uploaded(&app, FILE.as_bytes()).await;
+    assert!(!html(&app.get(&at).await).contains("http-equiv=\"refresh\""));
+    assert_eq!(send(&app, &format!("{at}/start"), &[]).await.status, 303);
+    let page = app.get(&at).await;
+    assert!(!page.headers.contains_key("refresh"), "with a script the page stays");
+    let text = html(&page);
+    assert!(text.contains("<noscript><meta http-equiv=\"refresh\" content=\"1\"></noscript>") && text.contains("data-hx-trigger=\"every 1s\""), "{text}");
+    let part = html(&app.call(Method::GET, &at, &[("hx-request", "true")], Body::empty()).await);
+    assert!(part.starts_with("<div class=\"stack loose\" id=\"state\" data-hx-get=") && part.contains("0 %") && !part.contains("<html"), "{part}");
+}
+
+#[tokio::test]
 async fn who_registered_since_is_kept_when_an_import_is_taken_back() {
     let app = TestApp::working().await;
     let mut file = "email,first name\n".to_owned();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest as _, Multipart, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use emcrm_app::AppError;
@@ -20,7 +20,7 @@ use crate::http::QueryReader;
 use crate::http::call::Fingerprint;
 use crate::http::path::PathText;
 use crate::router::ApiState;
-use crate::web::pages::{page, see_other};
+use crate::web::pages::{page, see_other, wants_part};
 use crate::web::shell::{Place, Shell, flash};
 use crate::web_form::Form;
 
@@ -192,6 +192,8 @@ struct ImportPage {
     faults_href: String,
     /// Rows that are done, or left when it is taken back.
     done: u64,
+    /// Pieces that are done: of importing, or of taking it back.
+    pieces_done: u32,
     percent: u64,
     busy: bool,
 }
@@ -207,6 +209,14 @@ fn in_words(fault: &str) -> String {
 /// Every fault of a row.
 fn all_in_words(faults: &[String]) -> Vec<String> {
     faults.iter().map(|fault| in_words(fault)).collect()
+}
+
+/// Pieces of the work that is under way, or was: while an import is taken back, `next` says how many are left.
+fn pieces_done(state: ImportState, next: u32, pieces: u32) -> u32 {
+    match state {
+        ImportState::Undoing | ImportState::Undone => pieces.saturating_sub(next),
+        ImportState::Uploaded | ImportState::Running | ImportState::Done => next,
+    }
 }
 
 #[derive(Serialize)]
@@ -225,7 +235,13 @@ fn mapping_of(import: &PeopleImport, value: impl Fn(&str) -> Option<String>) -> 
     chosen.into_iter().map(|field| field.filter(|field| !field.is_empty())).collect()
 }
 
-async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): PathText, query: QueryReader) -> Result<Response, ApiError> {
+async fn show(
+    auth: Auth<Viewer>,
+    State(state): State<ApiState>,
+    PathText(id): PathText,
+    headers: HeaderMap,
+    query: QueryReader,
+) -> Result<Response, ApiError> {
     let import = auth.app().people_import_get(auth.read(), &id).await?;
     let mapping = mapping_of(&import, |name| query.raw(name).map(str::to_owned));
     let mut fault = None;
@@ -246,6 +262,7 @@ async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): P
     let faults_href = crate::web::href::with_query(&path, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let columns = import.header.iter().zip(&mapping).enumerate();
     let busy = matches!(import.state, ImportState::Running | ImportState::Undoing);
+    let pieces_done = pieces_done(import.state, import.next, import.pieces);
     let context = ImportPage {
         shell: Shell::of(&auth, &state, Place::People),
         event: event_link(&auth, import.event.as_ref()).await?,
@@ -262,16 +279,14 @@ async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): P
         faults: checked.faults,
         faults_href,
         done: import.counts.rows().min(import.rows),
-        percent: u64::from(import.next) * 100 / u64::from(import.pieces.max(1)),
+        pieces_done,
+        percent: u64::from(pieces_done) * 100 / u64::from(import.pieces.max(1)),
         busy,
         import,
     };
-    let mut response = page(StatusCode::OK, "people/import-one.html", context)?;
-    if busy {
-        // Without a script too: the page looks again by itself.
-        response.headers_mut().insert("refresh", HeaderValue::from_static("1"));
-    }
-    Ok(response)
+    // A script looks again at the part that changes; without one the page does so by itself.
+    let template = if wants_part(&headers) && !looking { "people/import-state.html" } else { "people/import-one.html" };
+    page(StatusCode::OK, template, context)
 }
 
 async fn start(auth: Auth<Editor>, PathText(id): PathText, form: Form) -> Result<Response, ApiError> {
@@ -306,4 +321,17 @@ async fn faults(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id):
         (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"left-out.csv\"")),
     ];
     Ok((headers, Body::from(out)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_done_grows_while_an_import_is_taken_back() {
+        let done = |state, next| pieces_done(state, next, 4);
+        assert_eq!([0, 1, 4].map(|next| done(ImportState::Running, next)), [0, 1, 4]);
+        assert_eq!([4, 3, 0].map(|next| done(ImportState::Undoing, next)), [0, 1, 4]);
+        assert_eq!((done(ImportState::Done, 4), done(ImportState::Undone, 0)), (4, 4));
+    }
 }

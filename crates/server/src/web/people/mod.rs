@@ -45,6 +45,7 @@ pub static TEMPLATES: &[Template] = templates![
     "people/erase.html",
     "people/import.html",
     "people/import-one.html",
+    "people/import-state.html",
 ];
 
 pub fn routes() -> Router<ApiState> {
