@@ -2,8 +2,8 @@
 //! fields, and whoever has signed in again sends them on from there. No script is needed.
 
 use axum::body::{Body, Bytes, to_bytes};
-use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{FromRequest as _, Multipart, Request};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -25,6 +25,8 @@ pub struct Kept {
     action: String,
     cookies: HeaderMap,
     bytes: Bytes,
+    /// The content type of a body in parts; none for one that is urlencoded.
+    parts: Option<HeaderValue>,
 }
 
 #[derive(Serialize)]
@@ -34,6 +36,8 @@ struct Again<'a> {
     /// Nobody is signed in.
     signed_out: bool,
     csrf: String,
+    /// It came in parts, and goes on in parts: pasted text grows when it is urlencoded.
+    in_parts: bool,
     fields: Vec<(String, String)>,
     /// What somebody typed.
     typed: Vec<(String, String)>,
@@ -43,11 +47,15 @@ impl Kept {
     /// Takes a copy of the body of a form of ours. Files are not kept: they are still where they came from. What another site sends is not kept either: a
     /// browser sends it without its session, and whoever signs in then would be asked to send on what others typed.
     pub async fn of(request: Request, public_url: Option<&str>) -> Result<(Request, Option<Self>), ApiError> {
-        let kind = request.headers().get(header::CONTENT_TYPE).map(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
-        let is_form = request.method() == Method::POST && kind == Some(true) && request.uri().path().starts_with("/app");
+        let kind = request.headers().get(header::CONTENT_TYPE);
+        let urlencoded = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+        // What is larger brings a file, and is read as it comes.
+        let parts = kind.filter(|kind| kind.as_bytes().starts_with(b"multipart/form-data") && length(request.headers()) <= FORM_MAX).cloned();
+        let is_form = request.method() == Method::POST && (urlencoded || parts.is_some()) && request.uri().path().starts_with("/app");
         if !is_form || !origin::is_ours(request.headers(), public_url) {
             return Ok((request, None));
         }
+        let kind = parts;
         let (parts, body) = request.into_parts();
         let too_large = |_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", format!("a form has at most {FORM_MAX} bytes"));
         let bytes = to_bytes(body, FORM_MAX).await.map_err(too_large)?;
@@ -56,27 +64,69 @@ impl Kept {
             cookies.append(header::COOKIE, cookie.clone());
         }
         let action = parts.uri.path_and_query().map_or_else(|| parts.uri.path().to_owned(), ToString::to_string);
-        let kept = Self { action, cookies, bytes: bytes.clone() };
+        let kept = Self { action, cookies, bytes: bytes.clone(), parts: kind };
         Ok((Request::from_parts(parts, Body::from(bytes)), Some(kept)))
     }
 
-    /// The page that holds the form.
-    pub async fn page(&self, state: &ApiState, status: StatusCode) -> Response {
-        self.render(state, status).await.unwrap_or_else(IntoResponse::into_response)
+    /// The page that holds the form; none where it brought nothing that could be sent on, such as a file alone.
+    pub async fn page(&self, state: &ApiState, status: StatusCode) -> Option<Response> {
+        let fields = self.fields().await;
+        if self.parts.is_some() && typed(&fields).next().is_none() {
+            return None;
+        }
+        Some(self.render(state, status, fields).await.unwrap_or_else(IntoResponse::into_response))
     }
 
-    async fn render(&self, state: &ApiState, status: StatusCode) -> Result<Response, ApiError> {
+    /// What it says, without the mark of the page it was on.
+    async fn fields(&self) -> Vec<(String, String)> {
+        let mut fields = match &self.parts {
+            None => url::form_urlencoded::parse(&self.bytes).map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+            Some(kind) => texts(kind.clone(), self.bytes.clone()).await,
+        };
+        fields.retain(|(name, _)| name != "csrf");
+        fields
+    }
+
+    async fn render(&self, state: &ApiState, status: StatusCode, fields: Vec<(String, String)>) -> Result<Response, ApiError> {
         let signed_out = status == StatusCode::UNAUTHORIZED;
         let csrf = match state.access.session(&state.app, &self.cookies).await? {
             Some(open) => state.app.mark("csrf", &open.digest),
             None => state.app.mark("csrf", "local"),
         };
-        let fields: Vec<(String, String)> =
-            url::form_urlencoded::parse(&self.bytes).filter(|(name, _)| name != "csrf").map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
-        let typed = fields.iter().filter(|(name, value)| !SILENT.contains(&name.as_str()) && !value.trim().is_empty());
-        let typed = typed.map(|(name, value)| (words(name), shortened(value))).collect();
-        page(status, "public/again.html", Again { name: &state.settings.name, action: &self.action, signed_out, csrf, fields, typed })
+        let typed = typed(&fields).map(|(name, value)| (words(name), shortened(value))).collect();
+        let in_parts = self.parts.is_some();
+        page(status, "public/again.html", Again { name: &state.settings.name, action: &self.action, signed_out, csrf, in_parts, fields, typed })
     }
+}
+
+/// The length that a body says it has; the largest where it says none.
+fn length(headers: &HeaderMap) -> usize {
+    headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok()).unwrap_or(usize::MAX)
+}
+
+/// Fields that say something to a person.
+fn typed(fields: &[(String, String)]) -> impl Iterator<Item = &(String, String)> {
+    fields.iter().filter(|(name, value)| !SILENT.contains(&name.as_str()) && !value.trim().is_empty())
+}
+
+/// The texts of a body in parts, without its files.
+async fn texts(kind: HeaderValue, bytes: Bytes) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    let mut request = Request::new(Body::from(bytes));
+    request.headers_mut().insert(header::CONTENT_TYPE, kind);
+    let Ok(mut parts) = Multipart::from_request(request, &()).await else { return fields };
+    while let Ok(Some(part)) = parts.next_field().await {
+        // Browsers say of files alone what they are.
+        if part.file_name().is_some() || part.content_type().is_some() {
+            continue;
+        }
+        let name = part.name().unwrap_or_default().to_owned();
+        match part.text().await {
+            Ok(text) => fields.push((name, text)),
+            Err(_) => break,
+        }
+    }
+    fields
 }
 
 /// `jobTitle` as a person reads it: `Job title`.

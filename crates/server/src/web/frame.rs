@@ -53,8 +53,12 @@ pub async fn frame(State(state): State<ApiState>, request: Request, next: Next) 
         Err(error) => (error.into_response(), None),
     };
     if let Some(told) = response.extensions_mut().remove::<Told>() {
-        response = if let Some(kept) = kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
-            kept.page(&state, response.status()).await
+        let again = match kept.filter(|_| !asked.part && is_unproved(&response, &told)) {
+            Some(kept) => kept.page(&state, response.status()).await,
+            None => None,
+        };
+        response = if let Some(again) = again {
+            again
         } else {
             let shell = if asked.has_shell(response.status(), &told) { Shell::of_reader(&state, &reader, Place::of_path(&asked.path)).await } else { None };
             asked.error(&state.settings.name, shell, &response, &told)

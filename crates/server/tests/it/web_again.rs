@@ -109,6 +109,41 @@ async fn what_was_typed_outlives_the_session_it_was_typed_in() {
     }
 }
 
+/// A form in parts, as a browser sends one with a field for a file in which none was chosen.
+fn in_parts(fields: &[(&str, &str)], file: &str) -> String {
+    let text = |(name, value): &(&str, &str)| format!("--XX\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let texts: String = fields.iter().map(text).collect();
+    let file = format!("--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"\"\r\nContent-Type: application/octet-stream\r\n\r\n{file}\r\n");
+    format!("{texts}{file}--XX--\r\n")
+}
+
+#[tokio::test]
+async fn what_was_pasted_into_a_form_with_a_file_outlives_the_session_too() {
+    const PATH: &str = "/app/settings/suppressions/import";
+    let app = with_sign_in().await;
+    let send = async |cookie: &str, body: String| {
+        let length = body.len().to_string();
+        let headers = [("content-type", "multipart/form-data; boundary=XX"), ("content-length", length.as_str()), ("cookie", cookie), ("sec-fetch-site", "same-origin")];
+        app.call(Method::POST, PATH, &headers, body).await
+    };
+    let pasted = "bea@example.org\r\n<cid>@example.org";
+    let ended = "emcrm=0123456789abcdef";
+    let page = html(&send(ended, in_parts(&[("csrf", "of-the-old-session"), ("text", pasted)], "")).await, 401);
+    assert!(page.contains("You were signed out") && page.contains("enctype=\"multipart/form-data\"") && !page.contains("<cid>"), "{page}");
+    assert_eq!(fields(&page), [("text".to_owned(), pasted.to_owned())]);
+    // Signed in again, it goes on.
+    let cookie = session(&app).await;
+    let page = html(&send(&cookie, in_parts(&[("text", pasted)], "")).await, 403);
+    assert!(page.contains("This was not saved yet"), "{page}");
+    let kept = fields(&page);
+    let pairs: Vec<(&str, &str)> = kept.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let done = html(&send(&cookie, in_parts(&pairs, "")).await, 422);
+    assert!(done.contains("1 address was put on the list, 1 line was not taken"), "{done}");
+    // A file is still where it came from: there is nothing to send on.
+    let file = html(&send(ended, in_parts(&[("csrf", "x"), ("text", "")], "bea@example.org")).await, 401);
+    assert!(!file.contains("You were signed out") && !file.contains("bea@example.org"), "{file}");
+}
+
 #[tokio::test]
 async fn nobody_is_led_away_from_a_page_on_which_something_is_typed() {
     let app = with_sign_in().await;
