@@ -282,3 +282,29 @@ async fn while_the_index_is_away_everybody_is_still_there() {
     assert_eq!(app.get(&next).await.status, 303);
     assert!(html(&app.get("/app/people").await).contains("25 people"));
 }
+
+#[tokio::test]
+async fn a_long_timeline_goes_on_page_by_page_and_shows_everything_once() {
+    let app = TestApp::new().await;
+    app.user("ann").await;
+    for n in 0..60 {
+        app.event(&format!("e{n:02}")).await;
+        app.post("/attend", json!({"user_id": "ann", "event_id": format!("e{n:02}")})).await.ok();
+    }
+    let shown = |page: &str| -> Vec<String> {
+        page.split("<a href=\"/app/events/e").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
+    };
+    // No index: what somebody hosts cannot be looked up, and the rest can.
+    let first = html(&app.get("/app/people/ann").await);
+    assert_eq!(shown(&first).len(), 50);
+    let older = first.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap().replace("&amp;", "&");
+    assert!(older.starts_with("/app/people/ann?show=all&attended="), "{older}");
+    let second = html(&app.get(older.split('#').next().unwrap()).await);
+    let mut all = [shown(&first), shown(&second)].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!((shown(&second).len(), all.len()), (10, 60));
+    assert!(!second.contains("Show older") && second.contains("From the start"), "{second}");
+    let forged = app.get("/app/people/ann?attended=forged").await;
+    assert_eq!((forged.status.as_u16(), forged.header("location")), (303, "/app/people/ann?show=all"));
+}

@@ -10,12 +10,13 @@ use serde_json::{Map, Value};
 
 use super::fields::{FIELDS, TAKEN, errors_of, value_of};
 use super::list::{initials, name_of};
-use super::timeline::{Timeline, timeline};
+use super::timeline::{Places, Timeline, timeline};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Editor, NeededRole, Viewer};
 use crate::http::QueryReader;
 use crate::http::path::UserAt;
 use crate::router::ApiState;
+use crate::web::href;
 use crate::web::pages::{page, see_other, wants_part};
 use crate::web::shell::{Place, Shell, flash};
 use crate::web_form::Form;
@@ -97,7 +98,13 @@ pub async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, UserAt(id):
         Some("mails") => "mails",
         _ => "all",
     };
-    person(&auth, shell, StatusCode::OK, user, facts, show).await
+    let from = Places::read(&query);
+    let begin = format!("{}?show={show}", href::person(id.as_str()));
+    match person(&auth, shell, StatusCode::OK, user, facts, show, &from).await {
+        // Cursors of an index that was made anew, or of somebody else: begin at the beginning.
+        Err(ApiError::App(AppError::BadCursor)) => see_other(&begin),
+        shown => shown,
+    }
 }
 
 fn facts(user: &User, edited: Option<Fact>) -> Vec<Fact> {
@@ -117,8 +124,9 @@ async fn person<R: NeededRole>(
     user: User,
     facts: Vec<Fact>,
     show: &'static str,
+    from: &Places,
 ) -> Result<Response, ApiError> {
-    let timeline = timeline(auth.app(), auth.read(), &user, show != "mails", show != "events").await?;
+    let timeline = timeline(auth.app(), auth.read(), &user, show, from).await?;
     let suppressed = match auth.app().suppression_get(auth.read(), &user.email).await {
         Ok(Suppression { reason, .. }) => Some(reason.words()),
         Err(AppError::SuppressionUnknown) => None,
@@ -174,7 +182,7 @@ pub async fn change(auth: Auth<Editor>, State(state): State<ApiState>, UserAt(id
         return part(shell, fact);
     }
     let facts = facts(&user, Some(fact));
-    person(&auth, shell, status, *user, facts, "all").await
+    person(&auth, shell, status, *user, facts, "all", &Places::default()).await
 }
 
 enum Refused {

@@ -11,8 +11,15 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 
-/// Rows of each kind that one page shows; where there are more, the page says so.
+use crate::http::QueryReader;
+use crate::web::href;
+
+/// Rows of each kind that one page shows; where there are more, it leads to them.
 const ROWS: u32 = 50;
+/// In an address: all of this kind were shown before.
+const ENDED: &str = "-";
+/// Names of the places in addresses.
+const PLACES: [&str; 3] = ["attended", "hosted", "mailed"];
 
 #[derive(Debug, Serialize)]
 pub struct Entry {
@@ -32,24 +39,63 @@ pub struct Entry {
 #[derive(Debug, Default, Serialize)]
 pub struct Timeline {
     pub entries: Vec<Entry>,
-    /// Not everything is shown.
-    pub cut: bool,
+    /// What of an address leads to older rows; none where everything is shown.
+    pub older: Option<String>,
+    /// These are older rows.
+    pub later: bool,
     pub mails: u64,
     /// Hosted events cannot be looked up right now.
     pub down: bool,
 }
 
-/// `events` and `mails` say what is wanted.
-pub async fn timeline(app: &App, call: &Call, user: &User, events: bool, mails: bool) -> Result<Timeline, AppError> {
-    let first = || PageRequest { position: Position::Number(1), size: ROWS };
-    let mut line = Timeline::default();
-    if events {
-        let attended = app.attendance_of_user(call, &user.id, first()).await?;
-        line.cut |= attended.next.is_some();
+/// Where each kind of row goes on, by its cursor.
+#[derive(Debug, Clone, Default)]
+pub struct Places([Option<String>; 3]);
+
+impl Places {
+    pub fn read(query: &QueryReader) -> Self {
+        Self(PLACES.map(|name| query.raw(name).filter(|cursor| !cursor.is_empty()).map(str::to_owned)))
+    }
+
+    pub fn is_first(&self) -> bool {
+        self.0.iter().all(Option::is_none)
+    }
+
+    /// The page of this kind; none where all of it was shown before.
+    fn page(&self, kind: usize) -> Option<PageRequest> {
+        let position = match self.0.get(kind).and_then(Option::as_deref) {
+            Some(ENDED) => return None,
+            Some(cursor) => Position::Cursor(cursor.to_owned()),
+            None => Position::Number(1),
+        };
+        Some(PageRequest { position, size: ROWS })
+    }
+
+    /// What of an address leads on; none where nothing does. `next` is of each kind.
+    fn older(show: &str, next: [Option<String>; 3]) -> Option<String> {
+        if next.iter().all(Option::is_none) {
+            return None;
+        }
+        let pairs: Vec<(&str, &str)> = PLACES.into_iter().zip(&next).map(|(name, cursor)| (name, cursor.as_deref().unwrap_or(ENDED))).collect();
+        Some(href::with_query("", [("show", show)].into_iter().chain(pairs)))
+    }
+}
+
+/// `show` is `all`, `events` or `mails`.
+pub async fn timeline(app: &App, call: &Call, user: &User, show: &str, from: &Places) -> Result<Timeline, AppError> {
+    let (events, mails) = (show != "mails", show != "events");
+    let mut next: [Option<String>; 3] = Default::default();
+    let [attended_next, hosted_next, mailed_next] = &mut next;
+    let mut line = Timeline { later: !from.is_first(), ..Timeline::default() };
+    if let Some(page) = from.page(0).filter(|_| events) {
+        let attended = app.attendance_of_user(call, &user.id, page).await?;
+        *attended_next = attended.next;
         let titles = try_join_all(attended.items.iter().map(|one| event(app, call, &one.event_id))).await?;
         line.entries.extend(attended.items.into_iter().zip(titles).map(|(one, event)| of_attendance(&one, event)));
+    }
+    if let Some(page) = from.page(1).filter(|_| events) {
         let host = EventList {
-            page: first(),
+            page,
             from: None,
             to: None,
             ends: Ends::Whenever,
@@ -60,7 +106,7 @@ pub async fn timeline(app: &App, call: &Call, user: &User, events: bool, mails: 
         };
         match app.event_list(call, host).await {
             Ok(hosted) => {
-                line.cut |= hosted.next.is_some();
+                *hosted_next = hosted.next;
                 line.entries.extend(hosted.items.into_iter().map(|event| of_hosted(app, event)));
             }
             // The rest of the page does not need the index.
@@ -68,18 +114,22 @@ pub async fn timeline(app: &App, call: &Call, user: &User, events: bool, mails: 
             Err(other) => return Err(other),
         }
     }
-    let sent = match app.deliveries_of_user(call, &user.id, first()).await {
+    // How many there are is said whatever is shown of them.
+    let wanted = from.page(2).filter(|_| mails);
+    let mails = wanted.is_some();
+    let sent = match app.deliveries_of_user(call, &user.id, wanted.unwrap_or(PageRequest { position: Position::Number(1), size: ROWS })).await {
         Ok(page) => page,
         Err(AppError::NothingThere(_)) => Page { items: Vec::new(), total: 0, page: 1, size: ROWS, next: None },
         Err(other) => return Err(other),
     };
     line.mails = sent.total;
     if mails {
-        line.cut |= sent.next.is_some();
+        mailed_next.clone_from(&sent.next);
         let subjects = subjects(app, call, user, &sent.items).await?;
         line.entries.extend(sent.items.into_iter().map(|delivery| of_delivery(delivery, &subjects)));
     }
     line.entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
+    line.older = Places::older(show, next);
     Ok(line)
 }
 
@@ -165,5 +215,20 @@ fn of_delivery(delivery: Delivery, subjects: &HashMap<CampaignId, String>) -> En
         href: format!("/app/campaigns/{}", delivery.campaign_id),
         title: subjects.get(&delivery.campaign_id).cloned().unwrap_or_else(|| "a campaign that is gone".to_owned()),
         detail: delivery.error.unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn older_rows_go_on_where_each_kind_has_some() {
+        assert_eq!(Places::older("all", [None, None, None]), None);
+        assert_eq!(Places::older("all", [Some("a".to_owned()), None, Some("c".to_owned())]).as_deref(), Some("?show=all&attended=a&hosted=-&mailed=c"));
+        let places = Places([Some("a".to_owned()), Some(ENDED.to_owned()), None]);
+        assert_eq!(places.page(0).map(|page| page.position), Some(Position::Cursor("a".to_owned())));
+        assert_eq!(places.page(1), None);
+        assert_eq!(places.page(2).map(|page| page.position), Some(Position::Number(1)));
     }
 }
