@@ -268,8 +268,9 @@ class Walk:
     def run(self, command: str) -> str:
         done = subprocess.run(["bash", "-c", self.names + command], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, f"exit code {done.returncode}, {done.stdout}{done.stderr or 'no output'}: {command}"
-        if (found := re.search(rf'"email_id":"({ID})"|\b([0-9a-f]{{32}})\b', done.stdout)):
-            self.seen = found[1] or found[2]
+        # Of a campaign, or of a token. What mails have in them looks like one too.
+        if (found := re.search(rf"\b({ID})\b" if command.startswith("emcrm token ") else rf'"email_id":"({ID})"', done.stdout)):
+            self.seen = found[1]
         return done.stdout
 
     def serve(self, words: list) -> None:
