@@ -18,8 +18,9 @@ use hyper_util::rt::TokioIo;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::figures::{figures, sum};
 use super::open::open_app;
-use crate::config::{Config, DbEngine, MailTransport};
+use crate::config::{Config, DbEngine, MailTransport, Secret};
 
 #[derive(Debug, Clone, Args)]
 #[command(after_help = "\
@@ -28,7 +29,7 @@ Examples:
   emcrm doctor --json                    for programs
   emcrm doctor --live                    only whether the server of this configuration answers; for a container's health check
 
-While a server runs on the data folder, doctor asks it instead of opening the folder.
+While a server runs on the data folder, doctor asks it instead of opening the folder: /health/ready and /metrics, the latter with APP_METRICS_TOKEN where it is set.
 Exit status: 0 well, also with warnings; 1 something is wrong (with --live: no answer); 2 the configuration is wrong.")]
 pub struct DoctorArgs {
     /// Answer in JSON
@@ -53,7 +54,8 @@ const DEAD_TOLD: u32 = 20;
 /// Work that waits longer than this waits too long while a server runs, in seconds.
 const WAITS_LONG: u64 = 60;
 const HTTP_PATIENCE: Duration = Duration::from_secs(3);
-const HTTP_BYTES_MAX: usize = 64 * 1024;
+/// Metrics of a server that was asked for all of its routes are some 300 KB.
+const HTTP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -314,13 +316,66 @@ async fn running(config: &Config, report: &mut Report) {
         report.warn("server", "its port is not known, because APP_API_PORT is 0", "Ask /health/ready at the address it printed at its start.");
         return;
     };
-    match get(address, "/health/ready").await {
+    match get(address, "/health/ready", None).await {
         Ok((200, body)) => report.ok("server", format!("http://{address} is ready: {body}")),
         Ok((status, body)) => report.fault("server", format!("http://{address} answers {status}: {body}"), "The server's log says why."),
         Err(error) => {
             let advice = "Another command may be using the folder, or the server listens elsewhere (APP_API_HOST, APP_API_PORT), or it hangs: see its log.";
             report.fault("server", format!("http://{address} does not answer: {error}"), advice);
+            return;
         }
+    }
+    let look = "Look at Settings, Background tasks.";
+    match get(address, "/metrics", config.app.metrics_token.as_ref().map(Secret::reveal)).await {
+        Ok((200, metrics)) => counted(&metrics, report),
+        Ok((401 | 403, _)) => {
+            report.warn(
+                "work",
+                "the server does not tell what waits: its APP_METRICS_TOKEN is another one",
+                format!("Give doctor the server's settings. {look}"),
+            );
+        }
+        Ok((status, _)) => report.warn("work", format!("the server answers {status} when it is asked what waits"), look),
+        Err(error) => report.warn("work", format!("the server does not tell what waits: {error}"), look),
+    }
+}
+
+/// What waits, what was given up and how mail goes, as the metrics of a running server have it.
+fn counted(metrics: &str, report: &mut Report) {
+    let queues = figures(metrics, "emcrm_tasks_waiting");
+    if queues.is_empty() {
+        report.warn("work", "the server cannot tell what waits", "It could not read its storage just now: see its log.");
+    }
+    for waiting in queues {
+        let queue = waiting.label("queue");
+        let oldest = sum(metrics, "emcrm_tasks_oldest_seconds", "queue", queue);
+        let says = format!("queue {queue}: {:.0} tasks wait", waiting.value);
+        if oldest > WAITS_LONG as f64 {
+            report.warn("work", format!("{says}, the oldest since {oldest:.0} s"), "See docs/OPERATIONS.md, \"The backlog grows\".");
+        } else {
+            report.ok("work", says);
+        }
+        let dead = sum(metrics, "emcrm_tasks_dead", "queue", queue);
+        if dead > 0.0 {
+            let advice = "Each has its error in Settings, Background tasks: mend the cause, then retry or drop it there.";
+            report.fault("work", format!("queue {queue}: {dead:.0} tasks were given up"), advice);
+        }
+    }
+    let held: f64 = figures(metrics, "emcrm_campaigns_held").iter().map(|figure| figure.value).sum();
+    if held > 0.0 {
+        report.warn("mail", format!("{held:.0} campaigns were paused because of a fault"), "The page of each says why: mend it, then resume or cancel.");
+    }
+    let handed = figures(metrics, "emcrm_mail_handovers_total");
+    let outcomes: Vec<String> =
+        handed.iter().filter(|figure| figure.value > 0.0).map(|figure| format!("{:.0} {}", figure.value, figure.label("outcome"))).collect();
+    let total: f64 = handed.iter().map(|figure| figure.value).sum();
+    let sending = sum(metrics, "emcrm_campaigns", "state", "sending");
+    let since = if outcomes.is_empty() { "nothing".to_owned() } else { outcomes.join(", ") };
+    let says = format!("{sending:.0} campaigns are being sent; handed over since the server was started: {since}");
+    if total > 0.0 && sum(metrics, "emcrm_mail_handovers_total", "outcome", "accepted") < total / 2.0 {
+        report.warn("mail", says, "Most mails are not taken: see docs/OPERATIONS.md, \"Mails are stuck\".");
+    } else {
+        report.ok("mail", says);
     }
 }
 
@@ -330,7 +385,7 @@ async fn live(config: &Config) -> Report {
         report.fault("server", "its port is not known, because APP_API_PORT is 0", "Choose a port.");
         return report;
     };
-    match get(address, "/health/live").await {
+    match get(address, "/health/live", None).await {
         Ok((200, _)) => report.ok("server", format!("http://{address} is alive")),
         Ok((status, body)) => report.fault("server", format!("http://{address} answers {status}: {body}"), "Start it again."),
         Err(error) => report.fault("server", format!("http://{address} does not answer: {error}"), "Start it."),
@@ -348,12 +403,16 @@ fn address(config: &Config) -> Option<SocketAddr> {
 }
 
 /// Status and body of a short answer.
-async fn get(address: SocketAddr, path: &str) -> anyhow::Result<(u16, String)> {
+async fn get(address: SocketAddr, path: &str, token: Option<&str>) -> anyhow::Result<(u16, String)> {
     let exchange = async {
         let stream = tokio::net::TcpStream::connect(address).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         tokio::spawn(connection);
-        let request = hyper::Request::get(path).header("host", address.to_string()).header("connection", "close").body(Empty::<Bytes>::new())?;
+        let mut request = hyper::Request::get(path).header("host", address.to_string()).header("connection", "close");
+        if let Some(token) = token {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Empty::<Bytes>::new())?;
         let answer = sender.send_request(request).await?;
         let status = answer.status().as_u16();
         let body = Limited::new(answer.into_body(), HTTP_BYTES_MAX).collect().await.map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -440,6 +499,38 @@ mod tests {
         let all = config(&[("APP_API_HOST", "0.0.0.0"), ("APP_ALLOW_UNAUTHENTICATED", "true"), ("APP_API_PORT", "8123")]);
         assert_eq!(address(&all).unwrap().to_string(), "127.0.0.1:8123");
         assert_eq!(address(&config(&[("APP_API_PORT", "0")])), None);
+    }
+
+    #[test]
+    fn what_a_running_server_counts_is_told_in_words() {
+        let mut report = Report::default();
+        counted(
+            "emcrm_tasks_waiting{queue=\"index\"} 3\nemcrm_tasks_waiting{queue=\"mail\"} 7\n\
+             emcrm_tasks_oldest_seconds{queue=\"index\"} 2\nemcrm_tasks_oldest_seconds{queue=\"mail\"} 900\n\
+             emcrm_tasks_dead{queue=\"index\"} 0\nemcrm_tasks_dead{queue=\"mail\"} 4\n\
+             emcrm_campaigns{state=\"sending\"} 1\nemcrm_campaigns_held 2\n\
+             emcrm_mail_handovers_total{transport=\"smtp\",outcome=\"accepted\"} 40\n\
+             emcrm_mail_handovers_total{transport=\"smtp\",outcome=\"unavailable\"} 60\n",
+            &mut report,
+        );
+        let told: Vec<(State, &str)> = report.findings.iter().map(|finding| (finding.state, finding.says.as_str())).collect();
+        assert_eq!(
+            told,
+            [
+                (State::Ok, "queue index: 3 tasks wait"),
+                (State::Warning, "queue mail: 7 tasks wait, the oldest since 900 s"),
+                (State::Fault, "queue mail: 4 tasks were given up"),
+                (State::Warning, "2 campaigns were paused because of a fault"),
+                (State::Warning, "1 campaigns are being sent; handed over since the server was started: 40 accepted, 60 unavailable"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_server_that_cannot_count_is_not_called_well_without_a_word() {
+        let mut report = Report::default();
+        counted("process_threads 4\n", &mut report);
+        assert_eq!(report.findings[0].says, "the server cannot tell what waits");
     }
 
     #[test]

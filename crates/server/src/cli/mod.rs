@@ -6,6 +6,7 @@ pub mod completions;
 pub mod demo;
 pub mod doctor;
 pub mod export;
+pub mod figures;
 pub mod generate;
 pub mod import;
 pub mod init_db;

@@ -149,6 +149,9 @@ fn while_a_server_runs_the_others_say_so_and_doctor_asks_it() {
     let (status, stdout, stderr) = run(doctor);
     assert_eq!(status, 0, "{stdout}{stderr}");
     assert!(stdout.contains("is ready") && stdout.contains("Nothing is wrong."), "{stdout}");
+    for told in ["queue index: ", "queue mail: ", "queue default: ", "0 campaigns are being sent; handed over since the server was started: nothing"] {
+        assert!(stdout.contains(told), "{told} in {stdout}");
+    }
     let live = || {
         let mut live = on_port();
         live.args(["doctor", "--live"]);
@@ -158,6 +161,43 @@ fn while_a_server_runs_the_others_say_so_and_doctor_asks_it() {
     server.signal("TERM");
     assert!(server.end().0.success());
     assert_eq!(live(), 1);
+}
+
+#[test]
+fn doctor_tells_what_a_running_server_has_given_up_and_asks_with_its_token() {
+    let folder = tempfile::tempdir().unwrap();
+    json(folder.path(), &[&GENERATE[..], &["1"]].concat());
+    {
+        use emcrm_store::{Engine, Queue, Tasks, Transaction, keys};
+        let engine = std::sync::Arc::new(emcrm_store::sqlite::SqliteEngine::open(&folder.path().join("data")).unwrap());
+        let tasks = Tasks::new(engine.clone(), std::sync::Arc::new(emcrm_model::RandomIds));
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let mut tx = Transaction::new();
+            tasks.put(&mut tx, Queue::Default, "a test", "poem", Value::Null, 1);
+            engine.transact(tx).await.unwrap();
+            let task = tasks.first(Queue::Default, keys::shard_of("a test")).await.unwrap().unwrap();
+            tasks.bury(&task, "nobody can do it").await.unwrap();
+        });
+    }
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    let with = |token: &str| {
+        let mut command = emcrm(folder.path());
+        command.env("APP_API_PORT", &port).env("APP_METRICS_TOKEN", token);
+        command
+    };
+    let doctor = |token: &str| {
+        let mut command = with(token);
+        command.arg("doctor");
+        run(command)
+    };
+    let _server = start(with("the token"));
+    let (status, stdout, stderr) = doctor("the token");
+    assert_eq!(status, 1, "{stdout}{stderr}");
+    assert!(stdout.contains("queue default: 1 tasks were given up") && stdout.contains("Settings, Background tasks"), "{stdout}");
+    let (status, stdout, stderr) = doctor("another one");
+    assert_eq!(status, 0, "{stdout}{stderr}");
+    assert!(stdout.contains("is ready") && stdout.contains("its APP_METRICS_TOKEN is another one"), "{stdout}");
+    assert!(!stdout.contains("the token") && !stdout.contains("given up"), "{stdout}");
 }
 
 #[test]
