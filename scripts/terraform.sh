@@ -3,7 +3,8 @@
 #
 #   scripts/terraform.sh check            fmt, validate, and checkov where VENV has it
 #   scripts/terraform.sh prove EXAMPLE…   plan, apply, second plan, tables, destroy; several at once, each on an emulator of its own
-#   scripts/terraform.sh options          plans the search domain with all that it can have, and makes the sign-in to its Dashboards
+#   scripts/terraform.sh options          plans production with all that it can have, dev with its own search domain, and what must be refused; makes the
+#                                         sign-in to Dashboards
 #   scripts/terraform.sh search           the search domain alone: the provider is silent for ten minutes before it looks
 #
 # ROOT, DEV: folders. BIN: the product. MOTO: a Python with moto. CHECKOV: the program, if there. TF_PLUGINS: a folder with the provider, else it is
@@ -189,24 +190,50 @@ search_settings() {
   } >"$folder/search.auto.tfvars"
 }
 
-# refused WHAT WORDS: the plan fails, and says so.
+# refused WHAT WORDS…: the plan fails, and says all of it.
 refused() {
-  if "${tf[@]}" plan -no-color >"$folder/refused.log" 2>&1; then fail "$1 was planned"; fi
-  grep -qF "$2" "$folder/refused.log" || {
-    tail -n 20 "$folder/refused.log" >&2
-    fail "$1 was not refused with: $2"
-  }
-  say "  refused: $1"
+  local what="$1" words
+  shift
+  if "${tf[@]}" plan -no-color >"$folder/refused.log" 2>&1; then fail "$what was planned"; fi
+  for words in "$@"; do
+    grep -qF "$words" "$folder/refused.log" || {
+      tail -n 20 "$folder/refused.log" >&2
+      fail "$what was not refused with: $words"
+    }
+  done
+  say "  refused: $what"
+}
+
+# What an installation has that is in use, and no emulator takes.
+in_use() {
+  cat >"$folder/in-use.auto.tfvars" <<'EOT'
+mail_event_destination = true
+mail_events_public     = true
+deletion_protection    = true
+EOT
+}
+
+# With the search domain that the example has by itself.
+dev_as_it_is() {
+  begin dev
+  say "== dev with its own search domain"
+  sed -i '/^search /d' "$folder/terraform.tfvars"
+  timed plan "${tf[@]}" plan -no-color -out="$folder/options.tfplan"
+  say "  $(grep -E '^Plan:' "$folder/plan.log")"
+  "${tf[@]}" show -json "$folder/options.tfplan" | python3 "$ROOT/scripts/terraform/options.py" none
 }
 
 # The domain is planned only, because its apply takes more than ten minutes. The sign-in to its Dashboards is made, but for what OpenSearch Service adds.
 options() {
+  (dev_as_it_is)
   begin production
-  say "== options of the search domain"
+  say "== production with all of its options"
+  in_use
   search_settings 'dedicated_masters = 3' 'warm_nodes = 2' 'public = true' 'dashboards_prefix = "emcrm-example-search"'
   timed plan "${tf[@]}" plan -no-color -out="$folder/options.tfplan"
   say "  $(grep -E '^Plan:' "$folder/plan.log")"
   "${tf[@]}" show -json "$folder/options.tfplan" | python3 "$ROOT/scripts/terraform/options.py" all
+  rm "$folder/in-use.auto.tfvars"
   timed apply "${tf[@]}" apply -no-color -auto-approve -target=module.emcrm.module.dashboards
   say "  $(grep -E '^Apply complete' "$folder/apply.log")"
   timed second-plan "${tf[@]}" plan -no-color -target=module.emcrm.module.dashboards -out="$folder/second.tfplan"
@@ -218,6 +245,16 @@ options() {
   refused "warm nodes without dedicated masters" "Warm nodes need dedicated masters"
   search_settings 'dedicated_masters = 3' 'warm_nodes = 0' 'dashboards_prefix = "our-aws-search"'
   refused "a sign-in page with aws in its name" "without the words aws"
+  rm "$folder/search.auto.tfvars"
+  cat >"$folder/wrong_override.tf" <<'EOT'
+module "emcrm" {
+  zone_id                = null
+  mail_domain            = null
+  mail_rate              = 7
+  point_in_time_recovery = false
+}
+EOT
+  refused "what does not go together" "Give zone_id or certificate_arn" "backup_keep_days needs point_in_time_recovery" "mail_zone_id needs mail_domain" "mail_rate is less than worker.max"
 }
 
 # The domain of the example production, with what it stands on.

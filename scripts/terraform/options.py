@@ -1,4 +1,5 @@
-"""Reads `terraform show -json PLAN` and fails where the search domain is not planned with all of its options, or with none of them.
+"""Reads `terraform show -json PLAN` and fails where the search domain is not planned with all of its options, or with none of them. With all of them
+bounces and complaints must be published to the product, data must refuse to be deleted, and workers must share the account's rate of mails.
 
 Usage: options.py all|none
 """
@@ -17,6 +18,22 @@ def trusted(statement):
     """Who may become a role, as text or list."""
     who = statement["Principal"]
     return {name for names in who.values() for name in ([names] if isinstance(names, str) else names)}
+
+
+def in_use(planned):
+    """What an installation has that people use: each fault in words."""
+    faults = [f"there is no {one}" for one in ("module.ses[0].aws_sesv2_configuration_set_event_destination.events[0]", "module.ses[0].aws_sns_topic_subscription.product[0]") if one not in planned]
+    tables = [values for address, values in planned.items() if address.startswith("module.dynamodb.aws_dynamodb_table.")]
+    if len(tables) != 2 or not all(table["deletion_protection_enabled"] for table in tables):
+        faults.append("the tables may be deleted")
+    if planned["module.backup[0].aws_s3_bucket.this"]["force_destroy"]:
+        faults.append("the bucket of the copies may be deleted with them")
+    for service in ("api", "worker"):
+        definition = planned[f'module.ecs.aws_ecs_task_definition.this["{service}"]'].get("container_definitions")
+        # Not yet known where it names what is made first; then the second plan of the whole installation shows it.
+        if definition is not None and {"name": "MAIL_RATE", "value": "1"} not in json.loads(definition)[0]["environment"]:
+            faults.append(f"{service} does not send at its share of the rate")
+    return faults
 
 
 def main():
@@ -62,6 +79,7 @@ def main():
         service = json.loads(planned["module.dashboards[0].aws_iam_role.service"]["assume_role_policy"])["Statement"][0]
         policy = planned["module.dashboards[0].aws_iam_role_policy_attachment.service"]["policy_arn"]
         pool = planned["module.dashboards[0].aws_cognito_identity_pool.this"]
+        faults += in_use(planned)
         if "es.amazonaws.com" not in trusted(service) or not policy.endswith(":policy/AmazonOpenSearchServiceCognitoAccess"):
             faults.append(f"the service's role: {service}, {policy}")
         if pool["allow_unauthenticated_identities"]:

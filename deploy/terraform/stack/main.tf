@@ -8,6 +8,30 @@ locals {
   public_url = "https://${var.host}"
   tags       = merge({ application = "emcrm", installation = var.name }, var.tags)
   search     = var.search == null ? null : module.opensearch[0]
+  # What each worker may send, when as many run as there may be.
+  worker_mail_rate = var.mail_rate == null ? null : floor(var.mail_rate / var.worker.max)
+}
+
+# What one variable alone cannot know. It makes nothing.
+resource "terraform_data" "settings" {
+  lifecycle {
+    precondition {
+      condition     = var.zone_id != null || var.certificate_arn != null
+      error_message = "Give zone_id or certificate_arn. Without either the load balancer has no certificate for ${var.host}."
+    }
+    precondition {
+      condition     = var.backup_keep_days == null || var.point_in_time_recovery
+      error_message = "backup_keep_days needs point_in_time_recovery. Daily copies are exports of it."
+    }
+    precondition {
+      condition     = var.mail_zone_id == null || var.mail_domain != null
+      error_message = "mail_zone_id needs mail_domain. A zone alone sends no mail."
+    }
+    precondition {
+      condition     = local.worker_mail_rate == null || try(local.worker_mail_rate >= 1, false)
+      error_message = "mail_rate is less than worker.max. Each worker sends at least one mail a second: allow fewer workers."
+    }
+  }
 }
 
 module "vpc" {
@@ -197,6 +221,7 @@ module "ecs" {
       MAIL_SES_CONFIGURATION_SET = module.ses[0].configuration_set
       MAIL_SNS_TOPIC             = module.ses[0].topic_arn
     },
+    var.mail_domain == null || local.worker_mail_rate == null ? {} : { MAIL_RATE = tostring(local.worker_mail_rate) },
     var.settings,
   )
 }
@@ -211,6 +236,7 @@ module "cloudwatch" {
   target_group_suffix  = module.alb.target_group_arn_suffix
   table_names          = module.dynamodb.table_names
   search_domain        = try(local.search.name, null)
+  backup_schedules     = try(module.backup[0].schedule_group, null)
   product_metrics      = module.ecs.product_metrics
   tags                 = local.tags
 }

@@ -92,6 +92,10 @@ variable "backlog" {
   description = "Scaling of the worker by tasks that wait, with the CloudWatch agent's image. Null: by CPU only."
   type        = object({ tasks_per_worker = number, agent_image = string })
   default     = null
+  validation {
+    condition     = var.backlog == null || try(can(regex("(:[^:/]+|@sha256:[0-9a-f]{64})$", var.backlog.agent_image)) && !endswith(var.backlog.agent_image, ":latest"), false)
+    error_message = "An image with a tag or digest that means one version; not latest."
+  }
 }
 
 variable "search" {
@@ -125,6 +129,16 @@ variable "mail_from_name" {
   description = "Name that mail comes from."
   type        = string
   default     = "Events"
+}
+
+variable "mail_rate" {
+  description = "Mails a second that SES lets the account send, shared out among all workers that there may be: each gets MAIL_RATE, so that together they never ask for more. Null: each worker takes the whole rate, which suits one worker."
+  type        = number
+  default     = null
+  validation {
+    condition     = var.mail_rate == null || try(var.mail_rate >= 1 && floor(var.mail_rate) == var.mail_rate, false)
+    error_message = "A whole number, 1 or more."
+  }
 }
 
 variable "mail_event_destination" {

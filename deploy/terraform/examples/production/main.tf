@@ -21,6 +21,7 @@ module "emcrm" {
   cognito_domain_prefix  = var.sign_in_prefix
   mail_domain            = var.mail_domain
   mail_zone_id           = var.zone_id
+  mail_rate              = var.mail_rate
   mail_events_public     = var.mail_events_public
   mail_event_destination = var.mail_event_destination
 
@@ -42,6 +43,12 @@ variable "zone_id" {
 variable "mail_domain" {
   description = "Domain that mail comes from."
   type        = string
+}
+
+variable "mail_rate" {
+  description = "Mails a second that SES lets the account send, over all workers; `aws sesv2 get-account` tells it as MaxSendRate. 14 is what many accounts begin with."
+  type        = number
+  default     = 14
 }
 
 variable "mail_events_public" {
@@ -69,7 +76,7 @@ variable "alarm_addresses" {
 variable "metrics_agent_image" {
   description = "CloudWatch agent that tells how much work waits. Name a version that you have looked at."
   type        = string
-  default     = "public.ecr.aws/cloudwatch-agent/cloudwatch-agent:latest"
+  default     = "public.ecr.aws/cloudwatch-agent/cloudwatch-agent:1.300062.0b1304"
 }
 
 variable "deletion_protection" {

@@ -133,10 +133,17 @@ resource "aws_iam_role_policy" "export" {
   policy = data.aws_iam_policy_document.export.json
 }
 
+# A group of their own: what AWS counts of schedules it counts by group.
+resource "aws_scheduler_schedule_group" "this" {
+  name = "${var.name}-backup"
+  tags = var.tags
+}
+
 resource "aws_scheduler_schedule" "export" {
   #checkov:skip=CKV_AWS_297:It holds names of a table and a bucket, nothing secret
   for_each            = var.table_arns
   name                = "${var.name}-backup-${each.key}"
+  group_name          = aws_scheduler_schedule_group.this.name
   description         = "Writes the table ${each.key} of ${var.name} into a bucket"
   schedule_expression = var.schedule
   flexible_time_window {

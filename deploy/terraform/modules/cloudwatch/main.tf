@@ -54,6 +54,28 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   tags                = var.tags
 }
 
+# Once a night, so one fault is enough. An export that begins and then fails is told by DynamoDB alone: `aws dynamodb list-exports`.
+resource "aws_cloudwatch_metric_alarm" "backup" {
+  for_each = var.backup_schedules == null ? {} : {
+    refused = { metric = "TargetErrorCount", says = "DynamoDB refuses to begin a copy of a table; it is asked again for two hours" }
+    dropped = { metric = "InvocationDroppedCount", says = "A table was not copied tonight: is its point-in-time recovery on, and may the role export it?" }
+  }
+  alarm_name          = "${var.name}-backup-${each.key}"
+  alarm_description   = each.value.says
+  namespace           = "AWS/Scheduler"
+  metric_name         = each.value.metric
+  dimensions          = { ScheduleGroup = var.backup_schedules }
+  statistic           = "Sum"
+  period              = 300
+  evaluation_periods  = 1
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+  tags                = var.tags
+}
+
 resource "aws_cloudwatch_dashboard" "this" {
   dashboard_name = var.name
   dashboard_body = jsonencode({

@@ -44,6 +44,12 @@ variable "search_domain" {
   default     = null
 }
 
+variable "backup_schedules" {
+  description = "Group of the schedules that make daily copies of the tables. Null: none."
+  type        = string
+  default     = null
+}
+
 variable "product_metrics" {
   description = "Where the product's own metrics lie in CloudWatch. Null: nowhere."
   type        = string
