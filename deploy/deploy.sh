@@ -123,9 +123,19 @@ smoke_test() {
   run curl --fail --silent --show-error --max-time 10 --location --output /dev/null "http://${url#https://}/health/live" || return 1
 }
 
+# Where the sources come from, for a label of the image: without a name and password, should one stand in it.
+source_address() {
+  local address
+  address="$(git -C "$ROOT" remote get-url origin 2>/dev/null)" || address=unknown
+  sed -E 's#://[^/@]*@#://#' <<<"$address"
+}
+
 build_and_push() {
-  local repository="$1"
-  run docker build --platform linux/amd64 --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" --build-arg "EMCRM_COMMIT=$TAG" --label "org.opencontainers.image.revision=$TAG" "$ROOT"
+  local repository="$1" version source
+  version="$(sed -n 's/^version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml" | head -n 1)"
+  source="$(source_address)"
+  run docker build --platform linux/amd64 --file "$ROOT/deploy/docker/Dockerfile" --tag "$repository:$TAG" \
+    --build-arg "EMCRM_COMMIT=$TAG" --build-arg "EMCRM_VERSION=$version" --build-arg "EMCRM_SOURCE=$source" "$ROOT"
   if [[ "$DRY_RUN" == yes ]]; then
     say "+ aws ecr get-login-password | docker login --username AWS --password-stdin ${repository%%/*}"
   else

@@ -31,6 +31,7 @@ never_called() { if grep -E -- "$1" "$STAGE/calls" >&2; then printf 'It called: 
 
 check "a good version stays" 0 two "two runs and is well" one --tag two --yes
 called '^docker push 1.dkr.ecr.test/emcrm:two$'
+called '^docker build .*EMCRM_COMMIT=two .*EMCRM_VERSION=[0-9]+\.[0-9]+\.[0-9]+ '
 called '^curl .*https://crm.example.org/health/ready$'
 
 BROKEN=two check "a version that does not answer goes back" 1 one "two was not well; one runs again" one --tag two --yes
