@@ -200,6 +200,11 @@ pip_tool() {
 step_deploy() {
   need_debian shellcheck shellcheck
   docker compose version >/dev/null 2>&1 || need_debian docker-compose docker-compose
+  if command -v apt-get >/dev/null; then
+    need_debian systemd-analyze systemd
+  elif ! command -v systemd-analyze >/dev/null; then
+    note "deploy: the systemd unit was NOT CHECKED, there is no systemd-analyze here"
+  fi
   pip_tool hadolint
   step_build
   BIN="$BIN" HADOLINT="$DEV/venv-hadolint/bin/hadolint" scripts/deploy_checks.sh
