@@ -235,6 +235,13 @@ cmd_terraform_search() {
   MOTO="$PARTS/moto/venv/bin/python" scripts/terraform.sh search
 }
 
+# The image, without an engine and without a registry of images.
+cmd_image() {
+  local tool
+  for tool in buildah podman runc debootstrap; do need_debian "$tool" "$tool"; done
+  scripts/image.sh
+}
+
 # The parts run from here to the end of the step, however it ends.
 step_tests() {
   trap stop_test_parts EXIT
@@ -447,6 +454,7 @@ Usage: ./dev.sh COMMAND
   test [STEP…]       all checks and tests, or only the named steps, in the given order:
                      ${STEPS[*]}
   terraform-search   makes the search domain on an emulator of AWS, as \`test terraform\` does with all else; 12 minutes
+  image              builds the container image on bases made here, and starts it as in production; needs root; 15 minutes the first time
   soak [MINUTES]     the storm, race and kill tests with more rounds, again and again (default 10), then the fuzz targets as long
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   bench aws          create, read, register, search and mail on DynamoDB Local and OpenSearch
@@ -475,6 +483,7 @@ main() {
     logs) cmd_logs "$@" ;;
     init-db) cmd_init_db ;;
     terraform-search) cmd_terraform_search ;;
+    image) cmd_image ;;
     test | bench | lighthouse | screenshots) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;
     help | -h | --help) cmd_help ;;
