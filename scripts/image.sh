@@ -16,7 +16,7 @@ NAME="emcrm-image-$$"
 RUN="$(mktemp -d /tmp/emcrm-image.XXXXXX)"
 STORE=(--root "$WORK/store" --runroot "$RUN")
 PODMAN=(podman "${STORE[@]}" --runtime runc --cgroup-manager cgroupfs)
-# Nothing of a container is kept from the machine that builds it, but it needs no rights of an engine either.
+# Building needs no namespaces of its own so.
 export STORAGE_DRIVER=overlay BUILDAH_ISOLATION=chroot
 
 say() { printf '%s\n' "$*"; }
@@ -154,7 +154,10 @@ mkdir -p "$WORK"
 mapfile -t bases < <(sed -n 's/^FROM \([^ ]*\).*/\1/p' "$DOCKERFILE" | sort -u)
 for base in "${bases[@]}"; do
   case "$base" in
-    debian:*) debian_base "$base" && debian="$base" ;;
+    debian:*)
+      debian_base "$base"
+      debian="$base"
+      ;;
   esac
 done
 for base in "${bases[@]}"; do

@@ -1,5 +1,5 @@
 """Every metric that the alert rules and the dashboard use is in the table of docs/OPERATIONS.md, every runbook that an alert names is there, every alert has a
-test that fires and one that does not, and each side of an `and` or `or` in a rule is tested: without it, promtool finds a test that fails."""
+test that fires and one that does not, and each side of an `and` or `or` in a rule is tested: without it, promtool finds a test that fails. promtool understands every query of the dashboard."""
 
 import itertools
 import json
@@ -17,7 +17,8 @@ documented = set(re.findall(r"^\| `([a-z_]+)`", table, re.M))
 runbooks = set(re.findall(r"^(?:## |\*\*)([^*\n]+?)\.?(?:\*\*|$)", guide, re.M))
 rules = (folder / "alerts.yaml").read_text()
 tests = (folder / "alerts_test.yaml").read_text()
-queries = [target["expr"] for panel in json.loads((folder / "dashboard.json").read_text())["panels"] for target in panel["targets"]]
+panels = json.loads((folder / "dashboard.json").read_text())["panels"]
+queries = {f"panel_{panel['id']}_{target['refId']}": target["expr"] for panel in panels for target in panel["targets"]}
 
 
 def without_a_side(rule: str):
@@ -44,8 +45,26 @@ def passes(rules: str, tests: str) -> bool:
         return subprocess.run(["promtool", "test", "rules", "alerts_test.yaml"], cwd=place, capture_output=True, check=False).returncode == 0
 
 
+def not_understood(queries: dict) -> str:
+    """What promtool says against queries, as if their results were to be recorded. Nothing, where it understands all of them."""
+    rules = [{"record": name, "expr": query} for name, query in queries.items()]
+    with tempfile.TemporaryDirectory(prefix="emcrm-dashboard-") as place:
+        path = pathlib.Path(place) / "queries.yaml"
+        # What is JSON is YAML too.
+        path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+        done = subprocess.run(["promtool", "check", "rules", str(path)], capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}".strip()
+
+
 faults = []
-for where, text in [("alerts.yaml", rules), ("alerts_test.yaml", tests), ("dashboard.json", "\n".join(queries))]:
+if len(queries) != sum(len(panel["targets"]) for panel in panels):
+    faults.append("dashboard.json: two panels have one id, or two queries of a panel one letter")
+if said := not_understood(queries):
+    faults.append(f"dashboard.json: {said}")
+# The check can fail.
+if not not_understood(queries | {"wrong": "sum by (status (rate(emcrm_http_requests_total[5m]))"}):
+    faults.append("dashboard.json: promtool takes a query that is none")
+for where, text in [("alerts.yaml", rules), ("alerts_test.yaml", tests), ("dashboard.json", "\n".join(queries.values()))]:
     for name in sorted(set(re.findall(r"\b(?:emcrm|process)_[a-z_]+", text))):
         if name not in documented and re.sub(r"_(bucket|count|sum)$", "", name) not in documented:
             faults.append(f"{where}: {name} is not in the table of docs/OPERATIONS.md")
@@ -67,4 +86,5 @@ for found in re.finditer(r"alert: (\w+)\n +expr:(?: \|)?\s+(.*(?:\n {10}.*)*)", 
             faults.append(f"alerts_test.yaml: no test of {alert} notices that this is missing: {' '.join(side.split())}")
 if faults:
     sys.exit("\n".join(faults))
+print(f"dashboard: promtool understands {len(queries)} queries in {len(panels)} panels.")
 print(f"alerts: {tried} rules that lack one side of an `and` or `or` are noticed by their tests.")
