@@ -67,12 +67,18 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     while app.get(&format!("/email/requests/{id}")).await.ok()["status"] != "sent" {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    // One that the product itself pauses.
-    let mut tx = Transaction::new();
+    // One that is being sent, and then one that the product itself pauses.
     let held = CampaignId::from(id);
+    let mut tx = Transaction::new();
+    app.app.store.campaigns.update_any(&mut tx, &held).set("status", "sending");
+    let state = "emcrm_campaigns{state=\"sending\"}";
+    let sent = scrape(&app).await;
+    app.app.store.engine.transact(tx).await.unwrap();
+    let sending = scrape(&app).await;
+    assert!(value(&sent, state).abs() < 0.1 && value(&sending, state) >= 1.0, "{sending}");
+    let mut tx = Transaction::new();
     let paused = app.app.store.campaigns.update_any(&mut tx, &held).set("status", "paused");
     paused.set("reason", "the mail server cannot be used");
-    let sent = scrape(&app).await;
     app.app.store.engine.transact(tx).await.unwrap();
     let after = format!("{}\n{}", sent.lines().filter(|line| line.starts_with("emcrm_campaigns{")).collect::<Vec<_>>().join("\n"), scrape(&app).await);
     for (series, least) in [
@@ -98,9 +104,38 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
             let series = format!("emcrm_storage_cache_{metric}{{engine=\"{engine}\"}}");
             assert!(value(&after, &series) > value(&before, &series), "{series}");
         }
+        // What is kept is counted a moment later.
+        let series = format!("emcrm_storage_cache_bytes{{engine=\"{engine}\"}}");
+        let mut kept = 0.0;
+        for _ in 0..500 {
+            app.get("/users/ann").await.ok();
+            kept = value(&scrape(&app).await, &series);
+            if kept > 0.0 {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        assert!(kept > 0.0, "{series}");
     }
+    let program = after.lines().find(|line| line.starts_with("emcrm_build_info{")).unwrap();
+    assert!(program.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"")) && program.contains("commit=\"") && program.ends_with("} 1"), "{program}");
     let pools: Vec<&str> = after.lines().filter(|line| line.starts_with("emcrm_storage_pool_max{")).collect();
     assert!(!pools.is_empty() && pools.iter().all(|line| line.contains(engine) && !line.ends_with(" 0")), "{pools:?}");
+    // Many people at once, until a look falls into their midst.
+    let mut in_use = 0.0;
+    for round in 0..200 {
+        let crowd = (0..20).map(async |n| {
+            let id = format!("crowd-{round}-{n}");
+            app.post("/users", json!({"id": id, "firstName": "C", "lastName": "X", "email": format!("{id}@metrics.example")})).await.ok();
+        });
+        let (_, seen) = tokio::join!(futures::future::join_all(crowd), scrape(&app));
+        let pools = seen.lines().filter(|line| line.starts_with("emcrm_storage_pool_in_use{"));
+        in_use = pools.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |total, value| total + value);
+        if in_use > 0.0 {
+            break;
+        }
+    }
+    assert!(in_use > 0.0, "nobody was ever seen to use the storage");
     assert!(value(&after, "emcrm_mail_connections_max{transport=\"outbox\"}") >= 1.0);
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_cpu_seconds_total"] {
         assert!(value(&after, &format!("{name} ")) > 0.0, "{name}");

@@ -1,5 +1,6 @@
 //! Traces: what is exported, what never is, and that a collector which is away is not noticed.
 
+use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -192,8 +193,17 @@ async fn nothing_is_exported_without_an_endpoint_or_beyond_the_ratio() {
     assert_eq!(collector.spans().len(), 0, "{:#?}", collector.spans());
 }
 
+/// The fields of a request's line, as docs/OPERATIONS.md lists them.
+fn documented_fields() -> BTreeSet<String> {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/OPERATIONS.md")).unwrap();
+    let (_, table) = page.split_once("<!-- fields of a request's line: checked by a test -->").unwrap();
+    let rows = table.trim_start().lines().take_while(|line| line.starts_with('|'));
+    rows.filter_map(|row| Some(row.strip_prefix("| `")?.split_once('`')?.0.to_owned())).collect()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_request_has_its_line_in_the_log_whether_it_is_traced_or_not() {
+    let documented = documented_fields();
     for (endpoint, ratio) in [("", "1"), ("http://127.0.0.1:9", "1"), ("http://127.0.0.1:9", "0"), ("http://127.0.0.1:9", "0.5")] {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
@@ -209,6 +219,20 @@ async fn each_request_has_its_line_in_the_log_whether_it_is_traced_or_not() {
         let lines = std::fs::read_to_string(&log).unwrap();
         let requests = lines.lines().filter(|line| line.contains("\"target\":\"emcrm::http\"")).count();
         assert_eq!((requests, lines.contains("\"message\":\"stopped\"")), (40, true), "endpoint {endpoint:?}, ratio {ratio}: {lines}");
+        // Each has the fields that are documented, and no other; two are there only when there is something to tell.
+        let mut kept = 0;
+        for line in lines.lines().filter(|line| line.contains("\"target\":\"emcrm::http\"")) {
+            let fields: Value = serde_json::from_str(line).unwrap();
+            let mut fields: BTreeSet<String> = fields.as_object().unwrap().keys().cloned().collect();
+            kept += usize::from(fields.contains("trace_id"));
+            fields.extend(["trace_id", "cause"].map(str::to_owned));
+            assert_eq!(fields, documented, "{line}");
+        }
+        match (endpoint, ratio) {
+            ("", _) | (_, "0") => assert_eq!(kept, 0, "{lines}"),
+            (_, "1") => assert!(kept > 0, "{lines}"),
+            _ => {}
+        }
     }
 }
 
