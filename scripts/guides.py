@@ -30,10 +30,11 @@ PEOPLE = "emcrm generate --users 30 --events 3 --attendance 40"
 SERVER = "emcrm serve"
 ANNA = f"""curl -s {PAGE}/users/ -H 'content-type: application/json' -d '{{"id": "anna", "firstName": "Anna", "lastName": "Berg", "email": "anna@example.org", "company": "Acme"}}'"""
 TEA = f"""curl -s {PAGE}/events/ -H 'content-type: application/json' -d '{{"id": "tea", "title": "Tea and Rust", "startAt": "2027-03-01T18:00:00", "endAt": "2027-03-01T20:00:00"}}'"""
+FOUND = f"""until curl -s '{PAGE}/search/query_users?page=0&size=1' -H 'content-type: application/json' -d '{{}}' | grep -q anna; do sleep 0.1; done"""
 BEFORE = {
     "docs/ADOPTING.md": [PEOPLE],
     "docs/API.md": [SERVER],
-    "docs/CAMPAIGNS.md": [SERVER, ANNA, TEA],
+    "docs/CAMPAIGNS.md": [SERVER, ANNA, TEA, FOUND],
     "docs/MOVING.md": [PEOPLE],
     "docs/OPERATIONS.md": [PEOPLE],
     "docs/SECURITY.md": [SERVER, ANNA],

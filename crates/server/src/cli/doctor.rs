@@ -54,7 +54,7 @@ const DEAD_TOLD: u32 = 20;
 /// Work that waits longer than this waits too long while a server runs, in seconds.
 const WAITS_LONG: u64 = 60;
 const HTTP_PATIENCE: Duration = Duration::from_secs(3);
-/// Metrics of a server that was asked for all of its routes are some 300 KB.
+/// Metrics are the longest: a line for each bucket of each route.
 const HTTP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -328,7 +328,8 @@ async fn running(config: &Config, report: &mut Report) {
     let look = "Look at Settings, Background tasks.";
     match get(address, "/metrics", config.app.metrics_token.as_ref().map(Secret::reveal)).await {
         Ok((200, metrics)) => counted(&metrics, report),
-        Ok((401 | 403, _)) => {
+        Ok((403, _)) => report.warn("work", "the server tells what waits to callers on loopback only", format!("Set APP_METRICS_TOKEN, here and there. {look}")),
+        Ok((401, _)) => {
             report.warn(
                 "work",
                 "the server does not tell what waits: its APP_METRICS_TOKEN is another one",
