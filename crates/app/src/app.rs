@@ -139,7 +139,7 @@ impl App {
             mail_lines: Arc::new(Semaphore::new(transport.connections_max().max(1))),
             confirmation_lines: Semaphore::new(CONFIRMATION_LINES),
             transport_limiter: Limiter::new(transport.rate()),
-            domains: Arc::new(Domains::new(settings.domain_limits, settings.retry_after_ms(0))),
+            domains: Arc::new(Domains::new(settings.domain_limits, Duration::from_secs(settings.mail_retry_seconds.into()))),
             index,
             transport,
             clock,

@@ -1,6 +1,7 @@
 //! Time and ids come from outside, so that tests can set both.
 
-use std::sync::Mutex;
+use std::sync::{LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngCore, SeedableRng, rngs::StdRng};
@@ -9,7 +10,12 @@ use uuid::Uuid;
 /// What time it is.
 pub trait Clock: Send + Sync + 'static {
     fn now(&self) -> Timestamp;
+    /// What has passed since some moment in the life of this process. It never goes back and never jumps, whatever is done to the machine's clock: for waits
+    /// that nobody else needs to know of.
+    fn elapsed(&self) -> Duration;
 }
+
+static BEGUN: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The machine's clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,25 +26,49 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         Timestamp::now()
     }
+    fn elapsed(&self) -> Duration {
+        BEGUN.elapsed()
+    }
 }
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct FixedClock(Mutex<Timestamp>);
+pub struct FixedClock(Mutex<Moment>);
+
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    now: Timestamp,
+    elapsed: Duration,
+}
 
 impl FixedClock {
     pub fn new(now: Timestamp) -> Self {
-        Self(Mutex::new(now))
+        Self(Mutex::new(Moment { now, elapsed: Duration::ZERO }))
     }
+    /// So much time passes. Less than none puts the clock back, as [`FixedClock::jump`] does.
     pub fn advance(&self, by: SignedDuration) {
-        let mut now = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *now = now.saturating_add(by).unwrap_or(*now);
+        self.change(by, Duration::try_from(by).unwrap_or_default());
+    }
+    /// Somebody sets the clock: it shows another time, and none has passed.
+    pub fn jump(&self, by: SignedDuration) {
+        self.change(by, Duration::ZERO);
+    }
+    fn change(&self, by: SignedDuration, passed: Duration) {
+        let mut moment = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Moment { now, elapsed } = *moment;
+        *moment = Moment { now: now.saturating_add(by).unwrap_or(now), elapsed: elapsed.saturating_add(passed) };
+    }
+    fn moment(&self) -> Moment {
+        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        *self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.moment().now
+    }
+    fn elapsed(&self) -> Duration {
+        self.moment().elapsed
     }
 }
 

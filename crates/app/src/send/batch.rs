@@ -12,7 +12,7 @@ use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::domains::{Places, domain_of, means_the_domain};
+use super::domains::{self, Places, domain_of, means_the_domain};
 use super::ledger::{Counted, Step};
 use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
@@ -68,8 +68,6 @@ const DENIED_REST: Duration = Duration::from_secs(30);
 const LONG_WAIT: Duration = Duration::from_secs(2);
 /// How often a group that has to rest looks whether it may go on.
 const REST: Duration = Duration::from_millis(100);
-/// The same for one whose mails all wait for their domains.
-const DOMAIN_REST: Duration = Duration::from_millis(20);
 
 pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut lines: Vec<Line> = Vec::new();
@@ -97,7 +95,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 if run.feeder.lock().await.is_done() {
                     break;
                 }
-                tokio::time::sleep(if share == 0 { REST } else { DOMAIN_REST }).await;
+                tokio::time::sleep(if share == 0 { REST } else { domains::LOOK_AGAIN }).await;
                 continue;
             }
             if !batch.is_empty() {
@@ -335,7 +333,7 @@ fn record(run: &Run, ended: Ended) -> Step {
         Err(MailError::Temporary { reply }) => {
             refused(run, &delivery, &reply);
             if means_the_domain(&reply) {
-                run.app.domains.put_off(domain_of(delivery.email.as_ref()), now);
+                run.app.domains.put_off(domain_of(delivery.email.as_ref()), run.app.clock.elapsed());
             }
             if delivery.attempts + 1 >= ATTEMPTS_MAX {
                 Step::failed(delivery, DeliveryState::Error, reply)

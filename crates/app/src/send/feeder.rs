@@ -1,6 +1,7 @@
 //! Walks the ledger of a campaign once and gives out the rows that wait.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use emcrm_model::{CampaignId, Delivery, DeliveryState};
 use emcrm_store::{Campaigns, Key};
@@ -8,9 +9,10 @@ use emcrm_store::{Campaigns, Key};
 use super::domains::{Domains, May, domain_of};
 use crate::{App, AppError};
 
-/// Rows that are known beforehand, so that a domain that has to wait does not hold up the others.
+/// Rows that are known beforehand.
 const LOOK_AHEAD: usize = 500;
-/// Rows that are passed over for one choice.
+/// Rows that are passed over for one choice. Where those that are known all wait for their domains, it is read on to here, so that they do not hold up the
+/// others.
 const PASSED_MAX: usize = 5_000;
 /// Ledger rows read at once.
 const READ: u32 = 1_000;
@@ -19,6 +21,8 @@ pub(super) struct Feeder {
     campaign: CampaignId,
     token: String,
     waiting: VecDeque<Delivery>,
+    /// How many are to wait before the next choice.
+    ahead: usize,
     after: Option<Key>,
     ended: bool,
     earliest_retry: Option<i64>,
@@ -26,15 +30,17 @@ pub(super) struct Feeder {
 
 impl Feeder {
     pub(super) fn new(campaign: CampaignId, token: String) -> Self {
-        Self { campaign, token, waiting: VecDeque::new(), after: None, ended: false, earliest_retry: None }
+        Self { campaign, token, waiting: VecDeque::new(), ahead: LOOK_AHEAD, after: None, ended: false, earliest_retry: None }
     }
 
     /// Up to `n` rows to send; none at the end of the ledger, or when all that wait have to wait for their domains. Rows that a dead run left behind are settled on the way.
     pub(super) async fn next(&mut self, app: &App, n: usize) -> Result<Vec<Delivery>, AppError> {
         loop {
-            self.look(app, n.max(LOOK_AHEAD)).await?;
-            let chosen = self.choose(&app.domains, app.now_ms(), n);
-            if !chosen.is_empty() || !self.waiting.is_empty() || self.ended {
+            self.look(app, n.max(self.ahead)).await?;
+            let chosen = self.choose(&app.domains, app.clock.elapsed(), app.now_ms(), n);
+            // All that wait for their domains, and a page more.
+            self.ahead = if chosen.len() < n { (self.waiting.len() + 1).clamp(LOOK_AHEAD, PASSED_MAX) } else { LOOK_AHEAD };
+            if !chosen.is_empty() || self.ended || self.waiting.len() >= PASSED_MAX {
                 return Ok(chosen);
             }
         }
@@ -50,7 +56,8 @@ impl Feeder {
                 let delivery = Campaigns::read_delivery(item)?;
                 match delivery.status {
                     DeliveryState::Pending => match delivery.retry_at {
-                        Some(at) if at > now => self.retry_at(at),
+                        // Further ahead than this row ever waits: it was written before the clock was put back.
+                        Some(at) if at > now && at.saturating_sub(now) <= app.settings.retry_after_ms(delivery.attempts) => self.retry_at(at),
                         _ => self.waiting.push_back(delivery),
                     },
                     DeliveryState::Sending if delivery.worker.as_deref() != Some(self.token.as_str()) => orphans.push(delivery),
@@ -65,15 +72,15 @@ impl Feeder {
     }
 
     /// Rows whose domains take mail now, in their order. Rows of a domain that asked to be left alone wait for a later run.
-    fn choose(&mut self, domains: &Domains, now: i64, n: usize) -> Vec<Delivery> {
+    fn choose(&mut self, domains: &Domains, elapsed: Duration, now: i64, n: usize) -> Vec<Delivery> {
         let mut chosen = Vec::with_capacity(n.min(self.waiting.len()));
         let mut passed = VecDeque::new();
         while chosen.len() < n && passed.len() < PASSED_MAX {
             let Some(delivery) = self.waiting.pop_front() else { break };
-            match domains.take(domain_of(delivery.email.as_ref()), now) {
+            match domains.take(domain_of(delivery.email.as_ref()), elapsed) {
                 May::Now => chosen.push(delivery),
                 May::Soon => passed.push_back(delivery),
-                May::Later(at) => self.retry_at(at),
+                May::Later(wait) => self.retry_at(now + wait.as_millis() as i64 + 1),
             }
         }
         passed.append(&mut self.waiting);

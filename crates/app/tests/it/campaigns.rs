@@ -1,11 +1,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use emcrm_app::{AppError, Call, Idempotency};
+use emcrm_app::{AppError, Call, DomainLimits, Idempotency};
 use emcrm_model::{CampaignState, DeliveryState, EmailAddress, PageRequest, UserPatch};
 use emcrm_search::{Conditions, DocChange, Field, Index, Kind, Rebuild, SearchError, SearchPage, SearchRequest, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Guard, Item, Table, Transaction, keys};
+use jiff::SignedDuration;
 use serde_json::json;
 
 use crate::support::{Answer, TestApp, call, campaign_draft};
@@ -296,6 +297,90 @@ async fn a_domain_that_says_later_gets_its_mails_later_and_the_others_theirs_now
     }
     let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
     assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 50));
+}
+
+#[tokio::test]
+async fn domains_that_have_to_wait_do_not_hold_up_the_others_however_many_their_rows_are() {
+    let t = TestApp::limited(DomainLimits { connections: None, rate: Some(1) });
+    // More than are known beforehand, and more than one read of the ledger brings.
+    for i in 0..1_100 {
+        t.user_at(&format!("a{i:04}"), &format!("a{i:04}@slow.example")).await;
+    }
+    let others: Vec<String> = (0..10).map(|i| format!("b@d{i}.example")).collect();
+    for (i, address) in others.iter().enumerate() {
+        t.user_at(&format!("b{i:04}"), address).await;
+    }
+    let campaign = t.campaign(json!({})).await;
+    let worker = t.worker();
+    // The clock stands still, so of the slow domain one mail may go.
+    t.until("the others go first", async || others.iter().all(|address| t.mail.taken().contains(address))).await;
+    assert_eq!(t.mail.taken().iter().filter(|address| address.ends_with("@slow.example")).count(), 1);
+    t.later(1);
+    t.until("a second later the next one goes", async || t.mail.taken().len() == 12).await;
+    worker.stop().await;
+    let counts = t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts;
+    assert_eq!((counts.sent_count, counts.pending_count, counts.total()), (12, 1_098, 1_110));
+}
+
+#[tokio::test]
+async fn a_domain_gets_so_many_mails_at_once_in_a_campaign_and_the_others_theirs() {
+    let t = TestApp::limited(DomainLimits { connections: Some(2), rate: None });
+    for i in 0..20 {
+        t.user_at(&format!("a{i:02}"), &format!("a{i:02}@busy.example")).await;
+    }
+    for i in 0..4 {
+        t.user_at(&format!("b{i:02}"), &format!("b@d{i}.example")).await;
+    }
+    let gate = t.mail.hold();
+    let campaign = t.campaign(json!({})).await;
+    let worker = t.worker();
+    t.until("all connections but four are left to the others", async || t.mail.in_hand.lock().values().map(|(now, _)| *now).sum::<usize>() == 6).await;
+    // One after another, so that each place that comes free is fought for.
+    for taken in 1..=24 {
+        gate.add_permits(1);
+        t.until("one more is taken", async || t.mail.taken().len() == taken).await;
+    }
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.mail.most_at_once("busy.example"), 2);
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 24));
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_holds_up_no_domain_and_no_row() {
+    let t = TestApp::limited(DomainLimits { connections: None, rate: Some(1) });
+    for i in 0..4 {
+        t.user_at(&format!("a{i}"), &format!("a{i}@slow.example")).await;
+    }
+    let campaign = t.campaign(json!({})).await;
+    let worker = t.worker();
+    t.until("the first goes", async || t.mail.taken().len() == 1).await;
+    t.clock.jump(SignedDuration::from_hours(-1));
+    t.later(1);
+    t.until("the second goes although the clock was put back", async || t.mail.taken().len() == 2).await;
+    t.clock.jump(SignedDuration::from_hours(24));
+    t.later(1);
+    t.until("the third goes although the clock was put forward", async || t.mail.taken().len() == 3).await;
+    t.later(1);
+    t.until("the last goes", async || t.mail.taken().len() == 4).await;
+    worker.stop().await;
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 4));
+
+    // A moment that was noted before the clock was put back means nothing any more.
+    let t = TestApp::new();
+    people(&t, 1).await;
+    t.mail.answer("u000@example.org", &[Answer::Temporary]);
+    let campaign = t.campaign(json!({})).await;
+    t.settle().await;
+    t.app.campaign_pause(&call(), &campaign.id).await.unwrap();
+    t.clock.jump(SignedDuration::from_hours(-24));
+    t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 1));
 }
 
 /// Answers every question about users with everybody, whatever was asked.

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, Worker};
+use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, DomainLimits, Worker};
 use emcrm_mail::{Connection, Handover, Identity, MailError, Mailbox, Receipt, Transport};
-use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft};
+use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft, UserId};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Attendances, CountKind, Engine, Events, Query, Users, from_item};
@@ -46,14 +46,27 @@ impl TestApp {
 
     /// On this storage with another key.
     pub fn with_key(engine: Arc<dyn Engine>, secret_key: [u8; 32]) -> Self {
-        Self::build_with(secret_key, engine, Arc::new(TantivyIndex::memory().unwrap()), None, AccessSettings::default())
+        Self::build_with(secret_key, engine, Arc::new(TantivyIndex::memory().unwrap()), None, AccessSettings::default(), DomainLimits::default())
+    }
+
+    /// With limits for each domain of recipients.
+    pub fn limited(limits: DomainLimits) -> Self {
+        let index = Arc::new(TantivyIndex::memory().unwrap());
+        Self::build_with([7; 32], Arc::new(SqliteEngine::memory()), index, None, AccessSettings::default(), limits)
     }
 
     fn build(engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>, access: AccessSettings) -> Self {
-        Self::build_with([7; 32], engine, index, public_url, access)
+        Self::build_with([7; 32], engine, index, public_url, access, DomainLimits::default())
     }
 
-    fn build_with(secret_key: [u8; 32], engine: Arc<dyn Engine>, index: Arc<dyn Index>, public_url: Option<String>, access: AccessSettings) -> Self {
+    fn build_with(
+        secret_key: [u8; 32],
+        engine: Arc<dyn Engine>,
+        index: Arc<dyn Index>,
+        public_url: Option<String>,
+        access: AccessSettings,
+        domain_limits: DomainLimits,
+    ) -> Self {
         let clock = Arc::new(FixedClock::new("2026-11-22T09:00:00Z".parse().unwrap()));
         let mail = Arc::new(ScriptedTransport::default());
         let settings = AppSettings {
@@ -65,7 +78,7 @@ impl TestApp {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
-            domain_limits: emcrm_app::DomainLimits::default(),
+            domain_limits,
             access,
         };
         let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(1)), settings };
@@ -110,6 +123,23 @@ impl TestApp {
 
     pub async fn user(&self, name: &str) -> User {
         self.user_with(name, json!({})).await
+    }
+
+    /// With this id, which is its place in the order of every ledger.
+    pub async fn user_at(&self, id: &str, email: &str) -> User {
+        let draft = user_draft(id, json!({ "email": email }));
+        self.app.user_create(&call(), Some(UserId::from(id.to_owned())), draft).await.unwrap()
+    }
+
+    /// Looks again and again until it holds, and fails when it does not within half a minute.
+    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+        for _ in 0..6_000 {
+            if holds().await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        panic!("it was waited in vain: {what}");
     }
 
     pub async fn user_with(&self, name: &str, more: Value) -> User {
@@ -222,6 +252,8 @@ pub struct ScriptedTransport {
     pub messages: Arc<Mutex<Vec<Vec<u8>>>>,
     pub script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
     pub refused: Arc<Mutex<usize>>,
+    /// Mails that are being handed over, by domain: now, and the most that there were.
+    pub in_hand: Arc<Mutex<HashMap<String, (usize, usize)>>>,
     pub down: Arc<Mutex<bool>>,
     pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
     /// What it says of the address that mail comes from.
@@ -246,6 +278,10 @@ impl ScriptedTransport {
     pub fn refused(&self) -> usize {
         *self.refused.lock()
     }
+    /// The most mails to one domain that were being handed over at once, while they had to wait for permits.
+    pub fn most_at_once(&self, domain: &str) -> usize {
+        self.in_hand.lock().get(domain).map_or(0, |(_, most)| *most)
+    }
     pub fn taken(&self) -> Vec<String> {
         let mut taken = self.taken.lock().clone();
         taken.sort();
@@ -254,6 +290,7 @@ impl ScriptedTransport {
 }
 
 struct ScriptedConnection {
+    in_hand: Arc<Mutex<HashMap<String, (usize, usize)>>>,
     refused: Arc<Mutex<usize>>,
     taken: Arc<Mutex<Vec<String>>>,
     messages: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -268,7 +305,8 @@ impl Transport for ScriptedTransport {
             return Err(MailError::Unavailable { cause: "down".to_owned() });
         }
         let (taken, messages, script) = (self.taken.clone(), self.messages.clone(), self.script.clone());
-        Ok(Box::new(ScriptedConnection { refused: self.refused.clone(), taken, messages, script, gate: self.gate.lock().clone() }))
+        let (in_hand, refused) = (self.in_hand.clone(), self.refused.clone());
+        Ok(Box::new(ScriptedConnection { in_hand, refused, taken, messages, script, gate: self.gate.lock().clone() }))
     }
     fn connections_max(&self) -> usize {
         6
@@ -291,7 +329,15 @@ impl Transport for ScriptedTransport {
 impl Connection for ScriptedConnection {
     async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
         if let Some(gate) = &self.gate {
+            let domain = handover.to.rsplit('@').next().unwrap_or_default().to_owned();
+            {
+                let mut in_hand = self.in_hand.lock();
+                let (now, most) = in_hand.entry(domain.clone()).or_default();
+                *now += 1;
+                *most = (*most).max(*now);
+            }
             gate.acquire().await.unwrap().forget();
+            self.in_hand.lock().entry(domain).or_default().0 -= 1;
         }
         let answer = {
             let mut script = self.script.lock();
