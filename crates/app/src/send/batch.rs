@@ -327,15 +327,16 @@ fn record(run: &Run, ended: Ended) -> Step {
             Step::sent(delivery, run.app.stamp())
         }
         Err(MailError::Permanent { reply }) => {
-            refused(run, &delivery, &reply);
+            refused(run, &delivery, &reply, DeliveryState::Error);
             Step::failed(delivery, DeliveryState::Error, reply)
         }
         Err(MailError::Temporary { reply }) => {
-            refused(run, &delivery, &reply);
+            let becomes = if delivery.attempts + 1 >= ATTEMPTS_MAX { DeliveryState::Error } else { DeliveryState::Pending };
+            refused(run, &delivery, &reply, becomes);
             if means_the_domain(&reply) {
                 run.app.domains.put_off(domain_of(delivery.email.as_ref()), run.app.clock.elapsed());
             }
-            if delivery.attempts + 1 >= ATTEMPTS_MAX {
+            if becomes == DeliveryState::Error {
                 Step::failed(delivery, DeliveryState::Error, reply)
             } else {
                 let at = now + run.app.settings.retry_after_ms(delivery.attempts);
@@ -347,15 +348,17 @@ fn record(run: &Run, ended: Ended) -> Step {
     }
 }
 
-fn refused(run: &Run, delivery: &Delivery, reply: &str) {
+fn refused(run: &Run, delivery: &Delivery, reply: &str, becomes: DeliveryState) {
     let domain = domain_of(delivery.email.as_ref());
     let mut refusals = run.refusals.lock();
     refusals.several |= refusals.in_a_row > 0 && refusals.domain != domain;
     domain.clone_into(&mut refusals.domain);
     refusals.in_a_row += 1;
-    // One domain that refuses everything, while others took mail of this campaign, is its own affair: each of its rows says so.
+    refusals.lost += u32::from(becomes == DeliveryState::Error);
+    // One domain that refuses for now, while others took mail of this campaign, is its own affair: each of its rows says so, and is tried again. Rows that are
+    // lost are not: where nobody took a mail between so many of them, there may be no other domain that ever will.
     let ours = refusals.several || (run.sent.load(Ordering::Relaxed) == 0 && run.campaign.counts.get(DeliveryState::Sent) == 0);
-    if refusals.in_a_row >= REFUSED_IN_A_ROW && ours {
+    if refusals.lost >= REFUSED_IN_A_ROW || (refusals.in_a_row >= REFUSED_IN_A_ROW && ours) {
         run.halt(Halt::Refused(nameless(reply)));
     }
 }

@@ -79,6 +79,8 @@ struct Refusals {
     domain: String,
     /// They came from more than one domain.
     several: bool,
+    /// Rows that are lost by them: refused for good, or once too often.
+    lost: u32,
 }
 
 /// Why a run makes no further claims.

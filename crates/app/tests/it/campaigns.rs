@@ -256,11 +256,14 @@ async fn a_mail_server_that_refuses_everything_pauses_the_campaign() {
 #[tokio::test]
 async fn one_domain_that_refuses_everything_does_not_stop_the_others() {
     let t = TestApp::new();
-    people(&t, 10).await;
     for i in 0..160 {
         let name = format!("z{i:03}");
-        t.user_with(&name, json!({ "email": format!("{name}@refuses.example") })).await;
+        t.user_at(&name, &format!("{name}@refuses.example")).await;
         t.mail.answer(&format!("{name}@refuses.example"), &[Answer::Permanent]);
+        // Among them, as everywhere: somebody else's mail is taken.
+        if i % 16 == 0 {
+            t.user_at(&format!("{name}b"), &format!("{name}@example.org")).await;
+        }
     }
     let worker = t.worker();
     let campaign = t.campaign(json!({})).await;
@@ -268,6 +271,68 @@ async fn one_domain_that_refuses_everything_does_not_stop_the_others() {
     t.settle().await;
     let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
     assert_eq!((done.status, done.counts.sent_count, done.counts.error_count), (CampaignState::Sent, 10, 160), "{:?}", done.reason);
+}
+
+#[tokio::test]
+async fn an_audience_of_one_domain_that_begins_to_refuse_everything_pauses_the_campaign() {
+    let t = TestApp::new();
+    t.user_at("a", "first@company.example").await;
+    for i in 0..600 {
+        let address = format!("b{i:03}@company.example");
+        t.user_at(&format!("b{i:03}"), &address).await;
+        t.mail.answer(&address, &[Answer::Permanent]);
+    }
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    worker.stop().await;
+    t.settle().await;
+    let held = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((held.status, held.counts.sent_count), (CampaignState::Paused, 1));
+    assert!(held.reason.unwrap().contains("550 5.1.1 no such user"));
+    assert!(held.counts.pending_count > 400 && held.counts.total() == 601, "{:?}", held.counts);
+}
+
+#[tokio::test]
+async fn one_domain_that_refuses_for_now_is_tried_again_and_pauses_nothing() {
+    let t = TestApp::new();
+    people(&t, 5).await;
+    for i in 0..120 {
+        let address = format!("z{i:03}@later.example");
+        t.user_at(&format!("z{i:03}"), &address).await;
+        t.mail.answer(&address, &[Answer::Temporary; 2]);
+    }
+    let campaign = t.campaign(json!({})).await;
+    for _ in 0..4 {
+        t.settle().await;
+        t.later(1_000);
+    }
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 125), "{:?}", done.reason);
+}
+
+#[tokio::test]
+async fn a_mail_server_that_stays_away_pauses_the_campaign_after_about_an_hour() {
+    let t = TestApp::new();
+    people(&t, 5).await;
+    *t.mail.down.lock() = true;
+    let campaign = t.campaign(json!({})).await;
+    let (mut minutes, mut held) = (0, campaign.clone());
+    while held.status != CampaignState::Paused && minutes < 240 {
+        t.settle().await;
+        held = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+        t.later(60);
+        minutes += 1;
+    }
+    assert!((30..=90).contains(&minutes), "{minutes} minutes");
+    assert!(held.reason.unwrap().contains("the mail server cannot be used"));
+    assert_eq!((held.counts.pending_count, held.counts.total()), (5, 5), "nothing is lost");
+    let log = t.app.campaign_log(&call(), &campaign.id).await.unwrap();
+    assert_eq!(log.last().unwrap().what, "paused");
+    *t.mail.down.lock() = false;
+    t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 5));
 }
 
 #[tokio::test]
