@@ -52,6 +52,12 @@ pub struct Campaign {
     pub created_at: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<String>,
+    /// When it went on last: after a pause, or to send again what had failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_at: Option<String>,
+    /// Mails that had been handed over before that, without those that were to be sent again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailed_before: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<String>,
     /// Id of the last recipient that the freeze has written. Absent: not begun.

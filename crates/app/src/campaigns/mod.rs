@@ -76,6 +76,8 @@ impl App {
             late_after_minutes: None,
             created_at: self.stamp(),
             started_at: None,
+            resumed_at: None,
+            mailed_before: None,
             finished_at: None,
             frozen_up_to: None,
             frozen_at: None,

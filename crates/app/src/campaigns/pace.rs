@@ -17,6 +17,11 @@ const HANDED_OVER: [DeliveryState; 5] = [DeliveryState::Sent, DeliveryState::Err
 /// Steps after which the time between begin and end says nothing.
 const STOPS: [&str; 4] = ["paused", "held", "resumed", "retried"];
 
+/// How many mails of a campaign were handed over.
+pub(super) fn handed_over(campaign: &Campaign) -> u64 {
+    HANDED_OVER.into_iter().map(|state| campaign.counts.get(state).max(0) as u64).sum()
+}
+
 /// How fast an earlier campaign went.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pace {
@@ -34,7 +39,7 @@ impl Pace {
         }
         let instant = |text: &Option<String>| text.as_deref()?.parse::<Timestamp>().ok().map(Timestamp::as_millisecond);
         let milliseconds = instant(&campaign.finished_at)? - instant(&campaign.started_at)?;
-        let mails: u64 = HANDED_OVER.into_iter().map(|state| campaign.counts.get(state).max(0) as u64).sum();
+        let mails = handed_over(campaign);
         (milliseconds >= SHORTEST_MS && mails > 0).then(|| Self { campaign: campaign.id.clone(), mails, milliseconds: milliseconds as u64 })
     }
 

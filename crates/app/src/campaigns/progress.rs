@@ -27,7 +27,7 @@ pub struct Progress {
     pub left: u64,
     /// Mails a second, where it can be told.
     pub rate: Option<f64>,
-    /// The rate is the average since the beginning, not that of the last seconds.
+    /// The rate is the average since the campaign began or went on last, not that of the last seconds.
     pub average: bool,
     /// Until the end, at this rate.
     pub seconds_left: Option<u64>,
@@ -53,7 +53,9 @@ impl Progress {
         let recent = before.filter(|_| campaign.status == CampaignState::Sending).and_then(|seen| over(seen.at, now_ms, handled - seen.handled));
         let mailed =
             total - left.min(total) - [DeliveryState::Suppressed, DeliveryState::Skipped, DeliveryState::Cancelled].map(count).iter().sum::<u64>().min(handled);
-        let average = begun.and_then(|begun| over(begun, until, mailed));
+        // A pause is no time in which mails could go, and what went before a retry says nothing of it.
+        let resumed = instant(&campaign.resumed_at).map(|at| (at, campaign.mailed_before.unwrap_or(0)));
+        let average = resumed.or(begun.map(|begun| (begun, 0))).and_then(|(from, before)| over(from, until, mailed.saturating_sub(before)));
         let rate = recent.or(average);
         let seconds_left = rate.filter(|rate| *rate > 0.0 && campaign.status == CampaignState::Sending).map(|rate| (left as f64 / rate).ceil() as u64);
         let seen = before.filter(|seen| now_ms - seen.at < LONGEST_MS).unwrap_or(Seen { at: now_ms, handled });
@@ -96,6 +98,13 @@ mod tests {
         for made_up in [Seen { at: i64::MAX, handled: 0 }, Seen { at: 0, handled: 9_999 }] {
             assert_eq!(Progress::of(&campaign("sending", 100, 80, 20), at(40), Some(made_up)), Progress { seen: progress.seen, ..progress.clone() });
         }
+    }
+
+    #[test]
+    fn after_a_pause_or_a_retry_it_is_the_average_since_then() {
+        let resumed = Campaign { resumed_at: Some(at(3_600).to_string()), mailed_before: Some(60), ..campaign("sending", 100, 80, 20) };
+        let progress = Progress::of(&resumed, at(3_610), None);
+        assert_eq!((progress.rate, progress.average, progress.seconds_left, progress.seconds), (Some(2.0), true, Some(50), Some(3_610)));
     }
 
     #[test]

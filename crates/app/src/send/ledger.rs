@@ -75,6 +75,15 @@ impl Step {
     }
 }
 
+/// What a move of a whole ledger left as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Left {
+    /// Rows that are being handed over.
+    pub(crate) sending: u64,
+    /// Rows that were to move and could not: they, or the campaign, moved meanwhile.
+    pub(crate) refused: u64,
+}
+
 /// Changes of the campaign's counts.
 #[derive(Debug, Default)]
 pub(super) struct Counted([i64; DeliveryState::ALL.len()]);
@@ -154,17 +163,17 @@ impl App {
         Ok(())
     }
 
-    /// Moves every row of a ledger that is in one of `from` to `to`, in chunks. Returns the number of rows still `sending`. Rows wait again only while
-    /// the campaign is `sending`: one that is cancelled meanwhile gets no more of them.
-    pub(crate) async fn ledger_move(&self, campaign: &CampaignId, from: &[DeliveryState], to: DeliveryState, reason: Option<&str>) -> Result<u64, AppError> {
+    /// Moves every row of a ledger that is in one of `from` to `to`, in chunks. Rows wait again only while the campaign is `sending` or `paused`: one that is
+    /// cancelled meanwhile gets no more of them.
+    pub(crate) async fn ledger_move(&self, campaign: &CampaignId, from: &[DeliveryState], to: DeliveryState, reason: Option<&str>) -> Result<Left, AppError> {
         let mut after = None;
-        let mut sending = 0;
+        let mut left = Left::default();
         loop {
             let rows = self.store.engine.query(emcrm_store::Campaigns::deliveries(campaign).limit(CHUNK as u32).after(after)).await?;
             let mut moving = Vec::new();
             for item in rows.items {
                 let delivery = emcrm_store::Campaigns::read_delivery(item)?;
-                sending += u64::from(delivery.status == DeliveryState::Sending && to != DeliveryState::Unknown);
+                left.sending += u64::from(delivery.status == DeliveryState::Sending && to != DeliveryState::Unknown);
                 if from.contains(&delivery.status) {
                     moving.push(delivery);
                 }
@@ -172,12 +181,12 @@ impl App {
             if !self.ledger_move_chunk(campaign, &moving, to, reason).await? {
                 // One of them moved meanwhile: each for itself.
                 for one in &moving {
-                    self.ledger_move_chunk(campaign, std::slice::from_ref(one), to, reason).await?;
+                    left.refused += u64::from(!self.ledger_move_chunk(campaign, std::slice::from_ref(one), to, reason).await?);
                 }
             }
             match rows.next {
                 Some(next) => after = Some(next),
-                None => return Ok(sending),
+                None => return Ok(left),
             }
         }
     }
@@ -202,7 +211,7 @@ impl App {
             counted.moved(delivery.status, to);
         }
         counted.write(if to == DeliveryState::Pending {
-            self.store.campaigns.update_in(&mut tx, campaign, &[CampaignState::Sending])
+            self.store.campaigns.update_in(&mut tx, campaign, &[CampaignState::Sending, CampaignState::Paused])
         } else {
             self.store.campaigns.update_any(&mut tx, campaign)
         });

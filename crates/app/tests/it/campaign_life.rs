@@ -221,6 +221,11 @@ async fn a_campaign_that_is_too_late_is_held_and_asks() {
         assert!(held.reason.unwrap().contains("more than 30 minutes ago"));
     }
     assert!(t.mail.taken().is_empty());
+    // It has no audience yet, so there is nothing that could be sent again.
+    let retried = t.app.campaign_retry(&call(), &resumed.id, vec![DeliveryState::Error, DeliveryState::Unknown]).await;
+    assert!(matches!(retried, Err(AppError::CampaignState { now: CampaignState::Paused, wanted: "retried" })), "{retried:?}");
+    t.settle().await;
+    assert_eq!(get(&t, &resumed).await.status, CampaignState::Paused);
     t.app.campaign_resume(&call(), &resumed.id).await.unwrap();
     t.app.campaign_cancel(&call(), &cancelled.id).await.unwrap();
     t.settle().await;
@@ -701,4 +706,70 @@ async fn rows_do_not_wait_again_in_a_campaign_that_was_cancelled_meanwhile() {
     t.settle().await;
     assert_eq!(t.states(&campaign).await["ann@example.org"], DeliveryState::Error);
     clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_pause_before_the_rows_wait_again_loses_no_retry() {
+    let t = public();
+    t.user("ann").await;
+    t.mail.answer("ann@example.org", &[Answer::Permanent]);
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.states(&campaign).await["ann@example.org"], DeliveryState::Error);
+    t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
+    t.app.campaign_pause(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Paused, 0), "no mail while it is paused");
+    assert_eq!(t.states(&campaign).await["ann@example.org"], DeliveryState::Pending);
+    t.app.campaign_resume(&call(), &campaign.id).await.unwrap();
+    t.settle().await;
+    assert_eq!((t.states(&campaign).await["ann@example.org"], get(&t, &campaign).await.status), (DeliveryState::Sent, CampaignState::Sent));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_campaign_that_ended_before_the_rows_waited_again_goes_on() {
+    let t = public();
+    t.user("ann").await;
+    t.mail.answer("ann@example.org", &[Answer::Permanent]);
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
+    // What a run does that was under way and saw nothing left.
+    let mut tx = Transaction::new();
+    tx.update(Table::Email, keys::campaign(&campaign.id)).set("status", "sent").set("finishedAt", "2026-11-22T09:00:00.000000Z");
+    t.app.store.engine.transact(tx).await.unwrap();
+    t.settle().await;
+    t.later(2);
+    t.settle().await;
+    assert_eq!((t.states(&campaign).await["ann@example.org"], get(&t, &campaign).await.status), (DeliveryState::Sent, CampaignState::Sent));
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn the_rate_after_a_pause_or_a_retry_is_that_since_then() {
+    let t = public();
+    for name in ["ann", "ben", "cem"] {
+        t.user(name).await;
+    }
+    t.mail.answer("ann@example.org", &[Answer::Permanent]);
+    t.mail.answer("ben@example.org", &[Answer::TakenThenLost]);
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!((get(&t, &campaign).await.counts.sent_count, get(&t, &campaign).await.mailed_before), (1, None));
+    t.later(3_600);
+    let retried = t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
+    assert_eq!(retried.mailed_before, Some(2), "the one that was taken and the one whose fate is unknown");
+    assert_eq!(get(&t, &campaign).await, retried);
+    t.later(2);
+    t.settle().await;
+    let done = get(&t, &campaign).await;
+    let progress = emcrm_app::Progress::of(&done, t.app.now(), None);
+    assert_eq!((done.status, progress.rate), (CampaignState::Sent, Some(0.5)), "one mail in two seconds, and not three in an hour");
 }
