@@ -59,6 +59,12 @@ describe('keyboard', () => {
       await page.waitForURL(server.address + place);
       await page.waitForLoadState();
     }
+    // Where a box looks for one thing only, the key leads to the search for everything.
+    await person.open('/app/settings/suppressions', { check: false });
+    await page.keyboard.press('/');
+    await page.waitForURL(/\/app\/search$/);
+    await page.waitForLoadState();
+    await page.keyboard.press('Escape');
     await page.keyboard.press('g');
     await page.keyboard.press('p');
     await page.waitForURL(/\/app\/people$/);

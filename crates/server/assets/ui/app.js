@@ -132,7 +132,8 @@
       case "g": goes = true; setTimeout(() => { goes = false; }, 1500); break;
       case "/": {
         event.preventDefault();
-        const search = document.querySelector("main input[type=search]");
+        // Lists have a search of their own; everywhere else it is the one for everything.
+        const search = document.querySelector("[data-slash]");
         if (search) { search.focus(); search.select(); } else location.assign("/app/search");
         break;
       }

@@ -1,4 +1,4 @@
-//! `/app/search`: people and events in one place. The key `/` leads here, and typing shows what is found.
+//! `/app/search`: people, events and campaigns in one place. The key `/` leads here, and typing shows what is found.
 
 use axum::Router;
 use axum::extract::State;
@@ -6,10 +6,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 use emcrm_app::events::{Ends, EventList};
-use emcrm_app::{AppError, UserList};
-use emcrm_model::{Event, Page, PageRequest, Position, User};
+use emcrm_app::{App, AppError, Call, UserList};
+use emcrm_model::{Campaign, Event, Page, PageRequest, Position, User, fold};
 use serde::Serialize;
 
+use super::campaigns::words::{Badge, campaign_badge};
+use super::href;
 use super::pages::{page, wants_part};
 use super::people::list::Row;
 use super::shell::{Place, Shell};
@@ -24,6 +26,8 @@ pub static TEMPLATES: &[Template] = templates!["search/search.html", "search/res
 
 /// Rows of each kind.
 const ROWS: u32 = 8;
+/// Campaigns that are looked through, newest first: they are in no index.
+const CAMPAIGNS: u32 = PageRequest::SIZE_MAX;
 
 pub fn routes() -> Router<ApiState> {
     Router::new().route("/app/search", get(search))
@@ -37,7 +41,18 @@ struct SearchPage {
     people_total: u64,
     events: Vec<Found>,
     events_total: u64,
+    campaigns: Vec<Mailing>,
+    /// There are older ones, which were not looked at.
+    campaigns_cut: bool,
     down: bool,
+}
+
+#[derive(Serialize)]
+struct Mailing {
+    href: String,
+    subject: String,
+    badge: Badge,
+    at: String,
 }
 
 #[derive(Serialize)]
@@ -54,6 +69,7 @@ async fn search(auth: Auth<Viewer>, State(state): State<ApiState>, headers: Head
     query.check()?;
     let shell = Shell::of(&auth, &state, Place::Nowhere);
     let (mut people, mut events, mut down) = (nothing::<User>(), nothing::<Event>(), false);
+    let (mut campaigns, mut campaigns_cut) = (Vec::new(), false);
     if let Some(q) = &q {
         let first = || PageRequest { position: Position::Number(1), size: ROWS };
         let found = async {
@@ -71,6 +87,7 @@ async fn search(auth: Auth<Viewer>, State(state): State<ApiState>, headers: Head
             }
             Err(other) => return Err(ApiError::of_query(other)),
         }
+        (campaigns, campaigns_cut) = mailings(auth.app(), auth.read(), q).await?;
     }
     let default = &auth.app().settings.default_zone;
     let context = SearchPage {
@@ -80,9 +97,28 @@ async fn search(auth: Auth<Viewer>, State(state): State<ApiState>, headers: Head
         people: people.items.into_iter().map(Row::from).collect(),
         events_total: events.total,
         events: events.items.into_iter().map(|event| found(event, default)).collect(),
+        campaigns,
+        campaigns_cut,
         down,
     };
     page(StatusCode::OK, if wants_part(&headers) { "search/results.html" } else { "search/search.html" }, context)
+}
+
+/// Campaigns whose subject has every word, the newest first, and whether older ones were not looked at.
+async fn mailings(app: &App, call: &Call, q: &str) -> Result<(Vec<Mailing>, bool), AppError> {
+    let words: Vec<String> = fold(q).split_whitespace().map(str::to_owned).collect();
+    let newest = app.campaign_heads(call, PageRequest { position: Position::Number(1), size: CAMPAIGNS }).await?;
+    let fits = |campaign: &Campaign| {
+        let subject = fold(&campaign.subject);
+        words.iter().all(|word| subject.contains(word.as_str()))
+    };
+    let mailing = |campaign: Campaign| Mailing {
+        href: href::campaign(campaign.id.as_str()),
+        badge: campaign_badge(campaign.status),
+        at: campaign.started_at.unwrap_or(campaign.created_at),
+        subject: campaign.subject,
+    };
+    Ok((newest.items.into_iter().filter(fits).take(ROWS as usize).map(mailing).collect(), newest.next.is_some()))
 }
 
 fn nothing<T>() -> Page<T> {

@@ -371,6 +371,10 @@ async fn a_step_that_is_asked_for_twice_is_done_once() {
     for _ in 0..2 {
         assert_eq!(leads_to(&send(&app, &format!("{waits}/cancel"), &[]).await), waits);
     }
+    // Campaigns are found where everything is looked for.
+    let found = html(&app.get("/app/search?q=hello+USER").await, 200);
+    assert!(found.contains("id=\"h-campaigns\"") && found.contains(&format!("href=\"{href}\"")), "{found}");
+    assert!(!html(&app.get("/app/search?q=goodbye").await, 200).contains("h-campaigns"));
     // A test mail goes out once, and a copy is made once.
     let away = draft(&app).await;
     let once = hidden(&html(&app.get(&format!("{away}/preflight")).await, 200), "once");
