@@ -148,6 +148,22 @@ describe('behaviour', () => {
     await person.close();
   });
 
+  test('what does nothing without a script is not there without one', async () => {
+    const event = await server.api.post('/events/', { ...EVENT, slug: 'dead-controls' });
+    await server.api.post('/users/', { firstName: 'Dead', lastName: 'Control', email: 'dead@control.example' });
+    await server.api.settled();
+    for (const script of [true, false]) {
+      const person = await visitor(server, { script });
+      const { page } = person;
+      const controls = [[`/app/events/${event.id}/print`, page.getByRole('button', { name: 'Print' })], ['/app/people', page.getByRole('checkbox', { name: /^Select all/ })], ['/app/campaigns/new', page.getByRole('button', { name: 'Variable' })]];
+      for (const [path, control] of controls) {
+        await person.open(path, { check: false });
+        assert.equal(await control.isVisible(), script, `${path} ${script}`);
+      }
+      await person.close();
+    }
+  });
+
   test('a list that grows while it is paged shows nobody twice and leaves nobody out', async () => {
     const names = Array.from({ length: 60 }, (_, n) => `Grow${String(n).padStart(2, '0')}`);
     for (const name of names) await server.api.post('/users/', { firstName: name, lastName: 'Paging', email: `${name}@grow.example`, company: 'Growing' });
