@@ -269,6 +269,33 @@ async fn the_door_works_with_and_without_scripts() {
 }
 
 #[tokio::test]
+async fn a_form_in_a_list_leads_back_to_where_it_stood() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    for n in 0..120 {
+        let id = format!("u{n:03}");
+        app.user(&id).await;
+        app.post("/attend", json!({"user_id": id, "event_id": "e1"})).await.ok();
+    }
+    let values = |html: &str, action: &str| -> Vec<(String, String)> {
+        let form = html.split(&format!("action=\"{action}\"")).nth(1).unwrap().split("</form>").next().unwrap().to_owned();
+        let field = |part: &str| part.split_once("\" value=\"").map(|(name, rest)| (name.to_owned(), plain(rest.split('"').next().unwrap())));
+        form.split("type=\"hidden\" name=\"").skip(1).filter_map(field).filter(|(name, _)| name != "csrf").collect()
+    };
+    for (list, person) in [("/app/events/e1?s=away&q=ann&sort=-name&page=2", "u020"), ("/app/events/e1/door?s=away&q=ann&sort=-name&page=2", "u010")] {
+        let here = format!("/app/events/e1/attendees/{person}/here");
+        let fields = values(&page(&app, list).await, &here);
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(location(&form(&app, &here, &fields).await), list);
+    }
+    let list = "/app/events/e1?s=all&sort=-name&page=2";
+    let remove = "/app/events/e1/attendees/u060/remove";
+    let fields = values(&page(&app, list).await, remove);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    assert_eq!(location(&form(&app, remove, &fields).await), list);
+}
+
+#[tokio::test]
 async fn lists_are_paged_filtered_and_laid_out_by_month() {
     let app = TestApp::working().await;
     app.post("/users", json!({"id": "mara", "firstName": "Mara", "lastName": "Okonjo", "email": "mara@example.org"})).await.ok();

@@ -15,12 +15,15 @@ use crate::auth::{Auth, CheckIn, Editor};
 use crate::http::QueryReader;
 use crate::http::path::{AttendanceAt, EventAt};
 use crate::router::ApiState;
+use crate::web::href;
 use crate::web::pages::{page as render, see_other, wants_part};
 use crate::web::shell::{Place, Shell, flash};
 use crate::web_form::Form;
 
 /// Longest `attended` that is put back.
 const ATTENDED_MAX: usize = 50;
+/// Longest cursor that a form brings back.
+const CURSOR_MAX: usize = 4_096;
 
 /// In the paths of this place the event stands before the person.
 pub struct EventPerson(EventId, UserId);
@@ -67,7 +70,7 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, EventAt(id):
 /// Takes somebody off the list. The toast puts them back.
 pub async fn remove(auth: Auth<Editor>, EventPerson(event, user): EventPerson, form: Form) -> Result<Response, ApiError> {
     let (app, call, write) = (auth.app(), auth.read(), auth.write(&form)?);
-    let back = event_path(&event, &[]);
+    let back = Back::of(&form).url(&event);
     let row = match app.roster_row(call, &event, &user).await {
         Ok(row) => row,
         Err(AppError::AttendanceUnknown) => return Ok(flash(see_other(&back)?, "This person is not on the list any more", None)),
@@ -128,22 +131,29 @@ pub struct Back {
     pub door: bool,
     pub s: String,
     pub q: String,
+    pub sort: String,
+    /// The number of the page; nothing for the first.
+    pub page: String,
+    /// Of a list that is paged by cursors.
+    pub cursor: String,
 }
 
 impl Back {
     fn of(form: &Form) -> Self {
-        let text = |name: &str| form.value(name).unwrap_or_default().chars().take(200).collect::<String>();
-        Self { door: form.value("door").is_some(), s: text("s"), q: text("q") }
+        let text = |name: &str, most: usize| form.value(name).unwrap_or_default().chars().take(most).collect::<String>();
+        Self {
+            door: form.value("door").is_some(),
+            s: text("s", 200),
+            q: text("q", 200),
+            sort: text("sort", 20),
+            page: text("page", 10),
+            cursor: text("cursor", CURSOR_MAX),
+        }
     }
     fn url(&self, event: &EventId) -> String {
-        let mut query = url::form_urlencoded::Serializer::new(String::new());
-        for (name, value) in [("s", &self.s), ("q", &self.q)] {
-            if !value.is_empty() {
-                query.append_pair(name, value);
-            }
-        }
+        let pairs = [("s", &self.s), ("q", &self.q), ("sort", &self.sort), ("page", &self.page), ("cursor", &self.cursor)];
         let place = event_path(event, if self.door { &["door"] } else { &[] });
-        format!("{place}?{}", query.finish())
+        href::with_query(&place, pairs.into_iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name, value.as_str())))
     }
 }
 

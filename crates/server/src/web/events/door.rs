@@ -53,6 +53,7 @@ pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(i
     let list = ListQuery::read(&mut query, SIZE, if searching { "all" } else { "away" });
     query.check()?;
     let (app, call) = (auth.app(), auth.read());
+    let back = list.back(true);
     let event = app.event_get(call, id.as_str()).await?;
     let (roster, unsearched) = roster(app, call, &event.id, list.request).await?;
     let here = roster.here.unwrap_or(0);
@@ -68,7 +69,7 @@ pub async fn door(auth: Auth<SeeEvent>, State(state): State<ApiState>, EventAt(i
         pages: roster.total.unwrap_or(0).div_ceil(u64::from(roster.size)),
         next: roster.next,
         unsearched,
-        back: Back { door: true, s: list.presence.to_owned(), q: list.q.clone() },
+        back,
         q: list.q,
         may_see: auth.actor().may(Role::Viewer),
         check: auth.actor().may_check_in(&event.id),

@@ -38,6 +38,7 @@ pub static TEMPLATES: &[Template] = templates![
     "events/delete.html",
     "events/show.html",
     "events/row.html",
+    "events/back.html",
     "events/here.html",
     "events/candidates.html",
     "events/print.html",

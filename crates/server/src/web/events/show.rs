@@ -7,9 +7,10 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use emcrm_app::roster::{Presence, Roster, RosterRequest, RosterSort, WHOLE_MAX};
 use emcrm_app::{App, AppError, Call};
-use emcrm_model::{EventId, PageRequest, UserId};
+use emcrm_model::{EventId, PageRequest, Position, UserId};
 use serde::Serialize;
 
+use super::attendees::Back;
 use super::view::{AttendeeView, EventView, Meant, Named, host_order, meant, named};
 use crate::api::error::ApiError;
 use crate::auth::{Auth, NeededRole, Viewer};
@@ -39,6 +40,9 @@ pub struct ListQuery {
     pub presence: &'static str,
     pub sort: &'static str,
     pub q: String,
+    /// The number of the page; nothing for the first.
+    pub page: String,
+    pub cursor: String,
 }
 
 impl ListQuery {
@@ -47,9 +51,22 @@ impl ListQuery {
         let sort = query.choice("sort", &SORTS.map(|(word, _)| (word, word))).unwrap_or("name");
         let q = query.text("q", TEXT_MAX);
         let page = PageRequest { size, ..query.page() };
+        let (number, cursor) = match &page.position {
+            Position::Number(1) => (String::new(), String::new()),
+            Position::Number(number) => (number.to_string(), String::new()),
+            Position::Cursor(cursor) => (String::new(), cursor.clone()),
+        };
         let found = SORTS.iter().find(|(word, _)| *word == sort).map_or((RosterSort::Name, false), |(_, sort)| *sort);
         let shown = PRESENCE.iter().find(|(word, _)| *word == presence).map_or(Presence::All, |(_, presence)| *presence);
-        Self { request: RosterRequest { presence: shown, sort: found.0, descending: found.1, q: q.clone(), page }, presence, sort, q: q.unwrap_or_default() }
+        let request = RosterRequest { presence: shown, sort: found.0, descending: found.1, q: q.clone(), page };
+        Self { request, presence, sort, q: q.unwrap_or_default(), page: number, cursor }
+    }
+
+    /// What a form needs to come back here.
+    pub fn back(&self, door: bool) -> Back {
+        let sort = if self.sort == "name" { "" } else { self.sort };
+        let (s, q, page, cursor) = (self.presence.to_owned(), self.q.clone(), self.page.clone(), self.cursor.clone());
+        Back { door, s, q, sort: sort.to_owned(), page, cursor }
     }
 }
 
@@ -71,6 +88,8 @@ struct ShowPage {
     s: &'static str,
     sort: &'static str,
     q: String,
+    /// Where the forms of the rows lead back to.
+    back: Back,
     /// What was typed to add somebody.
     who: String,
     /// Where somebody becomes one of the people by what was typed.
@@ -114,6 +133,7 @@ pub async fn page<R: NeededRole>(
     let who = query.text("who", TEXT_MAX);
     query.check()?;
     let (app, call) = (auth.app(), auth.read());
+    let back = list.back(false);
     let event = app.event_get(call, id.as_str()).await?;
     let (roster, unsearched) = roster(app, call, &event.id, list.request).await?;
     let (candidates, candidates_down) = match &who {
@@ -132,6 +152,7 @@ pub async fn page<R: NeededRole>(
         s: list.presence,
         sort: list.sort,
         q: list.q,
+        back,
         newcomer: new_as(who.as_deref().unwrap_or_default(), event.id.as_str()),
         who: who.unwrap_or_default(),
         candidates,
