@@ -329,7 +329,7 @@ async fn running(config: &Config, report: &mut Report) {
     match get(address, "/metrics", config.app.metrics_token.as_ref().map(Secret::reveal)).await {
         Ok((200, metrics)) => counted(&metrics, report),
         Ok((403, _)) => {
-            report.warn("work", "the server tells what waits to callers on loopback only", format!("Set APP_METRICS_TOKEN, here and there. {look}"))
+            report.warn("work", "the server tells what waits to callers on loopback only", format!("Set APP_METRICS_TOKEN, here and there. {look}"));
         }
         Ok((401, _)) => {
             report.warn(
