@@ -104,6 +104,22 @@ impl App {
         Ok(checked)
     }
 
+    /// Of each column the first values that are not empty, at most `most`, each once: out of the first rows.
+    pub async fn people_import_samples(&self, call: &Call, import: &PeopleImport, most: usize) -> Result<Vec<Vec<String>>, AppError> {
+        call.require(Role::Viewer)?;
+        let rows = if import.pieces == 0 { Vec::new() } else { self.import_rows(import, 0).await? };
+        let mut samples: Vec<Vec<String>> = vec![Vec::new(); import.header.len()];
+        for Row(_, cells) in &rows {
+            for (sample, cell) in samples.iter_mut().zip(cells) {
+                let cell = cell.trim();
+                if sample.len() < most && !cell.is_empty() && sample.iter().all(|have| have != cell) {
+                    sample.push(cell.to_owned());
+                }
+            }
+        }
+        Ok(samples)
+    }
+
     pub(super) async fn import_rows(&self, import: &PeopleImport, n: u32) -> Result<Vec<Row>, AppError> {
         self.import_content(&keys::people_import_rows(&import.id, n)).await?.ok_or(AppError::NothingThere("The rows of this import are gone"))
     }

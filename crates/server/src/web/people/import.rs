@@ -224,6 +224,18 @@ struct Column {
     number: usize,
     name: String,
     field: String,
+    /// The first values in it.
+    samples: Vec<String>,
+}
+
+/// Values that are shown of a column, and how many letters of each.
+const SAMPLES: usize = 3;
+const SAMPLE_MAX: usize = 40;
+
+fn shortened(value: &str) -> String {
+    let mut letters = value.chars();
+    let start: String = letters.by_ref().take(SAMPLE_MAX).collect();
+    if letters.next().is_some() { format!("{start}…") } else { start }
 }
 
 /// `c0`, `c1`, …: the field of each column. Where none is there, the guess.
@@ -260,7 +272,9 @@ async fn show(
     let pairs: Vec<(String, String)> = (0..).zip(&mapping).map(|(n, field): (usize, _)| (format!("c{n}"), field.clone().unwrap_or_default())).collect();
     let path = format!("/app/people/import/{id}/faults.csv");
     let faults_href = crate::web::href::with_query(&path, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-    let columns = import.header.iter().zip(&mapping).enumerate();
+    let samples = if looking { auth.app().people_import_samples(auth.read(), &import, SAMPLES).await? } else { Vec::new() };
+    let samples = samples.iter().map(|values| values.iter().map(|value| shortened(value)).collect()).chain(std::iter::repeat_with(Vec::new));
+    let columns = import.header.iter().zip(&mapping).zip(samples).enumerate();
     let busy = matches!(import.state, ImportState::Running | ImportState::Undoing);
     let pieces_done = pieces_done(import.state, import.next, import.pieces);
     let context = ImportPage {
@@ -272,7 +286,9 @@ async fn show(
             "|" => "bars",
             _ => "commas",
         },
-        columns: columns.map(|(number, (name, field))| Column { number, name: name.clone(), field: field.clone().unwrap_or_default() }).collect(),
+        columns: columns
+            .map(|(number, ((name, field), samples))| Column { number, name: name.clone(), field: field.clone().unwrap_or_default(), samples })
+            .collect(),
         fields: LABELS,
         checked: (looking && fault.is_none()).then_some(checked.counts),
         fault,
