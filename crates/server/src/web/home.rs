@@ -10,12 +10,15 @@ use axum::response::Response;
 use axum::routing::{get, post};
 use emcrm_app::events::{Ends, EventList};
 use emcrm_app::generate::{GeneratePlan, generate};
+use emcrm_app::people_import::{ImportState, PeopleImport};
 use emcrm_app::when::{zone_name, zone_words};
 use emcrm_app::{App, AppError, UserList};
-use emcrm_model::{Campaign, CampaignState, DateTime, Event, Page, PageRequest, Position};
+use emcrm_model::{Campaign, CampaignState, Event, Page, PageRequest, Position};
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::format::{Locale, clock, clocks, day_and_time};
+use super::href;
 use super::pages::{page, see_other};
 use super::people::start;
 use super::shell::{Place, Shell, flash};
@@ -31,6 +34,11 @@ pub static TEMPLATES: &[Template] = templates!["home/home.html"];
 const ROWS: u32 = 5;
 /// Campaigns that are looked through for those under way.
 const CAMPAIGNS: u32 = 50;
+
+/// Notices of one kind.
+const NOTICED: usize = 3;
+/// How long an import that left rows out is spoken of.
+const IMPORT_FRESH: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 /// Looks at an index that is being filled, a tenth of a second apart.
 const INDEX_LOOKS: u32 = 100;
@@ -75,6 +83,7 @@ struct Upcoming {
     month: String,
     day: String,
     today: bool,
+    running: bool,
     /// When and where.
     line: String,
     taken: i64,
@@ -108,7 +117,7 @@ struct Notice {
     icon: &'static str,
     title: String,
     text: String,
-    href: &'static str,
+    href: String,
 }
 
 fn first(size: u32) -> PageRequest {
@@ -123,7 +132,7 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
     let (app, call) = (auth.app(), auth.read());
     let shell = Shell::of(&auth, &state, Place::Home);
     let people = app.user_list(call, UserList { page: first(1), email: None, q: None, sort: None }).await?.total;
-    let events = app.event_list(call, all_events(1, None)).await?.total;
+    let events = app.event_list(call, all_events(1, Ends::Whenever)).await?.total;
     let campaigns = match app.campaign_list(call, first(CAMPAIGNS)).await {
         Err(AppError::NothingThere(_)) => nothing(),
         other => other?,
@@ -131,7 +140,7 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
     if people == 0 && events == 0 && campaigns.total == 0 {
         return start::page_of(shell, app);
     }
-    let (upcoming, down) = match app.event_list(call, all_events(ROWS, Some(DateTime::from_instant(app.now())))).await {
+    let (upcoming, down) = match app.event_list(call, all_events(ROWS, Ends::After(app.now()))).await {
         Ok(page) => (page, false),
         Err(AppError::Search(_)) => (nothing(), true),
         Err(other) => return Err(other.into()),
@@ -140,6 +149,9 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
     let backlog = app.backlog().await?;
     let dead = backlog.queues.iter().map(|queue| queue.dead).sum();
     let locale = auth.locale();
+    let mut notices = notices(health.storage.is_ok(), health.search.is_ok(), dead);
+    notices.extend(campaigns.items.iter().filter(|campaign| campaign.status == CampaignState::Paused).take(NOTICED).map(paused));
+    notices.extend(app.people_import_list(call).await?.iter().filter(|import| is_worth_saying(import, app.now())).take(NOTICED).map(left_out));
     let context = Home {
         today: app.now().to_zoned_datetime(shell.time_zone()).strftime(locale.weekday_and_day()).to_string(),
         people,
@@ -149,7 +161,7 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
         upcoming: upcoming.items.into_iter().map(|event| upcoming_of(app, event, locale)).collect(),
         down,
         running: campaigns.items.into_iter().filter(is_under_way).map(|campaign| running_of(app, campaign)).collect(),
-        notices: notices(health.storage.is_ok(), health.search.is_ok(), dead),
+        notices,
         storage: health.storage.is_ok(),
         search: health.search.is_ok(),
         waiting: backlog.queues.iter().map(|queue| queue.waiting).sum(),
@@ -159,9 +171,10 @@ async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Respo
     page(StatusCode::OK, "home/home.html", context)
 }
 
-fn all_events(size: u32, from: Option<DateTime>) -> EventList {
-    let sort = from.as_ref().map(|_| "startAt".to_owned());
-    EventList { page: first(size), from, to: None, ends: Ends::Whenever, q: None, owner: None, host: None, sort }
+/// Those that have not ended come in the order of time; all of them as the storage has them.
+fn all_events(size: u32, ends: Ends) -> EventList {
+    let sort = (ends != Ends::Whenever).then(|| "startAt".to_owned());
+    EventList { page: first(size), from: None, to: None, ends, q: None, owner: None, host: None, sort }
 }
 
 fn upcoming_of(app: &App, event: Event, locale: Locale) -> Upcoming {
@@ -188,6 +201,7 @@ fn upcoming_of(app: &App, event: Event, locale: Locale) -> Upcoming {
         month: starts.strftime("%b").to_string(),
         day: starts.strftime("%-d").to_string(),
         today: starts.date() == now.date(),
+        running: starts <= now,
         line: [Some(when), event.venue].into_iter().flatten().collect::<Vec<_>>().join(" · "),
         taken: event.attendee_count,
         capacity: event.max_capacity,
@@ -230,7 +244,7 @@ fn running_of(app: &App, campaign: Campaign) -> Running {
     Running {
         id: campaign.id.to_string(),
         waits: campaign.status == CampaignState::Scheduled,
-        due: campaign.due(&app.settings.default_zone).filter(|_| campaign.status == CampaignState::Scheduled).map(jiff::Timestamp::as_millisecond),
+        due: campaign.due(&app.settings.default_zone).filter(|_| campaign.status == CampaignState::Scheduled).map(Timestamp::as_millisecond),
         subject: campaign.subject,
         badge,
         tone,
@@ -250,7 +264,7 @@ fn notices(storage: bool, search: bool, dead: u64) -> Vec<Notice> {
             icon: "error",
             title: "The storage does not answer".to_owned(),
             text: "Nothing can be changed until it does.".to_owned(),
-            href: "/app/settings",
+            href: "/app/settings".to_owned(),
         });
     }
     if !search {
@@ -259,14 +273,37 @@ fn notices(storage: bool, search: bool, dead: u64) -> Vec<Notice> {
             icon: "error",
             title: "Searching is not possible right now".to_owned(),
             text: "What is changed meanwhile is found later.".to_owned(),
-            href: "/app/settings",
+            href: "/app/settings".to_owned(),
         });
     }
     if dead > 0 {
         let title = if dead == 1 { "1 task gave up".to_owned() } else { format!("{dead} tasks gave up") };
-        notices.push(Notice { tone: "bad", icon: "error", title, text: "Somebody has to look at them and try again.".to_owned(), href: "/app/settings#tasks" });
+        notices.push(Notice { tone: "bad", icon: "error", title, text: "Somebody has to look at them and try again.".to_owned(), href: "/app/settings#tasks".to_owned() });
     }
     notices
+}
+
+/// A campaign that waits for somebody: paused by a person, or held by the product.
+fn paused(campaign: &Campaign) -> Notice {
+    let text = campaign.reason.clone().unwrap_or_else(|| "Nothing of it is sent until somebody resumes or cancels it.".to_owned());
+    Notice { tone: "warn", icon: "pause", title: format!("“{}” is paused", campaign.subject), text, href: href::campaign(campaign.id.as_str()) }
+}
+
+/// An import that left rows out, some days ago at most.
+fn is_worth_saying(import: &PeopleImport, now: Timestamp) -> bool {
+    let fresh = import.created_at.parse::<Timestamp>().is_ok_and(|at| now.duration_since(at) < IMPORT_FRESH);
+    import.state == ImportState::Done && import.counts.faulty > 0 && fresh
+}
+
+fn left_out(import: &PeopleImport) -> Notice {
+    let rows = if import.counts.faulty == 1 { "1 row".to_owned() } else { format!("{} rows", import.counts.faulty) };
+    Notice {
+        tone: "warn",
+        icon: "upload",
+        title: format!("{rows} of {} left out", import.name),
+        text: "They can be taken as a file, mended, and imported again.".to_owned(),
+        href: format!("/app/people/import/{}", href::segment(&import.id)),
+    }
 }
 
 /// Fills an empty installation with made-up people and events. Refused where there is somebody already.

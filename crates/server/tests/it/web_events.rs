@@ -311,6 +311,8 @@ async fn lists_are_paged_filtered_and_laid_out_by_month() {
     let first = page(&app, "/app/events").await;
     assert_eq!(first.matches("<article").count(), 50);
     assert!(first.contains("Running now") && first.contains("Page 1 of 2 · 61 events") && first.contains("Past <small>1</small>"), "{first}");
+    let home = page(&app, "/app").await;
+    assert!(home.contains("61 events coming up or under way") && home.contains("Right now</a> <span class=\"badge live now\">"), "{home}");
     assert_eq!(page(&app, "/app/events?page=2").await.matches("<article").count(), 11);
     assert!(page(&app, "/app/events?view=past").await.contains("Long ago"));
     let hosted = page(&app, "/app/events?who=okon").await;
@@ -425,4 +427,21 @@ async fn the_form_of_an_event_stays_while_nobody_can_be_searched() {
     assert!(month.contains("Searching is not possible right now") && !month.contains("Nothing takes place"), "{month}");
     app.index.take_away(false);
     assert!(page(&app, "/app/events/calendar?month=2026-03").await.contains("Event e1"));
+}
+
+#[tokio::test]
+async fn home_shows_what_has_not_ended_by_the_clock_of_each_event() {
+    let app = TestApp::working().await;
+    // It is 03:04 UTC: 22:04 of the day before in Chicago, 12:04 in Tokyo.
+    for (title, start, end, zone) in [
+        ("Evening in Chicago", "2026-01-01T21:00", "2026-01-01T23:00", "America/Chicago"),
+        ("Noon in Tokyo", "2026-01-02T10:00", "2026-01-02T12:00", "Asia/Tokyo"),
+        ("Later in Tokyo", "2026-01-02T13:00", "2026-01-02T14:00", "Asia/Tokyo"),
+    ] {
+        app.post("/events", json!({"title": title, "startAt": start, "endAt": end, "timezone": zone})).await.ok();
+    }
+    app.settled().await;
+    let home = page(&app, "/app").await;
+    assert!(home.contains("Evening in Chicago</a> <span class=\"badge live now\">Running now") && home.contains("Later in Tokyo</a></h3>"), "{home}");
+    assert!(!home.contains("Noon in Tokyo"), "{home}");
 }

@@ -80,6 +80,9 @@ async fn an_import_is_looked_at_done_and_taken_back() {
     );
     assert_eq!(app.get("/users").await.ok()["total"], 2, "nothing is stored by looking");
 
+    // What stands in a column is shown beside its name.
+    assert!(look.contains("Mara · Ann · Teo</p>") && look.contains("mara@example.org · ANN@example.org · nobody@example.org</p>"), "{look}");
+
     let other = html(&app.get(&format!("{at}?c0=firstName&c1=&c2=email&c3=email&c4=")).await);
     assert!(other.contains("two columns are email"));
     let none = html(&app.get(&format!("{at}?c0=firstName&c1=&c2=&c3=&c4=")).await);
@@ -99,6 +102,9 @@ async fn an_import_is_looked_at_done_and_taken_back() {
     );
     let ann = app.get("/users/ann").await.ok();
     assert_eq!((&ann["lastName"], &ann["company"], &ann["city"]), (&json!("Changed"), &json!("New Ltd"), &json!("Austin")));
+    // Where work begins, it is said that rows are missing.
+    let home = html(&app.get("/app").await);
+    assert!(home.contains("4 rows of &lt;b&gt;list.csv left out") && home.contains(&format!("href=\"{at}\"")), "{home}");
     let mara = app.get("/users?email=mara@example.org").await.ok()["items"][0].clone();
     assert_eq!(mara["company"], "Quillmoor");
 
