@@ -19,9 +19,18 @@ pub struct Paging {
 impl Paging {
     /// `by_cursor`: the page was asked for by a cursor. `kept` is what the links keep of the query string.
     pub fn of<T>(page: &Page<T>, by_cursor: bool, path: &str, kept: &[(&str, &str)]) -> Self {
+        let numbered = !by_cursor && (u64::from(page.page) + 1) * u64::from(page.size) <= u64::from(PageRequest::DEEPEST);
+        Self::leading(page, by_cursor, numbered, path, kept)
+    }
+
+    /// Of a list whose rows come and go while somebody reads it: it goes on after the last row that was shown, so that nothing is left out.
+    pub fn walking<T>(page: &Page<T>, by_cursor: bool, path: &str, kept: &[(&str, &str)]) -> Self {
+        Self::leading(page, by_cursor, false, path, kept)
+    }
+
+    fn leading<T>(page: &Page<T>, by_cursor: bool, numbered: bool, path: &str, kept: &[(&str, &str)]) -> Self {
         let (number, size) = (u64::from(page.page), u64::from(page.size));
         let link = |name: &str, value: &str| with_query(path, kept.iter().copied().chain([(name, value)]));
-        let numbered = !by_cursor && (number + 1) * size <= u64::from(PageRequest::DEEPEST);
         let next = page.next.as_ref().map(|cursor| if numbered { link("page", &(number + 1).to_string()) } else { link("cursor", cursor) });
         let previous = match (by_cursor, number) {
             // Cursors only lead forwards.
@@ -50,5 +59,7 @@ mod tests {
         assert_eq!(of(200, true).next, Some("/x?s=a&cursor=c".to_owned()));
         let far = Paging::of(&page(1, true), true, "/x", &[("s", "a")]);
         assert_eq!((far.from, far.previous, far.next), (None, Some("/x?s=a".to_owned()), Some("/x?s=a&cursor=c".to_owned())));
+        let walking = Paging::walking(&page(1, true), false, "/x", &[("s", "a")]);
+        assert_eq!((walking.from, walking.previous, walking.next), (Some(1), None, Some("/x?s=a&cursor=c".to_owned())));
     }
 }

@@ -311,6 +311,22 @@ async fn lists_are_paged_filtered_and_laid_out_by_month() {
     let first = page(&app, "/app/events").await;
     assert_eq!(first.matches("<article").count(), 50);
     assert!(first.contains("Running now") && first.contains("Page 1 of 2 · 61 events") && first.contains("Past <small>1</small>"), "{first}");
+    // An event that comes into the list while it is read moves nobody out of sight.
+    let next = plain(first.split("rel=\"next\" href=\"").nth(1).unwrap().split('"').next().unwrap());
+    assert!(next.contains("page=2&cursor="), "{next}");
+    app.post("/events", json!({"title": "Came between", "startAt": "2026-01-03T10:00:00", "endAt": "2026-01-03T11:00:00"})).await.ok();
+    app.settled().await;
+    let second = page(&app, &next).await;
+    assert!(second.matches("<article").count() == 11 && second.contains("Page 2 of 2 · 62 events") && !second.contains("rel=\"next\""), "{second}");
+    let titles = |html: &str| -> Vec<String> { html.split("<h3><a href=\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect() };
+    let mut all = [titles(&first), titles(&second)].concat();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), 61, "each once");
+    assert_eq!(app.get("/app/events?cursor=forged").await.header("location"), "/app/events?sort=startAt");
+    let came = app.get("/events?q=came").await.ok()["items"][0]["id"].as_str().unwrap().to_owned();
+    app.delete(&format!("/events/{came}")).await;
+    app.settled().await;
     let home = page(&app, "/app").await;
     assert!(home.contains("61 events coming up or under way") && home.contains("Right now</a> <span class=\"badge live now\">"), "{home}");
     assert_eq!(page(&app, "/app/events?page=2").await.matches("<article").count(), 11);

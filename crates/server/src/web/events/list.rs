@@ -16,13 +16,15 @@ use crate::http::QueryReader;
 use crate::router::ApiState;
 use crate::web::format::short_span;
 use crate::web::href;
-use crate::web::pages::page as render;
+use crate::web::pages::{page as render, see_other};
 use crate::web::shell::{Place, Shell};
 
 /// Rows of a page.
 const SIZE: u32 = 50;
 const TEXT_MAX: usize = 200;
 const ID_MAX: usize = 50;
+/// Longest cursor that is looked at.
+const CURSOR_MAX: usize = 4_096;
 
 #[derive(Serialize)]
 struct ListPage {
@@ -44,6 +46,8 @@ struct ListPage {
     total: u64,
     page: u32,
     pages: u64,
+    /// The rest of the address of the page after this one, from its last row on.
+    next: Option<String>,
     /// The query of this list without its page.
     query: String,
     /// Where the tabs lead: the same conditions, each in its own order.
@@ -81,13 +85,22 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
     let host_id = query.text("host", ID_MAX);
     let sort = query.choice("sort", &[("startAt", "startAt"), ("-startAt", "-startAt"), ("title", "title"), ("-createdAt", "-createdAt")]);
     let number = query.integer("page", 1..=u32::MAX).unwrap_or(1);
+    let cursor = query.text("cursor", CURSOR_MAX);
     query.check()?;
-    let asked = Wanted { past, q, host_text, host_id, sort: sort.unwrap_or(if past { "-startAt" } else { "startAt" }), number };
-    match found(&auth, &state, &asked).await {
+    let asked = Wanted { past, q, host_text, host_id, sort: sort.unwrap_or(if past { "-startAt" } else { "startAt" }), number, cursor };
+    let shown = match found(&auth, &state, &asked).await {
         // The events are in the storage, whatever the index does.
         Err(ApiError::App(AppError::Search(error))) => {
             tracing::warn!(%error, "events cannot be searched");
             unsorted(&auth, &state, &asked).await
+        }
+        other => other,
+    };
+    match shown {
+        // A cursor of another search, of the storage, or of an index that was made anew: begin at the beginning.
+        Err(ApiError::App(AppError::BadCursor)) => {
+            let query = query_of(asked.past, asked.q.as_deref(), asked.host_id.as_deref(), asked.sort);
+            see_other(&format!("/app/events?{query}"))
         }
         other => other,
     }
@@ -100,11 +113,24 @@ struct Wanted {
     host_text: Option<String>,
     host_id: Option<String>,
     sort: &'static str,
+    /// Of the page; with a cursor only said, because rows come and go.
     number: u32,
+    cursor: Option<String>,
+}
+
+impl Wanted {
+    fn page(&self) -> PageRequest {
+        PageRequest { position: self.cursor.clone().map_or(Position::Number(self.number), Position::Cursor), size: SIZE }
+    }
+}
+
+/// What leads from a page to the next one.
+fn next_of(number: u32, cursor: Option<&String>) -> Option<String> {
+    Some(href::with_query("", [("page", number.saturating_add(1).to_string().as_str()), ("cursor", cursor?.as_str())]).trim_start_matches('?').to_owned())
 }
 
 async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result<Response, ApiError> {
-    let Wanted { past, q, host_text, host_id, sort, number } = wanted;
+    let Wanted { past, q, host_text, host_id, sort, number, cursor: _ } = wanted;
     let (past, sort, number) = (*past, *sort, *number);
     let (app, call) = (auth.app(), auth.read());
     let now = app.now();
@@ -119,8 +145,8 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
         (None, None) => (None, Vec::new()),
     };
     let nobody = host.is_none() && (host_id.is_some() || host_text.is_some());
-    let list = |ends: Ends, number: u32, size: u32| EventList {
-        page: PageRequest { position: Position::Number(number), size },
+    let list = |ends: Ends, page: PageRequest| EventList {
+        page,
         from: None,
         to: None,
         ends,
@@ -131,8 +157,8 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
         sort: Some(sort.to_owned()),
     };
     let (coming, before) = (Ends::After(now), Ends::Before(now));
-    let shown = app.event_list(call, list(if past { before } else { coming }, number, SIZE)).await.map_err(ApiError::of_query)?;
-    let other = app.event_list(call, list(if past { coming } else { before }, 1, 1)).await?.total;
+    let shown = app.event_list(call, list(if past { before } else { coming }, wanted.page())).await.map_err(ApiError::of_query)?;
+    let other = app.event_list(call, list(if past { coming } else { before }, PageRequest { size: 1, ..PageRequest::first() })).await?.total;
     let total = shown.total;
     let pages = shown.pages();
     let (coming, past_count) = if past { (other, total) } else { (total, other) };
@@ -164,6 +190,7 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
         total,
         page: number,
         pages,
+        next: next_of(number, shown.next.as_ref()),
         empty: coming == 0 && past_count == 0 && !filtered,
         down: false,
     };
@@ -172,8 +199,7 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
 
 /// All events as the storage has them, while nothing can be searched or put into order.
 async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result<Response, ApiError> {
-    let page = PageRequest { position: Position::Number(wanted.number), size: SIZE };
-    let all = EventList { page, from: None, to: None, ends: Ends::Whenever, q: None, owner: None, host: None, sort: None };
+    let all = EventList { page: wanted.page(), from: None, to: None, ends: Ends::Whenever, q: None, owner: None, host: None, sort: None };
     let shown = auth.app().event_list(auth.read(), all).await.map_err(ApiError::of_query)?;
     let (total, pages) = (shown.total, shown.pages());
     let page = ListPage {
@@ -195,6 +221,7 @@ async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Res
         total,
         page: wanted.number,
         pages,
+        next: next_of(wanted.number, shown.next.as_ref()),
         empty: total == 0,
         down: true,
     };

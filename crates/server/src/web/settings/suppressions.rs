@@ -119,7 +119,7 @@ async fn show<R: NeededRole>(auth: &Auth<R>, state: &ApiState, page: PageRequest
         (Page { items: entry, total: all, page: 1, size, next: None }, None)
     } else {
         let found = auth.app().suppression_list(auth.read(), page).await?;
-        let paging = (found.total > 0).then(|| Paging::of(&found, by_cursor, PATH, &[]));
+        let paging = (found.total > 0).then(|| Paging::walking(&found, by_cursor, PATH, &[]));
         (found, paging)
     };
     let context = List {
