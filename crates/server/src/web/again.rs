@@ -79,7 +79,7 @@ impl Kept {
 
     /// What it says, without the mark of the page it was on.
     async fn fields(&self) -> Vec<(String, String)> {
-        let mut fields = match &self.parts {
+        let mut fields: Vec<(String, String)> = match &self.parts {
             None => url::form_urlencoded::parse(&self.bytes).map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
             Some(kind) => texts(kind.clone(), self.bytes.clone()).await,
         };

@@ -278,7 +278,8 @@ fn notices(storage: bool, search: bool, dead: u64) -> Vec<Notice> {
     }
     if dead > 0 {
         let title = if dead == 1 { "1 task gave up".to_owned() } else { format!("{dead} tasks gave up") };
-        notices.push(Notice { tone: "bad", icon: "error", title, text: "Somebody has to look at them and try again.".to_owned(), href: "/app/settings#tasks".to_owned() });
+        let text = "Somebody has to look at them and try again.".to_owned();
+        notices.push(Notice { tone: "bad", icon: "error", title, text, href: "/app/settings#tasks".to_owned() });
     }
     notices
 }

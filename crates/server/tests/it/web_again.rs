@@ -123,7 +123,8 @@ async fn what_was_pasted_into_a_form_with_a_file_outlives_the_session_too() {
     let app = with_sign_in().await;
     let send = async |cookie: &str, body: String| {
         let length = body.len().to_string();
-        let headers = [("content-type", "multipart/form-data; boundary=XX"), ("content-length", length.as_str()), ("cookie", cookie), ("sec-fetch-site", "same-origin")];
+        let kind = ("content-type", "multipart/form-data; boundary=XX");
+        let headers = [kind, ("content-length", length.as_str()), ("cookie", cookie), ("sec-fetch-site", "same-origin")];
         app.call(Method::POST, PATH, &headers, body).await
     };
     let pasted = "bea@example.org\r\n<cid>@example.org";

@@ -341,7 +341,7 @@ async fn gone(auth: &Auth<Sender>, state: &ApiState, values: Values) -> Answer {
 }
 
 async fn moved_on(auth: &Auth<Sender>, state: &ApiState, values: Values) -> Answer {
-    let note = Some("This campaign cannot be edited any more: meanwhile it was sent or cancelled. What you typed is still here: saving it makes another draft.");
+    let note = Some("This campaign cannot be edited any more: it was sent or cancelled. What you typed is still here: saving it makes another draft.");
     let told = Told { status: StatusCode::CONFLICT, note, ..Told::nothing() };
     Sheet { auth, state, campaign: None, typed: true }.show(values, told).await
 }

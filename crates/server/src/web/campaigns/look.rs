@@ -23,6 +23,8 @@ use crate::web::pages::page as render;
 use crate::web::shell::{Place, Shell};
 use crate::web_form::Form;
 
+/// Instead of a mail while nobody can be looked up.
+const AWAY: &str = "<p>The mail cannot be shown right now: searching is not possible, so nobody knows whose it would be.</p>";
 /// People named beside the count.
 const NAMED: usize = 5;
 
@@ -93,7 +95,8 @@ pub async fn look(app: &App, call: &Call, values: &Values) -> Result<(Look, BTre
                 let people = people.iter().take(NAMED).map(Person::from).collect();
                 let list = of.audience.is_of_event();
                 let words = words_for(app, call, &of).await?;
-                look.audience = Some(AudienceOut { total, exact: settled, words, people, href: if list { event_list(&of) } else { people_list(values) }, list });
+                let href = if list { event_list(&of) } else { people_list(values) };
+                look.audience = Some(AudienceOut { total, exact: settled, words, people, href, list });
             }
             // What is typed does not need the index.
             Err(AppError::Search(error)) => {
@@ -190,7 +193,7 @@ pub async fn frame(auth: Auth<Sender>, form: Form) -> Answer {
     match made {
         Ok(preview) => Ok(mail_frame(preview.html.as_deref().unwrap_or("<p>This mail has no HTML part.</p>"), Pictures::Shown)),
         Err(AppError::Invalid(_)) => Ok(mail_frame("<p>The mail can be shown once the form has no faults.</p>", Pictures::Shown)),
-        Err(AppError::Search(_)) => Ok(mail_frame("<p>The mail cannot be shown right now: searching is not possible, so nobody knows whose it would be.</p>", Pictures::Shown)),
+        Err(AppError::Search(_)) => Ok(mail_frame(AWAY, Pictures::Shown)),
         Err(error) => Err(error.into()),
     }
 }

@@ -7,6 +7,7 @@ use emcrm_app::events::Ends;
 use emcrm_app::when::zone_words;
 use emcrm_app::{AppError, EventList};
 use emcrm_model::{Event, PageRequest, Position, User, UserId};
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::view::{EventView, Named, host_order};
@@ -86,8 +87,11 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, mut query: 
     let sort = query.choice("sort", &[("startAt", "startAt"), ("-startAt", "-startAt"), ("title", "title"), ("-createdAt", "-createdAt")]);
     let number = query.integer("page", 1..=u32::MAX).unwrap_or(1);
     let cursor = query.text("cursor", CURSOR_MAX);
+    let at = query.raw("at").filter(|_| cursor.is_some()).and_then(|at| Timestamp::from_microsecond(at.parse().ok()?).ok());
     query.check()?;
-    let asked = Wanted { past, q, host_text, host_id, sort: sort.unwrap_or(if past { "-startAt" } else { "startAt" }), number, cursor };
+    let now = at.unwrap_or_else(|| auth.app().now());
+    let sort = sort.unwrap_or(if past { "-startAt" } else { "startAt" });
+    let asked = Wanted { past, q, host_text, host_id, sort, number, cursor, now };
     let shown = match found(&auth, &state, &asked).await {
         // The events are in the storage, whatever the index does.
         Err(ApiError::App(AppError::Search(error))) => {
@@ -116,25 +120,27 @@ struct Wanted {
     /// Of the page; with a cursor only said, because rows come and go.
     number: u32,
     cursor: Option<String>,
+    /// What is over by now: a cursor goes on with the list of the moment that it was given out at.
+    now: Timestamp,
 }
 
 impl Wanted {
     fn page(&self) -> PageRequest {
         PageRequest { position: self.cursor.clone().map_or(Position::Number(self.number), Position::Cursor), size: SIZE }
     }
-}
 
-/// What leads from a page to the next one.
-fn next_of(number: u32, cursor: Option<&String>) -> Option<String> {
-    Some(href::with_query("", [("page", number.saturating_add(1).to_string().as_str()), ("cursor", cursor?.as_str())]).trim_start_matches('?').to_owned())
+    /// What leads to the next page, behind the conditions.
+    fn next(&self, cursor: Option<&String>) -> Option<String> {
+        let (page, at) = (self.number.saturating_add(1).to_string(), self.now.as_microsecond().to_string());
+        let pairs = [("page", page.as_str()), ("at", at.as_str()), ("cursor", cursor?.as_str())];
+        Some(url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish())
+    }
 }
 
 async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result<Response, ApiError> {
-    let Wanted { past, q, host_text, host_id, sort, number, cursor: _ } = wanted;
-    let (past, sort, number) = (*past, *sort, *number);
+    let Wanted { past, q, host_text, host_id, sort, number, cursor: _, now } = wanted;
+    let (past, sort, number, now) = (*past, *sort, *number, *now);
     let (app, call) = (auth.app(), auth.read());
-    let now = app.now();
-
     let (host, others) = match (host_id, host_text) {
         (Some(id), _) => (app.user_get_many(call, &[UserId::from(id.clone())]).await?.into_iter().flatten().next(), Vec::new()),
         (None, Some(text)) => {
@@ -190,7 +196,7 @@ async fn found(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Result
         total,
         page: number,
         pages,
-        next: next_of(number, shown.next.as_ref()),
+        next: wanted.next(shown.next.as_ref()),
         empty: coming == 0 && past_count == 0 && !filtered,
         down: false,
     };
@@ -221,7 +227,7 @@ async fn unsorted(auth: &Auth<Viewer>, state: &ApiState, wanted: &Wanted) -> Res
         total,
         page: wanted.number,
         pages,
-        next: next_of(wanted.number, shown.next.as_ref()),
+        next: wanted.next(shown.next.as_ref()),
         empty: total == 0,
         down: true,
     };
