@@ -140,6 +140,9 @@ async fn a_campaign_is_written_checked_sent_and_proven_by_forms_alone() {
     assert!(live.contains("<b>2</b> of 2 sent") && live.contains("ann@example.org") && !live.contains("data-hx-trigger"), "{live}");
     let refused = html(&app.get(&format!("{href}?s=error")).await, 200);
     assert!(refused.contains("No rows in this state"));
+    // Rows leave a state while somebody reads on: that goes by a cursor. All of them stay in their places.
+    assert!(html(&app.get(&format!("{href}?s=sent&size=1")).await, 200).contains(&format!("href=\"{href}?s=sent&amp;cursor=")));
+    assert!(html(&app.get(&format!("{href}?size=1")).await, 200).contains(&format!("href=\"{href}?page=2\"")));
     let found = html(&app.get(&format!("{href}?address=BEA@example.org")).await, 200);
     assert!(found.contains("bea@example.org") && !found.contains("ann@example.org"), "{found}");
     assert!(html(&app.get(&format!("{href}?address=cid@example.org")).await, 200).contains("Nothing went to"));
@@ -499,7 +502,12 @@ async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_c
     let other = app.get(&format!("{href}/progress?state=draft&at=x&handled=-5")).await;
     assert_eq!((other.status.as_u16(), other.header("hx-refresh")), (200, "true"));
     if state == "sending" {
-        leads_to(&send(&app, &format!("{href}/pause"), &[]).await);
+        // Pressed twice, it is paused once; and home says that it waits for somebody.
+        for _ in 0..2 {
+            leads_to(&send(&app, &format!("{href}/pause"), &[]).await);
+        }
+        let home = html(&app.get("/app").await, 200);
+        assert!(home.contains("” is paused</a>") && home.contains(&format!("<a class=\"title\" href=\"{href}\">“")), "{home}");
     }
     let ask = html(&app.get(&format!("{href}/cancel")).await, 200);
     assert!(ask.contains("Cancel 2 mails"), "{ask}");
