@@ -247,13 +247,7 @@ fn mapping_of(import: &PeopleImport, value: impl Fn(&str) -> Option<String>) -> 
     chosen.into_iter().map(|field| field.filter(|field| !field.is_empty())).collect()
 }
 
-async fn show(
-    auth: Auth<Viewer>,
-    State(state): State<ApiState>,
-    PathText(id): PathText,
-    headers: HeaderMap,
-    query: QueryReader,
-) -> Result<Response, ApiError> {
+async fn show(auth: Auth<Viewer>, State(state): State<ApiState>, PathText(id): PathText, headers: HeaderMap, query: QueryReader) -> Result<Response, ApiError> {
     let import = auth.app().people_import_get(auth.read(), &id).await?;
     let mapping = mapping_of(&import, |name| query.raw(name).map(str::to_owned));
     let mut fault = None;
@@ -273,7 +267,8 @@ async fn show(
     let path = format!("/app/people/import/{id}/faults.csv");
     let faults_href = crate::web::href::with_query(&path, pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let samples = if looking { auth.app().people_import_samples(auth.read(), &import, SAMPLES).await? } else { Vec::new() };
-    let samples = samples.iter().map(|values| values.iter().map(|value| shortened(value)).collect()).chain(std::iter::repeat_with(Vec::new));
+    let samples = samples.iter().map(|values| values.iter().map(|value| shortened(value)).collect::<Vec<String>>());
+    let samples = samples.chain(std::iter::repeat_with(Vec::<String>::new));
     let columns = import.header.iter().zip(&mapping).zip(samples).enumerate();
     let busy = matches!(import.state, ImportState::Running | ImportState::Undoing);
     let pieces_done = pieces_done(import.state, import.next, import.pieces);
