@@ -1,6 +1,7 @@
-//! What follows a deletion: attendances, host entries and counters. Each step is one transaction, so a restart goes on where it stopped.
+//! What follows a deletion: attendances, host entries, counters, and what the suppression list has in clear. Each step is one transaction, so a restart goes on
+//! where it stopped.
 
-use emcrm_model::{Event, EventId, UserId};
+use emcrm_model::{EmailAddress, Event, EventId, UserId};
 use emcrm_store::{Attendances, Events, Rule, Table, Task, TransactError, Transaction, keys};
 use serde_json::Value;
 
@@ -22,7 +23,8 @@ pub(crate) enum Outcome {
 }
 
 impl App {
-    /// The user is gone: attendances go and seats come free, host entries go, then the id may be taken again.
+    /// The user is gone: attendances go and seats come free, host entries go, an address on the suppression list stays there as a hash, then the id may be taken
+    /// again.
     pub(crate) async fn user_gone(&self, task: &Task) -> Result<Outcome, AppError> {
         let Some(user) = task.payload.get("user").and_then(Value::as_str).map(|id| UserId::from(id.to_owned())) else { return Ok(Outcome::Done) };
         loop {
@@ -59,6 +61,13 @@ impl App {
                 self.reindex_later(&mut tx, &[keys::event_part(&event)]);
             }
             self.step(tx).await?;
+        }
+        let address = task.payload.get("email").and_then(Value::as_str).map(|email| EmailAddress::from(email.to_owned()));
+        if let Some(address) = address
+            // Whoever has the address by now is somebody whom the list shows.
+            && self.store.users.by_email(&address).await?.is_none()
+        {
+            self.suppression_pseudonymise(&address).await?;
         }
         let mut tx = Transaction::new();
         tx.delete(Table::Main, keys::user_tombstone(&user));

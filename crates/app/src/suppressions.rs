@@ -1,10 +1,12 @@
 //! Addresses that must not be mailed: the list, and what people do by the links in their mails.
 
-use emcrm_model::{CampaignId, CampaignKind, Delivery, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, UserId};
+use emcrm_model::{CampaignId, CampaignKind, Delivery, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, User, UserId};
 use emcrm_store::{CountKind, Rule, Suppressions, Transaction, keys};
+use jiff::Timestamp;
 
 use crate::app::{ATTEMPTS, back_off};
 use crate::audit::Deed;
+use crate::campaigns::same_address;
 use crate::links::{Purpose, Signed};
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
@@ -28,7 +30,7 @@ pub struct Subscriber {
     pub email: Option<EmailAddress>,
     /// What is left of the address then.
     pub email_hash: Option<String>,
-    /// What stands against mailing it.
+    /// What stands against mailing it, and the address that they have since, if that is another.
     pub suppressed: Option<SuppressionReason>,
 }
 
@@ -220,32 +222,66 @@ impl App {
         let Some(Signed { campaign, user, .. }) = self.links.open(Purpose::Unsubscribe, token) else { return Ok(None) };
         // The address that the mail went to: who has it now decides nothing.
         let delivery = self.store.campaigns.delivery(&campaign, &user).await?;
+        let since = match &delivery {
+            Some(delivery) => self.address_since(delivery).await?,
+            None => None,
+        };
         let (email, email_hash) = delivery.map_or((None, None), |delivery| (delivery.email, delivery.email_hash));
         let entry = match (&email, &email_hash) {
             (Some(email), _) => self.store.suppressions.get(email).await?,
             (None, Some(hash)) => self.store.suppressions.by_hash(hash).await?,
             (None, None) => None,
         };
-        let suppressed = entry.map(|entry| entry.reason).filter(|reason| reason.stops(CampaignKind::Marketing));
+        let mut suppressed = entry.map(|entry| entry.reason).filter(|reason| reason.stops(CampaignKind::Marketing));
+        if let Some(since) = since {
+            // Whose present address gets mail can still refuse it.
+            let stopped = self.store.suppressions.get(&since).await?.is_some_and(|entry| entry.reason.stops(CampaignKind::Marketing));
+            suppressed = suppressed.filter(|_| stopped);
+        }
         Ok(Some(Subscriber { campaign, user, email, email_hash, suppressed }))
     }
 
-    /// The reader does not want mails like this one. Repeating it changes nothing.
+    /// The reader does not want mails like this one, wherever they are reached by now. Repeating it changes nothing.
     pub async fn unsubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<(), AppError> {
         let Some(delivery) = self.store.campaigns.delivery(&subscriber.campaign, &subscriber.user).await? else { return Ok(()) };
         let deed = Deed::new("user.unsubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
-        self.suppress_mailed(&delivery, SuppressionReason::Unsubscribed, None, call, deed).await?;
+        self.suppress_mailed(&delivery, SuppressionReason::Unsubscribed, None, call, deed.clone()).await?;
+        if let Some(since) = self.address_since(&delivery).await? {
+            self.suppress(&since, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign), Some((call, deed))).await?;
+            // Whoever was deleted this moment must not be on the list in clear.
+            if self.store.users.get(&subscriber.user).await?.is_none() {
+                self.suppression_pseudonymise(&since).await?;
+            }
+        }
         Ok(())
     }
 
     /// The reader wants them again. Only what the reader asked for can be taken back by the reader.
     pub async fn resubscribe(&self, call: &Call, subscriber: &Subscriber) -> Result<bool, AppError> {
         let deed = Deed::new("user.resubscribed", keys::user_part(&subscriber.user)).and(keys::campaign_part(&subscriber.campaign));
-        match (&subscriber.email, &subscriber.email_hash) {
-            (Some(email), _) => self.unsuppress(email, Some(SuppressionReason::Unsubscribed), call, &deed).await,
-            (None, Some(hash)) => self.unsubscribed_hash_forget(hash, call, deed).await,
-            (None, None) => Ok(false),
-        }
+        let taken = match (&subscriber.email, &subscriber.email_hash) {
+            (Some(email), _) => self.unsuppress(email, Some(SuppressionReason::Unsubscribed), call, &deed).await?,
+            (None, Some(hash)) => self.unsubscribed_hash_forget(hash, call, deed.clone()).await?,
+            (None, None) => return Ok(false),
+        };
+        let Some(delivery) = self.store.campaigns.delivery(&subscriber.campaign, &subscriber.user).await? else { return Ok(taken) };
+        let Some(since) = self.address_since(&delivery).await? else { return Ok(taken) };
+        // Only what came by this link: who reads mail at an address that somebody gave up decides nothing about their present one.
+        let entry = self.store.suppressions.get(&since).await?;
+        let ours = entry.is_some_and(|entry| entry.campaign_id.as_deref() == Some(subscriber.campaign.as_str()));
+        Ok((ours && self.unsuppress(&since, Some(SuppressionReason::Unsubscribed), call, &deed).await?) || taken)
+    }
+
+    /// The address that the recipient of a mail has by now, where it is another than the mail went to.
+    async fn address_since(&self, delivery: &Delivery) -> Result<Option<EmailAddress>, AppError> {
+        // Without it, the recipient was erased, and whoever has the id is somebody else.
+        let Some(frozen) = &delivery.email else { return Ok(None) };
+        let instant = |text: &str| text.parse::<Timestamp>().ok();
+        let mailed = instant(&delivery.created_at);
+        // The id of somebody who was deleted may be taken again.
+        let is_somebody_else = |user: &User| user.created_at.as_deref().and_then(instant).zip(mailed).is_some_and(|(made, mailed)| made > mailed);
+        let user = self.store.users.get(&delivery.user_id).await?;
+        Ok(user.filter(|user| !same_address(user, Some(frozen)) && !is_somebody_else(user)).map(|user| user.email))
     }
 
     /// Puts the address on the list that a mail went to: in clear, or by its hash where the person was erased.
@@ -317,7 +353,7 @@ impl App {
         Err(AppError::Contended)
     }
 
-    /// For somebody who is erased: the entry stays, under a hash of the address. True when there was one.
+    /// For somebody who is deleted or erased: the entry stays, under a hash of the address. True when there was one.
     pub async fn suppression_pseudonymise(&self, address: &EmailAddress) -> Result<bool, AppError> {
         let hash = keys::address_hash(address);
         for attempt in 0..ATTEMPTS {

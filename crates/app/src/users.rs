@@ -164,7 +164,8 @@ impl App {
         (tx, user)
     }
 
-    /// The user is gone at once and the address is free; attendances, host entries and counters follow as a task.
+    /// The user is gone at once and the address is free; attendances, host entries, counters and what the suppression list
+    /// says of the address follow as a task.
     pub async fn user_delete(&self, call: &Call, id: &UserId) -> Result<(), AppError> {
         call.require(Role::Editor)?;
         if self.replayed::<Value>(call).await?.is_some() {
@@ -184,7 +185,8 @@ impl App {
             tx.put(Table::Main, Item { key: keys::user_tombstone(id), attrs: json_attrs(json!({ "deletedAt": self.stamp() })) });
             self.store.counts.add(&mut tx, CountKind::Users, id.as_str(), -1);
             self.reindex_later(&mut tx, &[keys::user_part(id)]);
-            self.store.tasks.put(&mut tx, Queue::Default, &keys::user_part(id), "user_gone", json!({ "user": id.as_str() }), self.now_ms());
+            let gone = json!({ "user": id.as_str(), "email": old.email.as_str() });
+            self.store.tasks.put(&mut tx, Queue::Default, &keys::user_part(id), "user_gone", gone, self.now_ms());
             self.leave_claims_of_others(&mut tx, attempt, id.as_str()).await?;
             match self.commit(call, Deed::new("user.deleted", keys::user_part(id)), tx, json!({ "deleted": id.as_str() })).await? {
                 Ok(_) => return Ok(()),
