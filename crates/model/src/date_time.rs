@@ -83,3 +83,43 @@ impl From<DateTime> for String {
         value.sent
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a wall clock in this zone says, in UTC.
+    fn utc(wall: &str, zone: &str) -> String {
+        DateTime::parse(wall).unwrap().instant(&TimeZone::get(zone).unwrap()).to_string()
+    }
+
+    #[test]
+    fn a_time_that_a_zone_skips_is_as_much_later_as_the_clocks_are_put_forward() {
+        for (wall, zone, expected) in [
+            ("2026-03-08T02:30:00", "America/Chicago", "2026-03-08T08:30:00Z"),
+            ("2026-03-29T02:30:00", "Europe/Berlin", "2026-03-29T01:30:00Z"),
+            ("2026-03-29T01:30:00", "Europe/London", "2026-03-29T01:30:00Z"),
+            // An hour before and after there is no doubt.
+            ("2026-03-08T01:30:00", "America/Chicago", "2026-03-08T07:30:00Z"),
+            ("2026-03-08T03:30:00", "America/Chicago", "2026-03-08T08:30:00Z"),
+            ("2026-03-29T01:30:00", "Europe/Berlin", "2026-03-29T00:30:00Z"),
+        ] {
+            assert_eq!(utc(wall, zone), expected, "{wall} {zone}");
+        }
+    }
+
+    #[test]
+    fn of_a_time_that_a_zone_repeats_the_first_is_meant() {
+        for (wall, zone, expected) in [
+            ("2026-11-01T01:30:00", "America/Chicago", "2026-11-01T06:30:00Z"),
+            ("2026-10-25T02:30:00", "Europe/Berlin", "2026-10-25T00:30:00Z"),
+            ("2026-10-25T01:30:00", "Europe/London", "2026-10-25T00:30:00Z"),
+            ("2026-11-01T02:30:00", "America/Chicago", "2026-11-01T08:30:00Z"),
+            ("2026-10-25T01:30:00", "Europe/Berlin", "2026-10-24T23:30:00Z"),
+        ] {
+            assert_eq!(utc(wall, zone), expected, "{wall} {zone}");
+        }
+        // Who means the second says so.
+        assert_eq!(utc("2026-11-01T01:30:00-06:00", "America/Chicago"), "2026-11-01T07:30:00Z");
+    }
+}
