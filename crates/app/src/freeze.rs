@@ -81,18 +81,21 @@ impl App {
         let Some(last) = ids.last().map(ToString::to_string) else { return Ok(true) };
         let users = self.recipients_among(of, &ids).await?;
         let addresses: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
-        let suppressed = self.store.suppressions.of(&addresses).await?;
+        let suppressed = async { Ok::<_, AppError>(self.store.suppressions.of(&addresses).await?) };
+        let (suppressed, shared) = tokio::try_join!(suppressed, self.share_anothers_address(&users))?;
         let now = self.stamp();
         let mut tx = Transaction::new();
         let mut counted = [0_i64; 3];
         const STATES: [DeliveryState; 3] = [DeliveryState::Pending, DeliveryState::Suppressed, DeliveryState::Skipped];
         let total = users.len() as i64;
-        for (user, suppressed) in users.into_iter().zip(suppressed) {
+        for (user, (suppressed, shares)) in users.into_iter().zip(suppressed.into_iter().zip(shared)) {
             let stopped = suppressed.filter(|entry| entry.reason.stops(campaign.kind));
             let (which, error) = if let Some(entry) = stopped {
                 (1, Some(entry.reason.words()))
             } else if !user.email.is_deliverable() {
                 (2, Some("the address is not one that mail can be sent to"))
+            } else if shares {
+                (2, Some("another person has this address"))
             } else {
                 (0, None)
             };

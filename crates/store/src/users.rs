@@ -5,7 +5,7 @@ use std::sync::Arc;
 use emcrm_model::{EmailAddress, User, UserId};
 use serde_json::Value;
 
-use crate::engine::{Engine, EngineError, Guard, IndexName, Item, Key, Query, Table, Transaction};
+use crate::engine::{Engine, EngineError, GET_MANY_MAX, Guard, IndexName, Item, Key, Query, Table, Transaction};
 use crate::keys;
 use crate::repository::{read_many, to_item};
 use crate::rules::Rule;
@@ -41,6 +41,17 @@ impl Users {
         let Some(claim) = self.engine.get(Table::Main, &keys::email_claim(address)).await? else { return Ok(None) };
         let Some(id) = claim.attrs.get("user_id").and_then(Value::as_str) else { return Ok(None) };
         self.get(&UserId::from(id.to_owned())).await
+    }
+
+    /// Whom these addresses belong to, in their order, any number of them; none where nobody has claimed one.
+    pub async fn holders(&self, addresses: &[EmailAddress]) -> Result<Vec<Option<UserId>>, EngineError> {
+        let mut holders = Vec::with_capacity(addresses.len());
+        for chunk in addresses.chunks(GET_MANY_MAX) {
+            let keys: Vec<Key> = chunk.iter().map(keys::email_claim).collect();
+            let claims = self.engine.get_many(Table::Main, &keys).await?;
+            holders.extend(claims.into_iter().map(|claim| claim?.attrs.get("user_id")?.as_str().map(|id| UserId::from(id.to_owned()))));
+        }
+        Ok(holders)
     }
 
     /// All users in the order of their ids.

@@ -1,6 +1,6 @@
 //! What sending would do, before anything is sent: who gets it and who does not, by reason; what the mails look like; what is missing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use emcrm_mail::Identity;
@@ -13,7 +13,7 @@ use crate::audit::Deed;
 use crate::render::{Filled, Prepared, Recipe, clean};
 use crate::template::{Content, RenderError};
 use crate::users::unexpected;
-use crate::{App, AppError, Call};
+use crate::{App, AppError, Call, DomainLimits};
 
 /// Mails that a preflight shows.
 const SAMPLES: usize = 5;
@@ -96,8 +96,13 @@ pub struct Preflight {
     pub tls: Option<bool>,
     /// What keeps mail from being handed over now.
     pub transport_fault: Option<String>,
-    /// At the lowest of the limits; none where nothing limits it.
+    /// Of those who were looked at, how many have their address at the domain that has the most.
+    pub largest_domain: u64,
+    /// At the lowest of the limits, those for each domain included; none where nothing limits it, or where only domains are limited and an earlier campaign tells
+    /// more.
     pub seconds: Option<u64>,
+    /// What the mails to the largest domain take, by what a domain may have in a second and at once; 0 where that is not limited.
+    domain_seconds: u64,
     /// How fast an earlier campaign went, where nothing limits this one and there is one that tells.
     pub pace: Option<Pace>,
     /// Bytes of the largest sample.
@@ -117,9 +122,14 @@ impl Preflight {
     pub fn mails(&self) -> u64 {
         if self.checked < self.matches { self.matches } else { self.recipients }
     }
-    /// Seconds at the pace of an earlier campaign: an estimate.
+    /// Seconds at the pace of an earlier campaign: an estimate. No less than the largest domain takes by itself.
     pub fn estimate(&self) -> Option<u64> {
-        self.pace.as_ref().map(|pace| pace.seconds_for(self.mails()))
+        self.pace.as_ref().map(|pace| pace.seconds_for(self.mails()).max(self.domain_seconds))
+    }
+    /// Mails to the largest domain; where not everybody was looked at, in proportion.
+    fn mails_to_largest_domain(&self) -> u64 {
+        let all = u128::from(self.largest_domain) * u128::from(self.mails());
+        all.div_ceil(u128::from(self.recipients.max(1))) as u64
     }
     /// Everybody was looked at.
     pub fn is_exact(&self) -> bool {
@@ -209,19 +219,41 @@ impl App {
             found.sender = self.transport.sender(&found.from).await;
         }
         self.look_at_audience(&draft, &prepared, &mut found).await?;
-        let rates = [draft.rate, self.transport.rate()];
-        found.seconds = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.mails().div_ceil(u64::from(rate)));
-        if found.seconds.is_none() {
-            found.pace = self.pace().await?;
-        }
+        self.how_long(&draft, &mut found).await?;
         self.judge(&draft, &mut found);
         Ok(found)
+    }
+
+    /// The slowest of what limits it: the campaign and the transport by their rates, each domain of recipients by its own.
+    async fn how_long(&self, draft: &CampaignDraft, found: &mut Preflight) -> Result<(), AppError> {
+        let rates = [draft.rate, self.transport.rate()];
+        let by_rate = rates.into_iter().flatten().filter(|rate| *rate > 0).min().map(|rate| found.mails().div_ceil(u64::from(rate)));
+        let DomainLimits { connections, rate } = self.settings.domain_limits;
+        let to_one = found.mails_to_largest_domain();
+        let by_domain = rate.map(|rate| to_one.div_ceil(u64::from(rate.max(1))));
+        found.domain_seconds = by_domain.unwrap_or(0);
+        if let Some(by_rate) = by_rate {
+            found.seconds = Some(by_rate.max(found.domain_seconds));
+            return Ok(());
+        }
+        found.pace = self.pace().await?;
+        match (&found.pace, connections) {
+            (None, _) => found.seconds = by_domain,
+            (Some(pace), Some(connections)) => {
+                // The earlier campaign is taken to have had all connections: where this very limit slowed it down, it takes less.
+                let lines = self.transport.connections_max().max(1) as u64;
+                let times = lines.div_ceil(u64::from(connections.max(1)));
+                found.domain_seconds = found.domain_seconds.max(pace.seconds_for(to_one.saturating_mul(times)));
+            }
+            (Some(_), None) => {}
+        }
+        Ok(())
     }
 
     async fn look_at_audience(&self, draft: &CampaignDraft, prepared: &Prepared, found: &mut Preflight) -> Result<(), AppError> {
         let of = Recipients::from(draft);
         let begun = tokio::time::Instant::now();
-        let mut addresses: HashSet<String> = HashSet::new();
+        let mut domains: HashMap<String, u64> = HashMap::new();
         let mut after = None;
         let mut ended = false;
         while !ended && found.checked < CHECKED_MAX && begun.elapsed() < CHECK_TIME {
@@ -231,20 +263,27 @@ impl App {
             let ids: Vec<UserId> = ids.into_iter().map(UserId::from).collect();
             let users = self.recipients_among(&of, &ids).await?;
             let asked: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
-            for (user, entry) in users.into_iter().zip(self.store.suppressions.of(&asked).await?) {
+            let suppressed = async { Ok::<_, AppError>(self.store.suppressions.of(&asked).await?) };
+            let (suppressed, shared) = tokio::try_join!(suppressed, self.share_anothers_address(&users))?;
+            for (user, (entry, shares)) in users.into_iter().zip(suppressed.into_iter().zip(shared)) {
                 found.checked += 1;
                 let stopped = entry.map(|entry| entry.reason).filter(|reason| reason.stops(draft.kind));
                 let reason = if let Some(reason) = stopped {
                     Some((reason.as_str(), Vec::new()))
                 } else if !user.email.is_deliverable() {
                     Some(("invalid_address", Vec::new()))
-                } else if !addresses.insert(user.email.normalised().to_owned()) {
+                } else if shares {
                     Some(("duplicate_address", Vec::new()))
                 } else {
                     self.look_at_mail(prepared, &user, found)
                 };
                 match reason {
-                    None => found.recipients += 1,
+                    None => {
+                        found.recipients += 1;
+                        let mails = domains.entry(user.email.domain().to_owned()).or_default();
+                        *mails += 1;
+                        found.largest_domain = found.largest_domain.max(*mails);
+                    }
                     Some((reason, missing)) => {
                         let left_out = found.left_out.entry(reason).or_default();
                         left_out.count += 1;
@@ -379,5 +418,13 @@ mod tests {
     fn where_not_everybody_was_looked_at_all_who_match_may_be_mailed() {
         let found = |matches, checked, recipients| Preflight { matches, checked, recipients, ..Preflight::default() }.mails();
         assert_eq!((found(0, 0, 0), found(10, 10, 7), found(1_000_000, 50_000, 49_990)), (0, 7, 1_000_000));
+    }
+
+    #[test]
+    fn the_largest_domain_is_reckoned_up_where_not_everybody_was_looked_at() {
+        let found = |matches, checked, recipients, largest_domain| {
+            Preflight { matches, checked, recipients, largest_domain, ..Preflight::default() }.mails_to_largest_domain()
+        };
+        assert_eq!((found(0, 0, 0, 0), found(10, 10, 7, 5), found(1_000_000, 50_000, 50_000, 10_000)), (0, 5, 200_000));
     }
 }

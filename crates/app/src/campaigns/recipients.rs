@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use emcrm_model::{Attendance, Audience, EventId, Recipients, Role, User, UserId};
+use emcrm_model::{Attendance, Audience, EmailAddress, EventId, Recipients, Role, User, UserId};
 use emcrm_search::{Conditions, Kind, conditions_of};
 use emcrm_store::{Attendances, CountKind, keys};
 use tokio::time::Instant;
 
+use crate::campaigns::same_address;
 use crate::roster::HERE;
 use crate::{App, AppError, Call};
 
@@ -162,6 +163,21 @@ impl App {
         let listed = self.listed(of, ids).await?;
         let found = users.into_iter().zip(listed).filter_map(|(user, listed)| user.filter(|user| listed && of.filter.matches(user)));
         Ok(found.collect())
+    }
+
+    /// Whose address is another person's: tables that were adopted may hold one twice, and it gets one mail, that of the person who has claimed it.
+    pub(crate) async fn share_anothers_address(&self, users: &[User]) -> Result<Vec<bool>, AppError> {
+        let addresses: Vec<EmailAddress> = users.iter().map(|user| user.email.clone()).collect();
+        let holders = self.store.users.holders(&addresses).await?;
+        let others: Vec<Option<UserId>> = users.iter().zip(holders).map(|(user, holder)| holder.filter(|holder| *holder != user.id)).collect();
+        let ids: Vec<UserId> = others.iter().flatten().cloned().collect();
+        if ids.is_empty() {
+            return Ok(vec![false; users.len()]);
+        }
+        // A claim whose holder is gone, or has another address, is a leftover and keeps nobody from their mail.
+        let mut holding = self.store.users.get_many(&ids).await?.into_iter();
+        let mut is_anothers = |user: &User| holding.next().flatten().is_some_and(|holder| same_address(&holder, Some(&user.email)));
+        Ok(users.iter().zip(&others).map(|(user, other)| other.is_some() && is_anothers(user)).collect())
     }
 
     /// Who of these people is among whom the filter chooses: everybody, or those on the list.

@@ -1,17 +1,18 @@
 //! A campaign before it is sent, and what people do by the links in it: drafts, schedules, templates, unsubscribing, feedback.
 
-use emcrm_app::AppError;
 use emcrm_app::feedback::Heard;
 use emcrm_app::tracking::{HitKind, READ_MAX};
 use emcrm_app::verify::{FindingKind, verify};
+use emcrm_app::{AppError, DomainLimits};
 use emcrm_mail::{Identity, Report, ReportKind};
 use emcrm_model::{
-    Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason,
+    Campaign, CampaignDraft, CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients, Schedule, SuppressionReason, User,
+    UserPatch,
 };
 use emcrm_store::{Queue, Table, Transaction, keys};
 use serde_json::{Value, json};
 
-use crate::support::{Answer, TestApp, call};
+use crate::support::{Answer, TestApp, call, user_draft};
 
 fn draft(more: Value) -> CampaignDraft {
     let mut body = json!({"filter": {}, "subject": "Hello {{ user.firstName }}", "body": "See you."});
@@ -146,6 +147,29 @@ async fn a_scheduled_campaign_goes_out_when_its_moment_comes_and_not_before() {
     let past = schedule("2026-11-22T10:00:00Z", json!({}));
     assert!(matches!(t.app.campaign_draft(&call(), draft(json!({})), Some(past)).await, Err(AppError::Invalid(_))));
     clean(&t).await;
+}
+
+#[tokio::test]
+async fn a_schedule_in_the_hour_that_is_skipped_or_repeated_goes_out_once_and_at_its_moment() {
+    // Clocks in Chicago: put forward on 14 March 2027 at 2, put back on 7 November 2027 at 2.
+    for (wall, due) in [("2027-03-14T02:30:00", "2027-03-14T08:30:00Z"), ("2027-11-07T01:30:00", "2027-11-07T06:30:00Z")] {
+        let t = TestApp::new();
+        t.user("ann").await;
+        let at = schedule(wall, json!({"timezone": "America/Chicago"}));
+        let campaign = t.app.campaign_draft(&call(), draft(json!({})), Some(at)).await.unwrap();
+        t.settle().await;
+        let due: jiff::Timestamp = due.parse().unwrap();
+        t.later(due.as_second() - t.app.now().as_second() - 1);
+        t.settle().await;
+        assert_eq!(get(&t, &campaign).await.status, CampaignState::Scheduled, "{wall}");
+        t.later(2);
+        t.settle().await;
+        assert_eq!((get(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1), "{wall}");
+        // The same time on the wall once more.
+        t.later(3_600);
+        t.settle().await;
+        assert_eq!(t.mail.taken().len(), 1, "{wall}");
+    }
 }
 
 #[tokio::test]
@@ -331,6 +355,50 @@ async fn how_long_it_may_take_is_told_by_the_last_campaign_that_was_neither_limi
 }
 
 #[tokio::test]
+async fn what_a_domain_may_have_is_in_the_time_that_a_campaign_takes() {
+    let t = TestApp::limited(DomainLimits { connections: None, rate: Some(2) });
+    for n in 0..9 {
+        t.user_at(&format!("a{n}"), &format!("a{n}@company.example")).await;
+    }
+    t.user_at("b", "b@example.org").await;
+    t.settle().await;
+    let look = async |more: Value| t.app.campaign_preflight(&call(), draft(more)).await.unwrap();
+    let found = look(json!({})).await;
+    assert_eq!((found.recipients, found.largest_domain, found.seconds), (10, 9, Some(5)), "nine mails to one domain, two a second");
+    assert_eq!(look(json!({"rate": 100})).await.seconds, Some(5), "the campaign may be faster than the domain");
+    assert_eq!(look(json!({"rate": 1})).await.seconds, Some(10), "or slower");
+}
+
+#[tokio::test]
+async fn of_two_who_share_an_address_the_one_whose_it_is_gets_the_mail() {
+    let t = public();
+    t.user("ann").await;
+    let ben = t.user("ben").await;
+    // As tables hold it that were adopted: the address twice, and one claim.
+    let mut tx = Transaction::new();
+    tx.update(Table::Main, keys::user(&ben.id)).set("email", "ANN@Example.org");
+    t.app.store.engine.transact(tx).await.unwrap();
+    let cem = t.user("cem").await;
+    let mut tx = Transaction::new();
+    // A claim that somebody who is gone has left behind says nothing.
+    tx.update(Table::Main, keys::email_claim(&cem.email)).set("user_id", "nobody");
+    t.app.store.engine.transact(tx).await.unwrap();
+    t.settle().await;
+    let found = t.app.campaign_preflight(&call(), draft(json!({}))).await.unwrap();
+    assert_eq!((found.recipients, found.left_out["duplicate_address"].count), (2, 1));
+    assert_eq!(found.left_out["duplicate_address"].people[0].user.id, ben.id);
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    assert_eq!(t.mail.taken(), ["ann@example.org", "cem@example.org"], "one mail to one address");
+    let skipped = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[DeliveryState::Skipped]).await.unwrap().items;
+    assert_eq!(skipped.iter().map(|row| (&row.user_id, row.error.as_deref())).collect::<Vec<_>>(), [(&ben.id, Some("another person has this address"))]);
+    let counts = get(&t, &campaign).await.counts;
+    assert_eq!((counts.sent_count, counts.skipped_count, counts.total()), (2, 1, 3));
+}
+
+#[tokio::test]
 async fn a_sender_that_is_not_verified_or_not_signed_is_told_before_anything_is_sent() {
     let t = public();
     t.user("ann").await;
@@ -463,6 +531,66 @@ async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
     clean(&t).await;
 }
 
+/// The token of the link in the newest mail to this address.
+fn unsubscribe_token(t: &TestApp, address: &str) -> String {
+    let mails = t.mail.messages();
+    let mail =
+        mails.iter().rev().map(|mail| String::from_utf8(mail.clone()).unwrap()).find(|mail| header(mail, "To").is_some_and(|to| to.contains(address))).unwrap();
+    let link = header(&mail, "List-Unsubscribe").unwrap();
+    link.trim_matches(['<', '>']).strip_prefix("https://crm.example/u/").unwrap().to_owned()
+}
+
+async fn moved_to(t: &TestApp, user: &User, address: &str) {
+    let patch = UserPatch::parse(&json!({ "email": address })).unwrap();
+    t.app.user_patch(&call(), &user.id, patch).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_old_link_stops_the_mail_wherever_its_reader_is_reached_by_now() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let send = async |address: &str| {
+        let worker = t.worker();
+        let campaign = t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+        worker.stop().await;
+        t.settle().await;
+        t.states(&campaign).await[address]
+    };
+    assert_eq!(send("ann@example.org").await, DeliveryState::Sent);
+    let token = unsubscribe_token(&t, "ann@example.org");
+    let open = async || t.app.unsubscribe_open(&token).await.unwrap().unwrap();
+    t.app.unsubscribe(&call(), &open().await).await.unwrap();
+    assert_eq!(open().await.suppressed, Some(SuppressionReason::Unsubscribed));
+    moved_to(&t, &ann, "ann@new.example").await;
+    assert_eq!(open().await.suppressed, None, "mail goes to another address now, so it can be refused");
+    for _ in 0..2 {
+        t.app.unsubscribe(&call(), &open().await).await.unwrap();
+    }
+    assert_eq!(open().await.suppressed, Some(SuppressionReason::Unsubscribed));
+    assert_eq!(send("ann@new.example").await, DeliveryState::Suppressed);
+    assert!(t.app.resubscribe(&call(), &open().await).await.unwrap());
+    assert_eq!((open().await.suppressed, t.app.suppression_list(&call(), PageRequest::first()).await.unwrap().total), (None, 0));
+    assert_eq!(send("ann@new.example").await, DeliveryState::Sent);
+    // What stands against the new address for another reason is nothing that the old link takes back.
+    let new = EmailAddress::parse("ann@new.example").unwrap();
+    t.app.suppression_add(&call(), &new, SuppressionReason::Unsubscribed, None).await.unwrap();
+    assert!(!t.app.resubscribe(&call(), &open().await).await.unwrap());
+
+    // Whoever takes the id of somebody who was deleted did not ask for anything.
+    let dan = t.user("dan").await;
+    assert_eq!(send("dan@example.org").await, DeliveryState::Sent);
+    let token = unsubscribe_token(&t, "dan@example.org");
+    t.app.user_delete(&call(), &dan.id).await.unwrap();
+    t.settle().await;
+    t.later(60);
+    t.app.user_create(&call(), Some(dan.id.clone()), user_draft("eve", json!({}))).await.unwrap();
+    let subscriber = t.app.unsubscribe_open(&token).await.unwrap().unwrap();
+    t.app.unsubscribe(&call(), &subscriber).await.unwrap();
+    assert!(t.app.suppression_get(&call(), &EmailAddress::parse("dan@example.org").unwrap()).await.is_ok());
+    assert_eq!(send("eve@example.org").await, DeliveryState::Sent);
+    clean(&t).await;
+}
+
 /// The value of the header by which a mail that came back is known.
 fn delivery_header(t: &TestApp, address: &str) -> String {
     let mails = t.mail.messages();
@@ -525,8 +653,12 @@ async fn the_suppression_list_holds_through_deletion_and_pseudonymisation() {
     let address = EmailAddress::parse("ANN@Example.org").unwrap();
     t.app.suppression_add(&call(), &address, SuppressionReason::Manual, Some("asked by phone".to_owned())).await.unwrap();
     t.app.user_delete(&call(), &ann.id).await.unwrap();
+    let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].email.as_deref()), (1, Some("ann@example.org")), "what follows a deletion is a task");
     t.settle().await;
-    assert!(t.app.suppression_pseudonymise(&address).await.unwrap());
+    let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].email.clone()), (1, None), "no address in clear outlives its person");
+    assert_eq!(t.app.suppression_get(&call(), &address).await.unwrap().reason, SuppressionReason::Manual);
     assert!(t.app.suppression_pseudonymise(&address).await.unwrap(), "again");
     let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
     assert_eq!((listed.total, listed.items[0].email.clone(), listed.items[0].note.clone()), (1, None, None));
@@ -539,6 +671,20 @@ async fn the_suppression_list_holds_through_deletion_and_pseudonymisation() {
     t.app.suppression_remove(&call(), &address).await.unwrap();
     assert!(matches!(t.app.suppression_remove(&call(), &address).await, Err(AppError::SuppressionUnknown)));
     assert_eq!(t.app.suppression_list(&call(), PageRequest::first()).await.unwrap().total, 0);
+    clean(&t).await;
+}
+
+#[tokio::test]
+async fn an_address_that_somebody_else_has_by_now_stays_readable_on_the_suppression_list() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let address = EmailAddress::parse("ann@example.org").unwrap();
+    t.app.suppression_add(&call(), &address, SuppressionReason::Bounced, None).await.unwrap();
+    t.app.user_delete(&call(), &ann.id).await.unwrap();
+    t.user_with("beth", json!({ "email": "ann@example.org" })).await;
+    t.settle().await;
+    let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].email.as_deref()), (1, Some("ann@example.org")));
     clean(&t).await;
 }
 
