@@ -32,6 +32,10 @@ const AUDIT_PACE: Duration = Duration::from_millis(50);
 const LOOK_SHARED: Duration = Duration::from_secs(2);
 /// Failed attempts before a task is given up: with the backoff, more than an hour.
 const ATTEMPTS_MAX: u32 = 15;
+/// Longest time that a task puts itself off, in milliseconds. Only the moment of a schedule may lie further ahead.
+pub(crate) const PUT_OFF_MAX_MS: i64 = 3_600_000;
+/// A clock that is put back by less than this, in milliseconds, delays nothing that anybody would notice.
+const SET_BACK_MS: i64 = 60_000;
 /// Patience with tasks in hand at shutdown.
 const STOP_PATIENCE: Duration = Duration::from_secs(30);
 
@@ -112,17 +116,50 @@ impl Worker {
 async fn keep_leases(app: Arc<App>, queues: Vec<Queue>, hands: Arc<Hands>, stop: CancellationToken) {
     let lasts = i64::from(app.settings.lease_seconds) * 1_000;
     let renew = Duration::from_millis((lasts / 3).max(100) as u64);
+    // What the clock says beyond the time that has passed: it changes when somebody sets the clock.
+    let mut known: Option<i64> = None;
     loop {
         let share = share(&app, lasts).await;
         for queue in queues.iter().copied() {
             renew_leases(&app, &hands, queue, share, lasts).await;
             app.wake.of(queue).notify_one();
         }
+        let set_to = app.now_ms() - app.clock.elapsed().as_millis() as i64;
+        if known.is_none_or(|known| set_to < known - SET_BACK_MS) {
+            known = match bring_forward(&app, &queues, &hands).await {
+                Ok(()) => Some(set_to),
+                Err(error) => {
+                    tracing::warn!(%error, "tasks that lie far ahead could not be read; they are looked at again");
+                    None
+                }
+            };
+        } else {
+            known = Some(set_to);
+        }
         tokio::select! {
             () = tokio::time::sleep(renew) => {}
             () = stop.cancelled() => return,
         }
     }
+}
+
+/// Tasks that lie further ahead than any puts itself off are due now: the clock was put back after that. Looked for when a worker starts, and when it sees its clock
+/// go back.
+async fn bring_forward(app: &App, queues: &[Queue], hands: &Hands) -> Result<(), emcrm_store::EngineError> {
+    let now = app.now_ms();
+    for queue in queues.iter().copied() {
+        for (shard, _) in hands.shards(queue, now) {
+            for task in app.store.tasks.due_after(queue, shard, now + PUT_OFF_MAX_MS).await? {
+                if task.kind == "schedule" || hands.tasks.lock().contains_key(&task.id) {
+                    continue;
+                }
+                tracing::warn!(task = %task.id, kind = %task.kind, "a task lies too far ahead, because the clock was put back; it is due now");
+                app.store.tasks.reschedule_now(&task, &Task { due: now, ..task.clone() }).await?;
+            }
+        }
+        app.wake.of(queue).notify_one();
+    }
+    Ok(())
 }
 
 /// Shards of a queue that are this worker's part, when all that are alive have the same.

@@ -120,3 +120,23 @@ impl IdSource for SeededIds {
         uuid::Builder::from_unix_timestamp_millis(1_700_000_000_000 + state.1, &bytes).into_uuid()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_passes_and_a_clock_that_is_set_lets_none_pass() {
+        let clock = FixedClock::new(Timestamp::UNIX_EPOCH);
+        let seen = || (clock.now().as_second(), clock.elapsed().as_secs());
+        clock.advance(SignedDuration::from_secs(90));
+        assert_eq!(seen(), (90, 90));
+        clock.jump(SignedDuration::from_secs(100));
+        assert_eq!(seen(), (190, 90));
+        clock.jump(SignedDuration::from_secs(-200));
+        clock.advance(SignedDuration::from_secs(-1));
+        assert_eq!(seen(), (-11, 90), "it never goes back");
+        let before = SystemClock.elapsed();
+        assert!(SystemClock.elapsed() >= before);
+    }
+}

@@ -163,7 +163,18 @@ impl Tasks {
 
     /// All tasks of a shard, due or not.
     pub async fn all(&self, queue: Queue, shard: u32) -> Result<Vec<Task>, EngineError> {
-        let mut query = Query::table(Table::Main, keys::task_part(queue.as_str(), shard)).limit(1_000);
+        self.of_query(queue, Query::table(Table::Main, keys::task_part(queue.as_str(), shard))).await
+    }
+
+    /// Tasks of a shard that are due after this moment.
+    pub async fn due_after(&self, queue: Queue, shard: u32, moment: i64) -> Result<Vec<Task>, EngineError> {
+        // Behind every digit.
+        let query = Query::table(Table::Main, keys::task_part(queue.as_str(), shard)).between(keys::task_sk(moment + 1, ""), "~");
+        self.of_query(queue, query).await
+    }
+
+    async fn of_query(&self, queue: Queue, query: Query) -> Result<Vec<Task>, EngineError> {
+        let mut query = query.limit(1_000);
         let mut tasks = Vec::new();
         loop {
             let rows = self.engine.query(query.clone()).await?;

@@ -25,6 +25,7 @@ use crate::campaigns::campaign_of;
 use crate::cascade::Outcome;
 use crate::freeze::moved;
 use crate::render::{Prepared, Recipe};
+use crate::worker::PUT_OFF_MAX_MS;
 use crate::{App, AppError, Call, spans};
 pub use domains::DomainLimits;
 pub(crate) use domains::Domains;
@@ -39,8 +40,6 @@ const GROUP_MAX: usize = 49;
 const REFUSED_IN_A_ROW: u32 = 100;
 /// When a run that was taken over looks again whether the other one goes on, in milliseconds.
 const TAKEN_OVER_MS: i64 = 1_000;
-/// However long all rows wait, they are looked at again after this, in milliseconds: the clock may have been put back meanwhile.
-const WAIT_MAX_MS: i64 = 3_600_000;
 /// Runs without any success, because the mail server cannot be used, that pause the campaign. About an hour.
 const USELESS_RUNS: u64 = 15;
 
@@ -248,7 +247,7 @@ impl App {
         let counts = campaign.counts;
         if counts.pending_count > 0 || counts.sending_count > 0 {
             let retry = run.feeder.lock().await.earliest_retry().unwrap_or(now + 200);
-            return Ok(Outcome::Again { due: retry.clamp(now + 50, now + WAIT_MAX_MS), payload: fresh });
+            return Ok(Outcome::Again { due: retry.clamp(now + 50, now + PUT_OFF_MAX_MS), payload: fresh });
         }
         let nothing_sent = counts.get(DeliveryState::Sent) == 0 && counts.get(DeliveryState::Error) > 0;
         let ended = if nothing_sent { CampaignState::Error } else { CampaignState::Sent };

@@ -446,6 +446,17 @@ async fn a_clock_that_is_set_holds_up_no_domain_and_no_row() {
     t.settle().await;
     let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
     assert_eq!((done.status, done.counts.sent_count), (CampaignState::Sent, 1));
+
+    // Nor does the moment of a task, and nobody has to do anything about it.
+    let t = TestApp::new();
+    people(&t, 1).await;
+    t.mail.answer("u000@example.org", &[Answer::Temporary]);
+    t.campaign(json!({})).await;
+    t.settle().await;
+    t.clock.jump(SignedDuration::from_hours(-24));
+    let worker = t.worker();
+    t.until("it is sent though its moment is a day ahead", async || t.mail.taken().len() == 1).await;
+    worker.stop().await;
 }
 
 /// Answers every question about users with everybody, whatever was asked.
