@@ -6,73 +6,130 @@ use minijinja::machinery::{Token, tokenize};
 /// First of the private characters (Unicode 16.0, supplementary private use area A) that stand for tags.
 const FIRST: u32 = 0xF_0000;
 const MOST: usize = 10_000;
-/// Width of lines in the text that is made from HTML, as mail programs expect it (RFC 5322 2.1.1 recommends 78).
-const WIDTH: usize = 76;
+
+/// What a tag does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Says something.
+    Value,
+    If,
+    Elif,
+    Else,
+    Endif,
+    /// Nothing that may be used.
+    Other,
+}
+
+#[derive(Debug)]
+struct Mark {
+    tag: String,
+    kind: Kind,
+    line: u16,
+}
 
 /// A text with its tags taken out.
 pub(super) struct Marks {
     marked: String,
-    tags: Vec<String>,
+    marks: Vec<Mark>,
+}
+
+/// Which tag a character stands for, if any.
+pub(super) fn index_of(c: char) -> Option<usize> {
+    (c as u32).checked_sub(FIRST).map(|n| n as usize)
+}
+
+/// The character of a tag.
+pub(super) fn mark_of(n: usize) -> Option<char> {
+    u32::try_from(n).ok().and_then(|n| FIRST.checked_add(n)).and_then(char::from_u32)
 }
 
 impl Marks {
     pub(super) fn of(source: &str) -> Result<Self, String> {
-        if source.chars().any(|c| c as u32 >= FIRST) {
+        if source.chars().any(|c| index_of(c).is_some()) {
             return Err("private characters above U+F0000 cannot be used".to_owned());
         }
-        let mut marks = Self { marked: String::with_capacity(source.len()), tags: Vec::new() };
-        let mut begin = None;
+        let mut marks = Self { marked: String::with_capacity(source.len()), marks: Vec::new() };
+        let (mut begin, mut kind) = (None, Kind::Value);
+        // Whether the next token is the word that says what a statement does.
+        let mut statement = false;
         for token in tokenize(source, false, minijinja::syntax::SyntaxConfig::default()) {
             let (token, span) = token.map_err(|error| super::plain(&error))?;
             match token {
-                Token::TemplateData(text) => marks.literal(text),
-                Token::VariableStart | Token::BlockStart => begin = Some(span.start_offset as usize),
+                Token::TemplateData(text) => marks.marked.push_str(text),
+                Token::VariableStart => (begin, kind) = (Some(span), Kind::Value),
+                Token::BlockStart => (begin, kind) = (Some(span), Kind::Other),
+                Token::Ident(word) if statement => {
+                    kind = match word {
+                        "if" => Kind::If,
+                        "elif" => Kind::Elif,
+                        "else" => Kind::Else,
+                        "endif" => Kind::Endif,
+                        _ => Kind::Other,
+                    };
+                }
                 Token::VariableEnd | Token::BlockEnd => {
-                    let tag = begin.take().and_then(|begin| source.get(begin..span.end_offset as usize)).unwrap_or_default();
-                    marks.mark(tag.to_owned());
+                    if let Some(begin) = begin.take() {
+                        let tag = source.get(begin.start_offset as usize..span.end_offset as usize).unwrap_or_default();
+                        marks.push(Mark { tag: bare(tag), kind, line: begin.start_line });
+                    }
                 }
                 _ => {}
             }
-            if marks.tags.len() > MOST {
+            statement = matches!(token, Token::BlockStart);
+            if marks.marks.len() > MOST {
                 return Err(format!("more than {MOST} tags"));
             }
         }
         Ok(marks)
     }
 
-    fn mark(&mut self, tag: String) {
-        self.marked.extend(char::from_u32(FIRST + self.tags.len() as u32));
-        self.tags.push(tag);
+    fn push(&mut self, mark: Mark) {
+        self.marked.extend(mark_of(self.marks.len()));
+        self.marks.push(mark);
     }
 
-    /// What would be a tag in the result is written as a tag that gives it.
-    fn literal(&mut self, text: &str) {
-        let mut rest = text;
-        while let Some(at) = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min() {
-            let (before, from) = rest.split_at(at);
-            let (open, after) = from.split_at(2);
-            self.marked.push_str(before);
-            self.mark(format!("{{{{ \"{open}\" }}}}"));
-            rest = after;
-        }
-        self.marked.push_str(rest);
+    /// The text with a character in the place of each tag.
+    pub(super) fn marked(&self) -> &str {
+        &self.marked
     }
 
-    /// The converted text with its tags again; none when the conversion has lost or moved one.
-    fn restore(&self, converted: &str) -> Option<String> {
-        let mut out = String::with_capacity(converted.len() + 64);
-        let mut next = 0;
-        for c in converted.chars() {
-            match (c as u32).checked_sub(FIRST) {
-                Some(n) if n as usize == next => {
-                    out.push_str(self.tags.get(next)?);
-                    next += 1;
+    pub(super) fn count(&self) -> usize {
+        self.marks.len()
+    }
+
+    /// The line in which a tag begins.
+    pub(super) fn line(&self, n: usize) -> u16 {
+        self.marks.get(n).map_or(0, |mark| mark.line)
+    }
+
+    pub(super) fn kind(&self, n: usize) -> Option<Kind> {
+        self.marks.get(n).map(|mark| mark.kind)
+    }
+
+    /// What a character does besides saying something: none for a value and for what is no tag.
+    pub(super) fn statement(&self, c: char) -> Option<Kind> {
+        index_of(c).and_then(|n| self.kind(n)).filter(|kind| *kind != Kind::Value)
+    }
+
+    /// A text with tags in the place of their characters. What would be a tag without being one is written as a tag that gives it.
+    pub(super) fn filled(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 64);
+        let mut chars = text.chars().peekable();
+        while let Some(c) = chars.next() {
+            match index_of(c) {
+                Some(n) => out.push_str(self.marks.get(n).map_or("", |mark| mark.tag.as_str())),
+                None if c == '{' && chars.peek().is_some_and(|next| matches!(next, '{' | '%' | '#') || index_of(*next).is_some()) => {
+                    out.push_str("{{ \"{\" }}");
                 }
-                Some(_) => return None,
                 None => out.push(c),
             }
         }
-        (next == self.tags.len()).then_some(out)
+        out
+    }
+
+    /// The converted text with its tags again; none when the conversion has lost or moved one.
+    pub(super) fn restore(&self, converted: &str) -> Option<String> {
+        converted.chars().filter_map(index_of).eq(0..self.marks.len()).then(|| self.filled(converted))
     }
 
     pub(super) fn markdown_to_html(&self) -> String {
@@ -85,9 +142,9 @@ impl Marks {
         let mut body = String::with_capacity(self.marked.len() * 2);
         html::push_html(&mut body, events);
         let mut body = self.unencoded(body);
-        for (n, tag) in self.tags.iter().enumerate().filter(|(_, tag)| tag.starts_with("{%")) {
-            // A condition on a line of its own is no paragraph.
-            if let (Some(mark), true) = (char::from_u32(FIRST + n as u32), tag.starts_with("{%")) {
+        // A condition on a line of its own is no paragraph.
+        for (n, _) in self.marks.iter().enumerate().filter(|(_, mark)| mark.kind != Kind::Value) {
+            if let Some(mark) = mark_of(n) {
                 body = body.replace(&format!("<p>{mark}</p>\n"), &mark.to_string());
             }
         }
@@ -97,10 +154,10 @@ impl Marks {
     }
 
     /// Addresses of links are percent-encoded by the converter, the marks in them too.
-    fn unencoded(&self, html: String) -> String {
+    pub(super) fn unencoded(&self, html: String) -> String {
         let mut html = html;
-        for n in 0..self.tags.len() {
-            let Some(mark) = char::from_u32(FIRST + n as u32) else { continue };
+        for n in 0..self.marks.len() {
+            let Some(mark) = mark_of(n) else { continue };
             let encoded = percent_encoding::utf8_percent_encode(mark.encode_utf8(&mut [0; 4]), percent_encoding::NON_ALPHANUMERIC).to_string();
             if html.contains(&encoded) {
                 html = html.replace(&encoded, &mark.to_string());
@@ -114,39 +171,13 @@ impl Marks {
         let text = self.restore(&escaped).unwrap_or_default();
         format!("<pre>{text}</pre>\n")
     }
-
-    pub(super) fn html_to_text(&self) -> String {
-        let text = html2text::from_read(self.marked.as_bytes(), WIDTH).ok().and_then(|text| self.restore(&text));
-        // Where tags stand between the parts of a table the order cannot be kept: then without the markup.
-        text.or_else(|| self.restore(&without_markup(&self.marked))).unwrap_or_default()
-    }
-
-    /// Rules of a style sheet moved into the elements: many mail programs drop the sheet.
-    pub(super) fn inlined(&self) -> String {
-        let original = || self.restore(&self.marked).unwrap_or_default();
-        if !self.marked.to_ascii_lowercase().contains("<style") {
-            return original();
-        }
-        let inliner = css_inline::CSSInliner::options().load_remote_stylesheets(false).keep_style_tags(true).build();
-        match inliner.inline(&self.marked) {
-            Ok(inlined) => self.restore(&self.unencoded(inlined)).unwrap_or_else(original),
-            Err(_) => original(),
-        }
-    }
 }
 
-/// Everything between angle brackets left out.
-fn without_markup(html: &str) -> String {
-    let mut text = String::with_capacity(html.len());
-    let mut inside = false;
-    for c in html.chars() {
-        match c {
-            '<' => inside = true,
-            '>' if inside => inside = false,
-            // A tag inside an element's own brackets must not be lost.
-            c if !inside || c as u32 >= FIRST => text.push(c),
-            _ => {}
-        }
-    }
-    text
+/// A tag without its signs for white space (`{%- … -%}`): whoever read the text has followed them already.
+fn bare(tag: &str) -> String {
+    let (open, rest) = tag.split_at_checked(2).unwrap_or((tag, ""));
+    let (inner, close) = rest.split_at_checked(rest.len().saturating_sub(2)).unwrap_or((rest, ""));
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
+    format!("{open} {} {close}", inner.trim())
 }

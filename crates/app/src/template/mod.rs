@@ -8,10 +8,14 @@
 //! |---|---|
 //! | `check` | which templates are allowed, and what they use |
 //! | `marks` | tags as single characters, so that Markdown and HTML can be converted before they are filled in |
+//! | `markup`, `page`, `readable` | a body in HTML: its pieces, where tags may stand in it and what becomes of its style sheet, its text part |
 //! | `values` | what can be filled in |
 
 mod check;
 mod marks;
+mod markup;
+mod page;
+mod readable;
 mod values;
 
 use std::fmt;
@@ -24,6 +28,7 @@ pub use values::{EventValues, Recipient};
 
 use check::{Used, Variable};
 use marks::Marks;
+use page::Page;
 
 /// Steps of one rendering. A body of the largest size takes a fraction of it.
 const FUEL: u64 = 2_000_000;
@@ -39,6 +44,8 @@ const HTML: &str = "html";
 pub struct Template {
     env: Environment<'static>,
     has_html: bool,
+    /// There is a style sheet whose rules are not in the elements.
+    sheet_left: bool,
     used: Vec<&'static Variable>,
     /// What every recipient gets, where nothing is filled in.
     fixed: Option<Content>,
@@ -83,10 +90,17 @@ impl Template {
             return Err(FieldErrors(faults));
         }
         let marks = Marks::of(&content.body).map_err(|message| FieldErrors::one("body", "template", message))?;
+        let mut sheet_left = false;
         let (text, html) = match content.body_format {
             BodyFormat::Text => (content.body.clone(), None),
             BodyFormat::Markdown => (content.body.clone(), Some(marks.markdown_to_html())),
-            BodyFormat::Html => (marks.html_to_text(), Some(marks.inlined())),
+            BodyFormat::Html => {
+                let page = Page::of(&marks)
+                    .map_err(|found| FieldErrors(found.into_iter().flat_map(|message| FieldErrors::one("body", "template", message).0).collect()))?;
+                let inlined = page.inlined();
+                sheet_left = inlined.left;
+                (readable::text_of(&page), Some(inlined.html))
+            }
         };
         let mut env = environment();
         let has_html = html.is_some();
@@ -99,7 +113,7 @@ impl Template {
             add(HTML, "body", html)?;
         }
         let used = used.variables();
-        let mut template = Self { env, has_html, used, fixed: None };
+        let mut template = Self { env, has_html, sheet_left, used, fixed: None };
         if template.used.is_empty() {
             let fixed = template.fill(&Recipient::default()).map_err(|error| FieldErrors::one("body", "template", error.to_string()))?;
             template.fixed = Some(fixed);
@@ -110,6 +124,11 @@ impl Template {
     /// Names of the variables in use, such as `user.firstName`.
     pub fn variables(&self) -> impl Iterator<Item = &'static str> {
         self.used.iter().map(|variable| variable.name)
+    }
+
+    /// Whether the page has a style sheet that stays one: its rules could not be moved into the elements.
+    pub fn leaves_sheet(&self) -> bool {
+        self.sheet_left
     }
 
     pub fn uses(&self, name: &str) -> bool {

@@ -181,10 +181,86 @@ fn markdown_becomes_html_and_html_becomes_text_before_anything_is_filled_in() {
     );
     assert!(mail.text.contains("Hello Mara") && mail.text.contains("Austin") && mail.text.contains("Hall") && !mail.text.contains('<'), "{}", mail.text);
 
-    // Tags between the rows of a table, which no HTML parser leaves where they are.
-    let body = "<style>p{color:red}</style><table>{% if user.city %}<tr><td>{{ user.city }}</td></tr>{% endif %}</table><p>x</p>";
+}
+
+/// Tags between the rows of a table, which no HTML parser leaves where they are.
+#[test]
+fn a_condition_around_rows_of_a_table_holds_for_those_rows() {
+    let table = "<table>{% if user.city == \"Austin\" %}<tr><td>Free for you</td></tr>{% else %}<tr><td>Ten dollars</td></tr>{% endif %}</table><p>Bye</p>";
+    for style in ["", "<style>td{padding:4px}</style>"] {
+        for (city, said, kept) in [("Austin", "Free for you", "Ten dollars"), ("York", "Ten dollars", "Free for you")] {
+            let template = Template::compile(&content("s", &format!("{style}{table}"), BodyFormat::Html), false).unwrap();
+            let mail = template.render(&Recipient { user: Some(&somebody(json!({ "city": city }))), event: None, unsubscribe_url: None }).unwrap();
+            let html = mail.html.unwrap();
+            assert!(html.contains(said) && !html.contains(kept), "{city}: {html}");
+            assert!(mail.text.contains(said) && !mail.text.contains(kept) && mail.text.ends_with("Bye\n"), "{city}: {}", mail.text);
+            assert_eq!((html.contains("<td style=\"padding: 4px"), template.leaves_sheet()), (!style.is_empty(), false), "{html}");
+        }
+    }
+}
+
+/// A parser moves what is no part of a table out of it, and no comment can mark where it was.
+#[test]
+fn a_page_that_would_say_something_else_with_its_rules_in_the_elements_stays_as_it_is() {
+    let body = "<style>td{padding:4px}</style><table>{% if user.city == \"Austin\" %}Free for you{% endif %}<tr><td>x</td></tr></table>";
+    let template = Template::compile(&content("s", body, BodyFormat::Html), false).unwrap();
+    let of = |city: &str| template.render(&Recipient { user: Some(&somebody(json!({ "city": city }))), event: None, unsubscribe_url: None }).unwrap();
+    assert!(of("Austin").html.unwrap().contains("Free for you") && of("Austin").text.contains("Free for you"));
+    assert!(!of("York").html.unwrap().contains("Free for you") && !of("York").text.contains("Free for you"));
+    assert!(template.leaves_sheet());
+    assert!(!Template::compile(&content("s", "<style>td{padding:4px}</style><td>x</td>", BodyFormat::Html), false).unwrap().leaves_sheet());
+}
+
+#[test]
+fn the_text_part_of_a_page_is_its_words_with_addresses_behind_links() {
+    let body = "<title>News</title><style>p{color:red}</style><a href=\"{{ unsubscribeUrl }}\">Unsubscribe</a><p>In {{ user.city }}&nbsp;&amp; near: \
+                <a href=\"https://a.example/?x=1&amp;y=2\">look</a></p>";
     let mail = render(&content("s", body, BodyFormat::Html), &somebody(json!({}))).unwrap();
-    assert!(mail.html.unwrap().contains("<tr><td>Austin</td></tr>") && mail.text.contains("Austin"));
+    assert_eq!(mail.text, "Unsubscribe <https://crm.example/u/token>\n\nIn Austin & near: look <https://a.example/?x=1&y=2>");
+}
+
+#[test]
+fn signs_for_white_space_are_followed_once() {
+    let mail = render(&content("s", "<p>a</p> {%- if user.city -%} <p>b</p> {%- endif %}<p>c</p>", BodyFormat::Html), &somebody(json!({}))).unwrap();
+    assert_eq!(mail.text, "a\n\nb\n\nc", "those that the page has, not those between its paragraphs");
+}
+
+#[test]
+fn a_tag_of_a_page_stands_in_its_text_or_in_a_value_with_quotes() {
+    for (body, expected) in [
+        ("<a href={{ event.url }}>x</a>", "line 1: a tag cannot stand in a value without quotes"),
+        ("<p>\n<a title=a{{ user.company }} href=\"#\">x</a>", "line 2: a tag cannot stand in a value without quotes"),
+        ("<p {{ user.company }}>x</p>", "between the attributes"),
+        ("<p {% if user.city %}class=\"a\"{% endif %}>x</p>", "between the attributes"),
+        ("<p></p {{ user.city }}>", "between the attributes"),
+        ("<h{{ user.attendedCount }}>x", "in the name of an element"),
+        ("<style>p { color: {{ user.company }} }</style>", "in <style>"),
+        ("<STYLE>p { color: {{ user.company }} }</STYLE>", "in <style>"),
+        ("<script>let a = \"{{ user.company }}\"</script>", "in <script>"),
+        ("<iframe>{{ user.company }}</iframe>", "nothing"),
+        ("<!-- {{ user.company }} -->", "in a comment"),
+        ("<!--[if mso]><p>{{ user.company }}</p><![endif]-->", "in a comment"),
+        ("<? {{ user.company }} ?>", "a tag cannot stand"),
+        ("<!doctype {{ user.city }}>", "would be lost"),
+        ("<a href=\"{{ event.url }}", "would be lost"),
+        ("<a href=\"x\" href=\"{{ event.url }}\">x</a>", "would be lost"),
+        ("<a href=\"{% if user.city %}x\">y</a>{% endif %}", "both there"),
+        ("<title>{% if user.city %}x</title>{% endif %}", "both there"),
+        ("{{ user.city }}&#xF0000;", "private characters"),
+        ("&#xF0000;", "private characters"),
+    ] {
+        let found = Template::compile(&content("s", body, BodyFormat::Html), true).err().map(|faults| faults.to_string()).unwrap_or_default();
+        assert!(found.contains(expected), "{body}: {found:?}");
+        assert!(Template::compile(&content("s", body, BodyFormat::Text), true).is_ok() || body.contains("&#xF0000;"), "{body}: a text has no places");
+    }
+    for body in [
+        "<a href='{{ event.url }}' title=\"{% if user.city %}{{ user.city }}{% endif %}\">x</a>",
+        "<title>{{ event.title }}</title><textarea>{{ user.city }}</textarea>",
+        "a < {{ user.city }} > b & {{ user.city }}",
+        "<{{ user.city }}>",
+    ] {
+        assert!(Template::compile(&content("s", body, BodyFormat::Html), true).is_ok(), "{body}");
+    }
 }
 
 const HOSTILE: [&str; 16] = [
@@ -210,10 +286,18 @@ const HOSTILE: [&str; 16] = [
 fn hostile_data_in_every_field_is_shown_literally() {
     let fields = ["firstName", "lastName", "company", "jobTitle", "city", "state", "phoneNumber"];
     let body = "{{ user.firstName }}|{{ user.lastName }}|{{ user.company }}|{{ user.jobTitle }}|{{ user.city }}|{{ user.state }}|{{ user.phoneNumber }}";
+    let quoted = "<a title=\"{{ user.company }}\" class='{{ user.company }}' href=\"https://a.example/\">x</a>";
     for hostile in HOSTILE {
         let values: serde_json::Map<_, _> = fields.iter().map(|field| ((*field).to_owned(), json!(hostile))).collect();
         let user = somebody(values.into());
         let expected = [hostile; 7].join("|");
+        // In a value it is that value: no attribute and no element comes of it.
+        let html = render(&content("s", quoted, BodyFormat::Html), &user).unwrap().html.unwrap();
+        let pieces = markup::pieces(&html);
+        let [markup::Piece::Open(tag), markup::Piece::Text(..), markup::Piece::Close(_)] = &pieces[..] else { panic!("{html}") };
+        let values: Vec<(&str, String)> = tag.attrs.iter().map(|attr| (&*attr.name.local, attr.value.replace('\n', "\r"))).collect();
+        let value = hostile.replace("\r\n", "\r").replace('\n', "\r");
+        assert_eq!(values, [("title", value.clone()), ("class", value), ("href", "https://a.example/".to_owned())], "{html}");
         for format in [BodyFormat::Text, BodyFormat::Markdown, BodyFormat::Html] {
             let mail = render(&content("{{ user.firstName }}", body, format), &user).unwrap();
             assert_eq!(mail.subject, hostile, "the header's own rules come later");
