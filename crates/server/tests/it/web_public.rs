@@ -82,8 +82,9 @@ async fn the_calendar_file_says_when_where_and_what() {
     assert!(ics.split("\r\n").all(|line| line.len() <= 75), "{ics}");
     let unfolded = ics.replace("\r\n ", "");
     for line in [
-        "DTSTART:20260301T170000Z",
-        "DTEND:20260301T190000Z",
+        "DTSTART;TZID=Europe/Berlin:20260301T180000",
+        "DTEND;TZID=Europe/Berlin:20260301T200000",
+        "TZID:Europe/Berlin",
         "UID:e1@example.org",
         "LOCATION:Hall 1",
         "URL:https://crm.example/e/rust-night",
