@@ -47,6 +47,14 @@ pub(crate) struct Filled {
     pub unsubscribe_url: Option<String>,
 }
 
+impl Filled {
+    /// Whether each of its parts says how to unsubscribe.
+    pub(crate) fn says_how_to_unsubscribe(&self) -> bool {
+        let Some(url) = self.unsubscribe_url.as_deref() else { return false };
+        self.content.text.contains(url) && self.content.html.as_ref().is_none_or(|html| html.contains(url))
+    }
+}
+
 impl Prepared {
     /// Whether mails say how to unsubscribe.
     pub(crate) fn wants_unsubscribe(&self) -> bool {
@@ -116,7 +124,7 @@ impl App {
             if prepared.wants_unsubscribe() || prepared.template.uses("unsubscribeUrl") { link(Purpose::Unsubscribe, "/u/", "") } else { None };
         let recipient = Recipient { user: Some(user), event: prepared.event.as_ref(), unsubscribe_url: unsubscribe_url.as_deref() };
         let mut content = prepared.template.render(&recipient)?;
-        if let (Some(url), false) = (unsubscribe_url.as_deref().filter(|_| prepared.wants_unsubscribe()), prepared.template.uses("unsubscribeUrl")) {
+        if let Some(url) = unsubscribe_url.as_deref().filter(|_| prepared.wants_unsubscribe()) {
             with_footer(&mut content, url);
         }
         if let (Some(links), Some(base), Some(html)) = (&links, &self.settings.public_url, &mut content.html) {
@@ -177,14 +185,17 @@ impl App {
     }
 }
 
-/// Every mail that people can refuse says how, also where nobody thought of it.
+/// Every mail that people can refuse says how, in each of its parts: also where nobody thought of it, where the link stands in a condition that does not hold for
+/// this person, or in the subject alone.
 fn with_footer(content: &mut Content, url: &str) {
     let text = &mut content.text;
-    text.truncate(text.trim_end().len());
-    text.push_str("\n\n-- \nYou do not want mails like this one any more? ");
-    text.push_str(url);
-    text.push('\n');
-    if let Some(html) = &mut content.html {
+    if !text.contains(url) {
+        text.truncate(text.trim_end().len());
+        text.push_str("\n\n-- \nYou do not want mails like this one any more? ");
+        text.push_str(url);
+        text.push('\n');
+    }
+    if let Some(html) = content.html.as_mut().filter(|html| !html.contains(url)) {
         let footer = format!("<p style=\"margin-top:2em;font-size:12px;color:#666\"><a href=\"{url}\" style=\"color:#666\">Unsubscribe</a></p>\n");
         insert_at_end(html, &footer);
     }

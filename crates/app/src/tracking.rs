@@ -1,7 +1,10 @@
 //! Opens and clicks: off unless a campaign asks for them. What is noted are facts (when, how soon, which program); whether a person or a machine it
 //! was is decided when they are read, so a better judgement holds for the past as well.
 
-use emcrm_model::{CampaignId, Delivery};
+use std::borrow::Cow;
+use std::ops::Range;
+
+use emcrm_model::{CampaignId, Delivery, DeliveryState};
 use emcrm_store::{Guard, Item, Query, Rule, Table, TransactError, Transaction, from_item, keys};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -10,7 +13,7 @@ use crate::links::{Purpose, Signed, TARGET_MAX};
 use crate::render::insert_at_end;
 use crate::{App, AppError, Call};
 
-/// Hits that are kept for one mail; later ones change nothing.
+/// Hits of one kind that are kept for one mail, of people and of machines each; later ones change nothing.
 const KEPT: u32 = 20;
 /// Hits that are read for one count, at most.
 pub const READ_MAX: usize = 500_000;
@@ -27,6 +30,9 @@ pub struct Hit {
     /// Seconds after the mail was handed over, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
+    /// The mail was still being handed over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub early: bool,
     #[serde(default)]
     pub agent: String,
     /// Where a click led.
@@ -50,6 +56,16 @@ pub enum HitBy {
 }
 
 impl Hit {
+    /// Where it is kept: a scanner that follows every link takes no person's place.
+    fn class(&self) -> &'static str {
+        match (self.by(), self.kind) {
+            (HitBy::Person, HitKind::Open) => "po",
+            (HitBy::Person, HitKind::Click) => "pc",
+            (HitBy::Machine, HitKind::Open) => "mo",
+            (HitBy::Machine, HitKind::Click) => "mc",
+        }
+    }
+
     /// Programs that fetch for others, and requests that come sooner than anybody reads.
     pub fn by(&self) -> HitBy {
         const MACHINES: [&str; 14] = [
@@ -70,7 +86,7 @@ impl Hit {
         ];
         let agent = self.agent.to_ascii_lowercase();
         let machine = agent.is_empty() || MACHINES.iter().any(|name| agent.contains(name)) || agent == "mozilla/5.0";
-        if machine || self.after.is_some_and(|after| after < 3) { HitBy::Machine } else { HitBy::Person }
+        if machine || self.early || self.after.is_some_and(|after| after < 3) { HitBy::Machine } else { HitBy::Person }
     }
 }
 
@@ -102,31 +118,101 @@ pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Optio
 /// Each `href` of an `<a>` that leads to the web.
 fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> String {
     let mut out = String::with_capacity(html.len() + html.len() / 4);
-    let mut rest = html;
-    let attribute = memchr::memmem::Finder::new("href=\"");
-    while let Some(at) = attribute.find(rest.as_bytes()) {
-        let (before, from) = rest.split_at(at + attribute.needle().len());
-        out.push_str(before);
-        let end = from.find('"').unwrap_or(from.len());
-        let (target, after) = from.split_at(end);
-        let inside_a = before.rfind('<').is_some_and(|open| before.get(open..).is_some_and(|tag| tag.starts_with("<a ") || tag.starts_with("<A ")));
-        let plain = target.replace("&amp;", "&");
-        let web = plain.starts_with("https://") || plain.starts_with("http://");
-        match replace(&plain).filter(|_| inside_a && web) {
-            Some(new) => out.push_str(&new),
-            None => out.push_str(target),
+    let mut written = 0;
+    for at in memchr::memchr_iter(b'<', html.as_bytes()) {
+        // What looks like an element inside of a value is none.
+        if at < written {
+            continue;
         }
-        rest = after;
+        let Some(place) = href(html.as_bytes(), at) else { continue };
+        let Some((before, value)) = html.get(written..place.start).zip(html.get(place.clone())) else { continue };
+        out.push_str(before);
+        written = place.end;
+        let target = resolved(value.trim_matches(|c: char| c.is_ascii_whitespace()));
+        let web = ["https://", "http://"].iter().any(|scheme| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)));
+        let new = if web { replace(&target) } else { None };
+        out.push_str(new.as_deref().unwrap_or(value));
+    }
+    out.push_str(html.get(written..).unwrap_or_default());
+    out
+}
+
+/// The value of the first `href` of an `<a>` that begins here (HTML, section 13.2.5): in quotes of either kind, or without.
+fn href(html: &[u8], at: usize) -> Option<Range<usize>> {
+    let until = |from: usize, ends: &dyn Fn(u8) -> bool| Some(from + html.get(from..)?.iter().position(|byte| ends(*byte))?);
+    let space = |byte: u8| byte.is_ascii_whitespace();
+    let begins = html.get(at + 1).is_some_and(|name| name.eq_ignore_ascii_case(&b'a')) && html.get(at + 2).is_some_and(|byte| space(*byte) || *byte == b'/');
+    if !begins {
+        return None;
+    }
+    let mut here = at + 2;
+    loop {
+        let name = until(here, &|byte| !space(byte) && byte != b'/')?;
+        if html.get(name) == Some(&b'>') {
+            return None;
+        }
+        // Whatever comes first is a part of the name.
+        let name_end = until(name + 1, &|byte| space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
+        here = until(name_end, &|byte| !space(byte))?;
+        if html.get(here) != Some(&b'=') {
+            continue;
+        }
+        here = until(here + 1, &|byte| !space(byte))?;
+        let (value, after) = match *html.get(here)? {
+            quote @ (b'"' | b'\'') => {
+                let end = until(here + 1, &|byte| byte == quote)?;
+                (here + 1..end, end + 1)
+            }
+            b'>' => return None,
+            _ => {
+                let end = until(here, &|byte| space(byte) || byte == b'>')?;
+                (here..end, end)
+            }
+        };
+        if html.get(name..name_end)?.eq_ignore_ascii_case(b"href") {
+            return Some(value);
+        }
+        here = after;
+    }
+}
+
+/// Character references that stand in addresses, ours and those that people and their programs write.
+const REFERENCES: [(&str, char); 10] = [
+    ("&amp;", '&'),
+    ("&#38;", '&'),
+    ("&#39;", '\''),
+    ("&#x27;", '\''),
+    ("&apos;", '\''),
+    ("&quot;", '"'),
+    ("&#34;", '"'),
+    ("&#x22;", '"'),
+    ("&lt;", '<'),
+    ("&gt;", '>'),
+];
+
+/// A value with its character references resolved, each once: `&amp;lt;` is `&lt;`.
+fn resolved(value: &str) -> Cow<'_, str> {
+    if !value.contains('&') {
+        return Cow::Borrowed(value);
+    }
+    let mut out = String::with_capacity(value.len());
+    let mut rest = value;
+    while let Some(at) = rest.find('&') {
+        let (before, from) = rest.split_at(at);
+        out.push_str(before);
+        let (len, c) = REFERENCES.iter().find(|(name, _)| from.starts_with(*name)).map_or((1, '&'), |(name, c)| (name.len(), *c));
+        out.push(c);
+        rest = from.get(len..).unwrap_or_default();
     }
     out.push_str(rest);
-    out
+    Cow::Owned(out)
 }
 
 impl App {
     /// Notes a hit, unless the person was erased. Whoever asks gets the same answer, whatever becomes of it.
     pub async fn hit_note(&self, signed: &Signed, kind: HitKind, agent: &str) -> Result<(), AppError> {
         let delivery = self.store.campaigns.delivery(&signed.campaign, &signed.user).await?;
-        let Some(Delivery { email: Some(_), sent_at, .. }) = delivery else { return Ok(()) };
+        let Some(Delivery { email: Some(_), sent_at, status, .. }) = delivery else { return Ok(()) };
         let now = self.now();
         let sent: Option<Timestamp> = sent_at.as_deref().and_then(|at| at.parse().ok());
         let hit = Hit {
@@ -134,16 +220,18 @@ impl App {
             kind,
             at: self.stamp(),
             after: sent.map(|sent| now.as_second() - sent.as_second()),
+            early: status == DeliveryState::Sending,
             agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_MAX).collect(),
             target: Some(signed.target.clone()).filter(|target| !target.is_empty()),
         };
         let Ok(serde_json::Value::Object(attrs)) = serde_json::to_value(&hit) else { return Ok(()) };
-        // The first place that is free; a mail that is asked for more often says nothing new.
-        let taken = Query::table(Table::Email, keys::hits_part(&signed.campaign)).prefix(format!("{}#", signed.user)).limit(KEPT);
+        // The first place of its class that is free; a mail that is asked for more often says nothing new.
+        let class = hit.class();
+        let taken = Query::table(Table::Email, keys::hits_part(&signed.campaign)).prefix(format!("{}#{class}", signed.user)).limit(KEPT);
         let taken = self.store.engine.query(taken).await?.items.len() as u32;
         for n in taken..KEPT {
             let mut tx = Transaction::new();
-            let key = keys::hit(&signed.campaign, &signed.user, n);
+            let key = keys::hit(&signed.campaign, &signed.user, class, n);
             tx.put(Table::Email, Item { key: key.clone(), attrs: attrs.clone() }).when(Guard::Absent).or(Rule::Changed);
             match self.transact(tx).await {
                 Err(error) if error.rule() == Some(Rule::Changed) => continue,
@@ -223,6 +311,29 @@ mod tests {
     }
 
     #[test]
+    fn links_are_found_however_they_are_written_and_lead_where_they_say() {
+        let click = |target: &str| format!("[{target}]");
+        for (html, expected) in [
+            ("<a href='https://a.example'>A</a>", "<a href='[https://a.example]'>A</a>"),
+            ("<A CLASS=x HREF=\"HTTPS://a.example\">A</A>", "<A CLASS=x HREF=\"[HTTPS://a.example]\">A</A>"),
+            ("<a\n  href = \"https://a.example\">A</a>", "<a\n  href = \"[https://a.example]\">A</a>"),
+            ("<a target=_blank href=https://a.example/>A</a>", "<a target=_blank href=[https://a.example/]>A</a>"),
+            ("<a hidden title='<a href=\"https://b.example\">' href=\" https://a.example \">", "<a hidden title='<a href=\"https://b.example\">' href=\"[https://a.example]\">"),
+            ("<a href=\"https://a.example/?q=O&#39;Neil&#x27;s+&quot;x&quot;&lt;&gt;&amp;lt;\">", "<a href=\"[https://a.example/?q=O'Neil's+\"x\"<>&lt;]\">"),
+            ("<a data-href=\"https://b.example\" href=\"https://a.example\" href=\"https://c.example\">", "<a data-href=\"https://b.example\" href=\"[https://a.example]\" href=\"https://c.example\">"),
+        ] {
+            let mut tracked = html.to_owned();
+            with_tracking(&mut tracked, None, Some(&click), "https://crm.example/u/");
+            assert_eq!(tracked, expected);
+        }
+        for html in ["<abbr href=\"https://a.example\">", "<a href=\"https://a.example", "<a>href=\"https://a.example\"</a>", "<a href=>", "<a href", "<a ", "<a", "<", "ä<", "<a href=\"/x\">"] {
+            let mut tracked = html.to_owned();
+            with_tracking(&mut tracked, None, Some(&click), "https://crm.example/u/");
+            assert_eq!(tracked, html);
+        }
+    }
+
+    #[test]
     fn an_address_that_is_too_long_for_a_link_stays_as_it_is() {
         for (length, tracked) in [(TARGET_MAX, true), (TARGET_MAX + 1, false)] {
             let target = format!("https://a.example/{}", "x".repeat(length - 18));
@@ -234,11 +345,13 @@ mod tests {
 
     #[test]
     fn scanners_and_requests_that_come_too_soon_are_machines() {
-        let hit = |agent: &str, after| Hit { user_id: String::new(), kind: HitKind::Open, at: String::new(), after, agent: agent.to_owned(), target: None };
+        let hit = |agent: &str, after| Hit { user_id: String::new(), kind: HitKind::Open, at: String::new(), after, early: false, agent: agent.to_owned(), target: None };
         let browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120";
         assert_eq!(hit(browser, Some(60)).by(), HitBy::Person);
         assert_eq!(hit(browser, Some(1)).by(), HitBy::Machine);
         assert_eq!(hit("Mozilla/5.0 (Windows NT 5.1) GoogleImageProxy", Some(60)).by(), HitBy::Machine);
         assert_eq!(hit("", Some(60)).by(), HitBy::Machine);
+        assert_eq!(hit(browser, None).by(), HitBy::Person, "how soon it was is not known");
+        assert_eq!(Hit { early: true, ..hit(browser, None) }.by(), HitBy::Machine, "nobody has it yet");
     }
 }

@@ -232,8 +232,9 @@ pub fn hits_part(id: &CampaignId) -> String {
     format!("hits#{id}")
 }
 
-pub fn hit(id: &CampaignId, user: &UserId, n: u32) -> Key {
-    Key::new(hits_part(id), format!("{user}#{n:02}"))
+/// `class`: two letters, of which each has places of its own. Earlier rows have none.
+pub fn hit(id: &CampaignId, user: &UserId, class: &str, n: u32) -> Key {
+    Key::new(hits_part(id), format!("{user}#{class}{n:02}"))
 }
 
 /// API tokens share one partition: there are few.

@@ -27,6 +27,10 @@ const CHUNK: u32 = 500;
 /// Mails larger than this are cut by common mail programs.
 const CLIPPED: usize = 102_000;
 
+/// Nothing else is wrong with such a mail, so it is easily overlooked.
+const SHEET_LEFT: &str = "The rules of the style sheet could not be moved into the elements, so mail programs that drop style sheets show the mail without them: \
+                          mend the HTML around conditions, above all in tables, or write the rules into style attributes.";
+
 /// What a campaign would do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preview {
@@ -86,7 +90,7 @@ pub struct Preflight {
     /// Variables in use.
     pub variables: Vec<&'static str>,
     pub samples: Vec<Sample>,
-    /// Every mail has the header and the link.
+    /// Every mail that was looked at has the header, and the link in each of its parts.
     pub unsubscribe: bool,
     /// The address that mails come from.
     pub from: String,
@@ -168,6 +172,9 @@ impl App {
         }
         let mut content = shown.ok_or_else(|| FieldErrors::one("body", "template", warnings.join("; ")))?;
         warnings.extend(worth_saying(&content.subject, &content.text));
+        if prepared.template.leaves_sheet() {
+            warnings.push(SHEET_LEFT.to_owned());
+        }
         if total == 0 {
             warnings.push("Nobody matches.".to_owned());
         }
@@ -220,6 +227,9 @@ impl App {
         }
         self.look_at_audience(&draft, &prepared, &mut found).await?;
         self.how_long(&draft, &mut found).await?;
+        if prepared.template.leaves_sheet() {
+            found.warnings.push(SHEET_LEFT.to_owned());
+        }
         self.judge(&draft, &mut found);
         Ok(found)
     }
@@ -305,6 +315,7 @@ impl App {
     fn look_at_mail(&self, prepared: &Prepared, user: &User, found: &mut Preflight) -> Option<(&'static str, Vec<&'static str>)> {
         match self.fill(prepared, None, user) {
             Ok(filled) => {
+                found.unsubscribe &= filled.says_how_to_unsubscribe();
                 if found.samples.len() < SAMPLES {
                     let size = filled.content.text.len() + filled.content.html.as_ref().map_or(0, String::len);
                     found.largest = found.largest.max(size);

@@ -35,11 +35,11 @@ pub(super) struct Inlined {
 impl<'a> Page<'a> {
     /// Every fault, as sentences. What is filled in is escaped for a text and for a value in quotes; anywhere else it could become more than that.
     pub(super) fn of(marks: &'a Marks) -> Result<Self, Vec<String>> {
-        let mut places = Places { marks, spots: vec![None; marks.count()], seen: vec![0; marks.count()], faults: Vec::new() };
+        let mut places = Places { marks, spots: vec![None; marks.count()], seen: vec![0; marks.count()], foreign: false, faults: Vec::new() };
         places.look();
-        let Places { spots, seen, mut faults, .. } = places;
+        let Places { spots, seen, foreign, mut faults, .. } = places;
         // Two of each were written. A character reference gives one more.
-        let whole = seen.iter().all(|count| *count <= 2);
+        let whole = !foreign && seen.iter().all(|count| *count <= 2);
         let spots: Vec<Spot> = spots.into_iter().map(|spot| spot.unwrap_or(Spot::Refused("where it would be lost"))).collect();
         for (n, spot) in spots.iter().enumerate() {
             if let Spot::Refused(place) = spot {
@@ -146,6 +146,8 @@ struct Places<'a> {
     marks: &'a Marks,
     spots: Vec<Option<Spot>>,
     seen: Vec<u32>,
+    /// A character is there that stands for no tag.
+    foreign: bool,
     /// With the tag that each is about.
     faults: Vec<(usize, String)>,
 }
@@ -193,7 +195,7 @@ impl Places<'_> {
         for n in text.chars().filter_map(index_of) {
             match self.seen.get_mut(n) {
                 Some(seen) => *seen += 1,
-                None => self.faults.push((n, "private characters above U+F0000 cannot be used".to_owned())),
+                None => self.foreign = true,
             }
             if let Some(known) = self.spots.get_mut(n)
                 && !matches!(known, Some(Spot::Refused(_)))

@@ -465,7 +465,7 @@ async fn an_attached_event_fills_its_fields_and_brings_its_calendar_file() {
     ] {
         assert!(ics.lines().any(|have| have == line), "{line}: {ics}");
     }
-    assert!(ics.contains("DTSTART:20") && ics.contains("Z\r\n") && ics.contains("Europe/Berlin"), "{ics}");
+    assert!(ics.contains("DTSTART;TZID=Europe/Berlin:20") && ics.contains("BEGIN:VTIMEZONE\r\nTZID:Europe/Berlin\r\n"), "{ics}");
     assert_eq!(get(&t, &campaign).await.status, CampaignState::Sent);
 
     // The event goes while a campaign about it waits: it is held, and nobody gets half a mail.
@@ -761,6 +761,66 @@ async fn tracked_mails_have_signed_links_and_hits_are_noted_without_end() {
     assert_eq!(t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap().machine_hits, 20, "who got no mail cannot have read it");
 }
 
+/// A scanner asks for all of it at once, and a person some time later.
+#[tokio::test]
+async fn a_scanner_that_follows_every_link_leaves_room_for_a_person() {
+    let t = public();
+    t.user("ann").await;
+    let body = json!({"body": "<p><a href=\"https://example.com/\">there</a></p>", "bodyFormat": "html", "trackOpens": true, "trackClicks": true});
+    let campaign = t.app.campaign_create(&call(), draft(body)).await.unwrap();
+    t.settle().await;
+    let mails = t.mail.messages();
+    let html = mailparse::parse_mail(&mails[0]).unwrap().subparts[1].get_body().unwrap();
+    let token = html.split_once("https://crm.example/t/c/").unwrap().1.split('"').next().unwrap();
+    let click = t.app.hit_open(HitKind::Click, token).unwrap();
+    for _ in 0..25 {
+        t.app.hit_note(&click, HitKind::Click, "Barracuda Sentinel").await.unwrap();
+    }
+    t.later(60);
+    let browser = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+    for kind in [HitKind::Open, HitKind::Click] {
+        t.app.hit_note(&click, kind, browser).await.unwrap();
+    }
+    let readers = t.app.campaign_readers(&call(), &campaign.id, READ_MAX).await.unwrap();
+    assert_eq!((readers.opened, readers.clicked, readers.person_hits, readers.machine_hits), (1, 1, 2, 20));
+}
+
+/// It is enough to name the link somewhere for it to be there for nobody.
+#[tokio::test]
+async fn every_mail_says_how_to_unsubscribe_wherever_the_link_is_used() {
+    let t = public();
+    t.user("ann").await;
+    t.settle().await;
+    let condition = "{% if user.city == \"Nowhere\" %}{{ unsubscribeUrl }}{% endif %}";
+    for (subject, body, format) in [
+        ("Hello", condition, "text"),
+        ("Hello", condition, "markdown"),
+        ("Hello", "<p>{% if user.city == \"Nowhere\" %}<a href=\"{{ unsubscribeUrl }}\">Leave</a>{% endif %}</p>", "html"),
+        ("{{ unsubscribeUrl }}", "See you.", "text"),
+        ("Hello", "Leave: {{ unsubscribeUrl }}", "markdown"),
+    ] {
+        let draft = draft(json!({"subject": subject, "body": body, "bodyFormat": format}));
+        let found = t.app.campaign_preflight(&call(), draft).await.unwrap();
+        let sample = &found.samples[0];
+        let link = "https://crm.example/u/preview";
+        assert!(found.unsubscribe && sample.text.matches(link).count() == 1, "{body}: {}", sample.text);
+        assert!(sample.html.as_ref().is_none_or(|html| html.contains(link)), "{body}: {:?}", sample.html);
+    }
+}
+
+#[tokio::test]
+async fn a_style_sheet_that_stays_one_is_told_before_anything_is_sent() {
+    let t = public();
+    t.user("ann").await;
+    t.settle().await;
+    let told = async |body: &str| {
+        let found = t.app.campaign_preflight(&call(), draft(json!({"body": body, "bodyFormat": "html"}))).await.unwrap();
+        found.warnings.iter().any(|warning| warning.contains("style sheet"))
+    };
+    assert!(!told("<style>p{color:red}</style><p>{% if user.city %}x{% endif %}</p>").await);
+    assert!(told("<style>p{color:red}</style><table>{% if user.city %}<p>x</p>{% endif %}<tr><td>y</td></tr></table>").await);
+}
+
 /// What is kept of a request are facts. Whoever learns of a new scanner changes the judgement, and the figures of campaigns that are long sent follow.
 #[tokio::test]
 async fn who_made_a_request_is_judged_when_it_is_read() {
@@ -782,7 +842,7 @@ async fn who_made_a_request_is_judged_when_it_is_read() {
     assert_eq!(readers().await, (1, 1, 0, true));
     let of_agent = async |agent: &str| {
         let mut tx = Transaction::new();
-        tx.update(Table::Email, keys::hit(&campaign.id, &ann.id, 0)).set("agent", agent);
+        tx.update(Table::Email, keys::hit(&campaign.id, &ann.id, "po", 0)).set("agent", agent);
         t.app.store.engine.transact(tx).await.unwrap();
     };
     of_agent("Mozilla/5.0 (compatible; Barracuda Sentinel)").await;
