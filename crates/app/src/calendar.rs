@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn an_event_on_a_day_on_which_the_clock_changes_is_at_its_time() {
         let spring = file("America/New_York", "2026-03-08T01:30:00", "2026-03-08T03:30:00");
-        assert!(spring.contains("DTSTART;TZID=America/New_York:20260308T013000\r\n") && spring.contains("DTEND;TZID=America/New_York:20260308T033000\r\n"), "{spring}");
+        assert!(
+            spring.contains("DTSTART;TZID=America/New_York:20260308T013000\r\n") && spring.contains("DTEND;TZID=America/New_York:20260308T033000\r\n"),
+            "{spring}"
+        );
         assert!(rules(&spring).contains("BEGIN:DAYLIGHT\r\nDTSTART:20260308T020000\r\nTZOFFSETFROM:-0500\r\nTZOFFSETTO:-0400\r\nTZNAME:EDT\r\n"), "{spring}");
         // Half past one comes twice on the first of November; without an offset it is the first one.
         let zone = TimeZone::get("America/New_York").unwrap();

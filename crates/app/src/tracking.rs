@@ -147,25 +147,25 @@ fn href(html: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let mut here = at + 2;
     loop {
-        let name = until(here, &|byte| !space(byte) && byte != b'/')?;
+        let name = until(here, &|byte: u8| !space(byte) && byte != b'/')?;
         if html.get(name) == Some(&b'>') {
             return None;
         }
         // Whatever comes first is a part of the name.
-        let name_end = until(name + 1, &|byte| space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
-        here = until(name_end, &|byte| !space(byte))?;
+        let name_end = until(name + 1, &|byte: u8| space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
+        here = until(name_end, &|byte: u8| !space(byte))?;
         if html.get(here) != Some(&b'=') {
             continue;
         }
-        here = until(here + 1, &|byte| !space(byte))?;
+        here = until(here + 1, &|byte: u8| !space(byte))?;
         let (value, after) = match *html.get(here)? {
             quote @ (b'"' | b'\'') => {
-                let end = until(here + 1, &|byte| byte == quote)?;
+                let end = until(here + 1, &|byte: u8| byte == quote)?;
                 (here + 1..end, end + 1)
             }
             b'>' => return None,
             _ => {
-                let end = until(here, &|byte| space(byte) || byte == b'>')?;
+                let end = until(here, &|byte: u8| space(byte) || byte == b'>')?;
                 (here..end, end)
             }
         };
@@ -318,15 +318,32 @@ mod tests {
             ("<A CLASS=x HREF=\"HTTPS://a.example\">A</A>", "<A CLASS=x HREF=\"[HTTPS://a.example]\">A</A>"),
             ("<a\n  href = \"https://a.example\">A</a>", "<a\n  href = \"[https://a.example]\">A</a>"),
             ("<a target=_blank href=https://a.example/>A</a>", "<a target=_blank href=[https://a.example/]>A</a>"),
-            ("<a hidden title='<a href=\"https://b.example\">' href=\" https://a.example \">", "<a hidden title='<a href=\"https://b.example\">' href=\"[https://a.example]\">"),
+            (
+                "<a hidden title='<a href=\"https://b.example\">' href=\" https://a.example \">",
+                "<a hidden title='<a href=\"https://b.example\">' href=\"[https://a.example]\">",
+            ),
             ("<a href=\"https://a.example/?q=O&#39;Neil&#x27;s+&quot;x&quot;&lt;&gt;&amp;lt;\">", "<a href=\"[https://a.example/?q=O'Neil's+\"x\"<>&lt;]\">"),
-            ("<a data-href=\"https://b.example\" href=\"https://a.example\" href=\"https://c.example\">", "<a data-href=\"https://b.example\" href=\"[https://a.example]\" href=\"https://c.example\">"),
+            (
+                "<a data-href=\"https://b.example\" href=\"https://a.example\" href=\"https://c.example\">",
+                "<a data-href=\"https://b.example\" href=\"[https://a.example]\" href=\"https://c.example\">",
+            ),
         ] {
             let mut tracked = html.to_owned();
             with_tracking(&mut tracked, None, Some(&click), "https://crm.example/u/");
             assert_eq!(tracked, expected);
         }
-        for html in ["<abbr href=\"https://a.example\">", "<a href=\"https://a.example", "<a>href=\"https://a.example\"</a>", "<a href=>", "<a href", "<a ", "<a", "<", "ä<", "<a href=\"/x\">"] {
+        for html in [
+            "<abbr href=\"https://a.example\">",
+            "<a href=\"https://a.example",
+            "<a>href=\"https://a.example\"</a>",
+            "<a href=>",
+            "<a href",
+            "<a ",
+            "<a",
+            "<",
+            "ä<",
+            "<a href=\"/x\">",
+        ] {
             let mut tracked = html.to_owned();
             with_tracking(&mut tracked, None, Some(&click), "https://crm.example/u/");
             assert_eq!(tracked, html);
@@ -345,7 +362,15 @@ mod tests {
 
     #[test]
     fn scanners_and_requests_that_come_too_soon_are_machines() {
-        let hit = |agent: &str, after| Hit { user_id: String::new(), kind: HitKind::Open, at: String::new(), after, early: false, agent: agent.to_owned(), target: None };
+        let hit = |agent: &str, after| Hit {
+            user_id: String::new(),
+            kind: HitKind::Open,
+            at: String::new(),
+            after,
+            early: false,
+            agent: agent.to_owned(),
+            target: None,
+        };
         let browser = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/120";
         assert_eq!(hit(browser, Some(60)).by(), HitBy::Person);
         assert_eq!(hit(browser, Some(1)).by(), HitBy::Machine);

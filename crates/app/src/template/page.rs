@@ -1,7 +1,7 @@
 //! A body that is HTML: where tags may stand in it, and the rules of its style sheet moved into the elements.
 
-use super::markup::{Piece, Within, pieces};
 use super::marks::{Kind, Marks, index_of, mark_of};
+use super::markup::{Piece, Within, pieces};
 
 /// Faults that are listed for one text.
 const LISTED: usize = 10;
@@ -119,8 +119,8 @@ fn uncommented(html: &str) -> String {
 /// itself, and so are all attributes.
 fn seen(html: &str) -> String {
     const OWN: [&str; 24] = [
-        "html", "head", "body", "link", "tbody", "colgroup", "tr", "p", "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u", "meta",
-        "title",
+        "html", "head", "body", "link", "tbody", "colgroup", "tr", "p", "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong",
+        "tt", "u", "meta", "title",
     ];
     let mut seen = String::with_capacity(html.len());
     for piece in pieces(html) {
@@ -182,7 +182,11 @@ impl Places<'_> {
                     }
                     for attr in &tag.attrs {
                         let bare = tag.attrs.iter().any(|other| attr.name.local.chars().any(|c| index_of(c).is_some() && other.value.contains(c)));
-                        let place = if bare { "in a value without quotes: write name=\"…\"" } else { "between the attributes of an element: put it into a value, or around the element" };
+                        let place = if bare {
+                            "in a value without quotes: write name=\"…\""
+                        } else {
+                            "between the attributes of an element: put it into a value, or around the element"
+                        };
                         self.note(&attr.name.local, Spot::Refused(place));
                     }
                 }
@@ -249,7 +253,10 @@ mod tests {
         let (begin, end) = (mark(0), mark(1));
         assert_ne!(seen(&format!("{begin}{end}<table><tr><td>x</td></tr></table>")), seen(&format!("<table>{begin}<tr><td>x</td></tr>{end}</table>")));
         assert_ne!(seen(&format!("<img>{begin}{end}")), seen(&format!("{begin}<img>{end}")), "what says nothing is seen too");
-        assert_eq!(seen(&format!("<table>{begin} <tr><td>&eacute;</tr>{end}</table>")), seen(&format!("<table>{begin}<tbody><tr><td>é</td></tr>{end}</tbody></table>")));
+        assert_eq!(
+            seen(&format!("<table>{begin} <tr><td>&eacute;</tr>{end}</table>")),
+            seen(&format!("<table>{begin}<tbody><tr><td>é</td></tr>{end}</tbody></table>"))
+        );
     }
 
     #[test]

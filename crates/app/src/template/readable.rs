@@ -1,8 +1,8 @@
 //! The text part of a mail that is written in HTML. The page is followed from its beginning to its end, and each tag is written where it stands, so what a condition
 //! holds for in the page it holds for in the text. Tables are lines, links are a text with the address behind it.
 
-use super::markup::{Piece, Within, pieces};
 use super::marks::{Kind, Marks};
+use super::markup::{Piece, Within, pieces};
 use super::page::Page;
 
 /// Width of lines, as mail programs expect it (RFC 5322 2.1.1 recommends 78).
@@ -25,7 +25,9 @@ pub(super) fn text_of(page: &Page<'_>) -> String {
     for piece in pieces(marks.marked()) {
         match piece {
             Piece::Text(text, Within::Page) => writer.text(&text),
-            Piece::Open(tag) => writer.open(&tag.name, &|name: &str| tag.attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| attr.value.to_string())),
+            Piece::Open(tag) => {
+                writer.open(&tag.name, &|name: &str| tag.attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| attr.value.to_string()))
+            }
             Piece::Close(tag) => writer.close(&tag.name),
             Piece::Text(..) | Piece::Comment(_) => {}
         }
@@ -263,13 +265,19 @@ mod tests {
     #[test]
     fn a_page_becomes_lines() {
         for (html, expected) in [
-            ("<title>T</title><style>p{}</style><h1>Hello</h1>\n<p>One\n two&nbsp;&amp; three</p><div>four</div><div>five</div>", "Hello\n\nOne two & three\n\nfour\nfive\n"),
+            (
+                "<title>T</title><style>p{}</style><h1>Hello</h1>\n<p>One\n two&nbsp;&amp; three</p><div>four</div><div>five</div>",
+                "Hello\n\nOne two & three\n\nfour\nfive\n",
+            ),
             ("a<br>b<br><br>c", "a\nb\n\nc\n"),
             ("<ul><li>one<li><p>two</p><ol><li>x<li>y</ol></ul>z", "* one\n* two\n\n  1. x\n  2. y\n\nz\n"),
             ("<table><tr><td>Price</td><td>10 EUR</td></tr><tr><td>Place</td><td>Hall</td></tr></table>", "Price 10 EUR\nPlace Hall\n"),
             ("<pre>a\n  b</pre>c", "a\n  b\n\nc\n"),
             ("<p>See <a href=\"https://a.example/?x=1&amp;y=2\">this</a>.</p>", "See this <https://a.example/?x=1&y=2>.\n"),
-            ("<a href='https://a.example'>https://a.example</a>, <a href='mailto:x@y.example'>x@y.example</a>, <a href='#top'>up</a>", "https://a.example, x@y.example, up\n"),
+            (
+                "<a href='https://a.example'>https://a.example</a>, <a href='mailto:x@y.example'>x@y.example</a>, <a href='#top'>up</a>",
+                "https://a.example, x@y.example, up\n",
+            ),
             ("<a href='https://a.example'><img src='x.png' alt='Our logo'></a><img src='y.png'>", "[Our logo] <https://a.example>\n"),
             ("<a href='https://a.example'><p>Go</p></a><p>on</p>", "Go <https://a.example>\n\non\n"),
         ] {
@@ -281,7 +289,10 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_tag_once_it_is_converted_is_a_text() {
-        assert_eq!(text("&#123;&#123; user.email }} {<b>% x %}</b> {<i>{{ user.city }}</i>}"), "{{ \"{\" }}{ user.email }} {{ \"{\" }}% x %} {{ \"{\" }}{{ user.city }}}\n");
+        assert_eq!(
+            text("&#123;&#123; user.email }} {<b>% x %}</b> {<i>{{ user.city }}</i>}"),
+            "{{ \"{\" }}{ user.email }} {{ \"{\" }}% x %} {{ \"{\" }}{{ user.city }}}\n"
+        );
     }
 
     #[test]

@@ -181,7 +181,6 @@ fn markdown_becomes_html_and_html_becomes_text_before_anything_is_filled_in() {
     );
     assert!(mail.text.contains("Hello Mara") && mail.text.contains("Austin") && mail.text.contains("Hall"), "{}", mail.text);
     assert!(mail.text.contains("Go <https://crm.example/e/meetup>") && !mail.text.contains("<b>") && !mail.text.contains("color"), "{}", mail.text);
-
 }
 
 /// Tags between the rows of a table, which no HTML parser leaves where they are.

@@ -789,7 +789,7 @@ async fn a_scanner_that_follows_every_link_leaves_room_for_a_person() {
 #[tokio::test]
 async fn every_mail_says_how_to_unsubscribe_wherever_the_link_is_used() {
     let t = public();
-    t.user("ann").await;
+    t.user_with("ann", json!({"city": "Austin"})).await;
     t.settle().await;
     let condition = "{% if user.city == \"Nowhere\" %}{{ unsubscribeUrl }}{% endif %}";
     for (subject, body, format) in [
