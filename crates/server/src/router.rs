@@ -20,7 +20,7 @@ use crate::csv_out::Csv;
 use crate::openapi;
 use crate::web::frame::frame;
 
-/// What handlers share. The application itself is reached through [`crate::auth::Auth`] only.
+/// What handlers share. They come to the application by [`crate::auth::Auth`], which names a role; `tests/it/authz.rs` lists the files that take it from here.
 #[derive(Clone)]
 pub struct ApiState {
     pub(crate) app: Arc<App>,

@@ -1,5 +1,5 @@
-//! Who calls, and what they may do. `Auth<Role>` is the first argument of every handler that touches data: it is the only way to the
-//! application, so a handler that does not say which role it needs cannot be written.
+//! Who calls, and what they may do. `Auth<Role>` is the first argument of every handler that touches data of staff: it is the way to the application, and names the
+//! role that is needed. Handlers for everybody take `Open` and the application from the state; `tests/it/authz.rs` lists the files that do.
 //!
 //! | file | holds |
 //! |---|---|

@@ -179,6 +179,55 @@ fn every_route_is_in_the_table() {
     assert!(READING_POSTS.iter().all(|path| table.contains(&("POST".to_owned(), (*path).to_owned()))));
 }
 
+/// Files of the server that take the application from what all handlers share instead of from `Auth`, or act as the product itself, and why they may. No type
+/// forbids it, so whoever adds one says so here. Commands (`cli`) are given by whoever has the machine.
+const BESIDE_AUTH: &[(&str, &str)] = &[
+    ("api/auth.rs", "signing in and out: about the caller's own session"),
+    ("api/campaigns.rs", "rows and progress that are sent while they are read, after Auth"),
+    ("api/health.rs", "whether storage and search work"),
+    ("api/mail_events.rs", "messages of SNS, which are signed"),
+    ("api/suppressions.rs", "rows that are sent while they are read, after Auth"),
+    ("auth/access.rs", "ends sessions that the issuer does not vouch for"),
+    ("auth/mod.rs", "is Auth"),
+    ("web/again.rs", "the mark of a form that is shown again"),
+    ("web/events/csv.rs", "rows that are sent while they are read, after Auth"),
+    ("web/home.rs", "fills an empty installation, after Auth"),
+    ("web/people/export.rs", "rows that are sent while they are read, after Auth"),
+    ("web/people/fields.rs", "makes up the id of a form"),
+    ("web/people/import.rs", "what was left out, after Auth"),
+    ("web/public/event.rs", "public events, and registering for them"),
+    ("web/public/place.rs", "giving a place back, by a signed link"),
+    ("web/shell.rs", "who reads a page, the time and the zone"),
+    ("web/sign_in.rs", "the pages of signing in and out"),
+    ("web/tracking.rs", "signed links in mails"),
+    ("web/unsubscribe.rs", "signed links in mails"),
+];
+
+#[test]
+fn whatever_goes_past_auth_is_on_a_list() {
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut found, mut folders) = (BTreeSet::new(), vec![sources.clone()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let mut code = text.lines().map(str::trim_start).filter(|line| !line.starts_with("//"));
+                if code.any(|line| line.contains("state.app") || line.contains("Call::system()")) {
+                    found.insert(path.strip_prefix(&sources).unwrap().to_str().unwrap().replace('\\', "/"));
+                }
+            }
+        }
+    }
+    found.retain(|file| !file.starts_with("cli/"));
+    let listed: BTreeSet<String> = BESIDE_AUTH.iter().map(|(file, _)| (*file).to_owned()).collect();
+    let (new, gone): (Vec<_>, Vec<_>) = (found.difference(&listed).collect(), listed.difference(&found).collect());
+    assert!(new.is_empty(), "say why these files go past Auth, or take Auth: {new:?}");
+    assert!(gone.is_empty(), "these files do not any more: {gone:?}");
+}
+
 fn concrete(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "tea" } else { part }).collect::<Vec<_>>().join("/")
 }
