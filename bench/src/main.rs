@@ -152,7 +152,8 @@ fn main() -> Result<()> {
         }
     }
     let smtp_sink = smtp_sink.or_else(|| Some(PathBuf::from("/usr/sbin/smtp-sink"))).filter(|program| program.exists());
-    let bench = Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, own_import, smtp_sink, aws: dynamodb.zip(opensearch) };
+    let bench =
+        Bench { emcrm: Emcrm { binary, settings: pairs }, folder: folder.path().to_owned(), quick, own_import, smtp_sink, aws: dynamodb.zip(opensearch) };
     tell(&machine(&bench.folder));
     let mut report = Report::default();
     measure(&task, &bench, &mut report)?;

@@ -83,7 +83,8 @@ async fn a_form_of_another_site_changes_nothing_even_where_nobody_signs_in() {
     for headers in ours {
         assert_eq!(blob(&app, headers).await.problem(415), "unsupported_media_type", "{headers:?}");
     }
-    let lacking = async |without| TestApp::with(Options { access: AccessSettings { without, ..AccessSettings::default() }, ..Options::default() }, router).await;
+    let lacking =
+        async |without| TestApp::with(Options { access: AccessSettings { without, ..AccessSettings::default() }, ..Options::default() }, router).await;
     assert_eq!(blob(&lacking(Without::Origin).await, &elsewhere).await.problem(415), "unsupported_media_type", "each of the two stops it");
     for headers in ours {
         assert_eq!(blob(&lacking(Without::Type).await, headers).await.status, 200, "{headers:?}");

@@ -167,7 +167,12 @@ async fn a_file_for_an_event_is_looked_at_put_on_the_list_and_taken_back() {
     send(&app, &format!("{at}/undo"), &[]).await;
     reaches(&app, &at, ImportState::Undone).await;
     let undone = html(&app.get(&at).await);
-    for text in ["<dt>Taken off the event’s list</dt><dd>2</dd>", "<dt>Added people deleted again</dt><dd>1</dd>", "<dt>Changed people put back</dt><dd>1</dd>", "since</dt><dd>1</dd>"] {
+    for text in [
+        "<dt>Taken off the event’s list</dt><dd>2</dd>",
+        "<dt>Added people deleted again</dt><dd>1</dd>",
+        "<dt>Changed people put back</dt><dd>1</dd>",
+        "since</dt><dd>1</dd>",
+    ] {
         assert!(undone.contains(text), "{text}: {undone}");
     }
     assert_eq!(app.get("/events/e1").await.ok()["attendeeCount"], 2);

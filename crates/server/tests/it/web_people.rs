@@ -295,9 +295,7 @@ async fn a_long_timeline_goes_on_page_by_page_and_shows_everything_once() {
         app.event(&format!("e{n:02}")).await;
         app.post("/attend", json!({"user_id": "ann", "event_id": format!("e{n:02}")})).await.ok();
     }
-    let shown = |page: &str| -> Vec<String> {
-        page.split("<a href=\"/app/events/e").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect()
-    };
+    let shown = |page: &str| -> Vec<String> { page.split("<a href=\"/app/events/e").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()).collect() };
     // No index: what somebody hosts cannot be looked up, and the rest can.
     let first = html(&app.get("/app/people/ann").await);
     assert_eq!(shown(&first).len(), 50);

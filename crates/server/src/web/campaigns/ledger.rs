@@ -104,8 +104,7 @@ impl Ledger {
             };
             let kept: Vec<_> = group.map(|group| ("s", group.key)).into_iter().collect();
             // Rows of one state leave it while a campaign goes on; all of them stay where they are.
-            let paging =
-                || if kept.is_empty() { Paging::of(&found, by_cursor, &path, &kept) } else { Paging::walking(&found, by_cursor, &path, &kept) };
+            let paging = || if kept.is_empty() { Paging::of(&found, by_cursor, &path, &kept) } else { Paging::walking(&found, by_cursor, &path, &kept) };
             let paging = (found.total > 0).then(paging);
             (found.items, paging)
         };

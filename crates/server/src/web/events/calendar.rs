@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use emcrm_app::{AppError, EventList};
 use emcrm_app::events::Ends;
+use emcrm_app::{AppError, EventList};
 use emcrm_model::{DateTime, Event, PageRequest, Position};
 use jiff::civil::{Date, date};
 use jiff::{Span, ToSpan as _};

@@ -316,8 +316,7 @@ pub async fn people(auth: Auth<Viewer>, mut query: QueryReader) -> Result<Respon
     let text = query.text(if host { "hostText" } else { "ownerText" }, TEXT_MAX).unwrap_or_default();
     query.check()?;
     let role = if host { "host" } else { "owner" };
-    let finder =
-        if text.is_empty() { Finder { role, text, found: Vec::new(), down: false } } else { Finder::of(auth.app(), auth.read(), role, text).await? };
+    let finder = if text.is_empty() { Finder { role, text, found: Vec::new(), down: false } } else { Finder::of(auth.app(), auth.read(), role, text).await? };
     #[derive(Serialize)]
     struct Part {
         finder: Finder,

@@ -95,13 +95,7 @@ async fn begin(auth: Auth<Editor>, State(state): State<ApiState>, query: QueryRe
     begin_again(&auth, &state, StatusCode::OK, event.as_ref(), None).await
 }
 
-async fn begin_again(
-    auth: &Auth<Editor>,
-    state: &ApiState,
-    status: StatusCode,
-    event: Option<&EventId>,
-    fault: Option<String>,
-) -> Result<Response, ApiError> {
+async fn begin_again(auth: &Auth<Editor>, state: &ApiState, status: StatusCode, event: Option<&EventId>, fault: Option<String>) -> Result<Response, ApiError> {
     let earlier = auth.app().people_import_list(auth.read()).await?.into_iter();
     let context = BeginPage {
         shell: Shell::of(auth, state, Place::People),
