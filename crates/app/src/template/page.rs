@@ -161,19 +161,30 @@ impl Places<'_> {
             }
             doubled.push(c);
         }
+        self.read(&doubled, false);
+    }
+
+    /// `hidden`: within a comment, where a statement is not part of the text.
+    fn read(&mut self, html: &str, hidden: bool) {
         let mut title = String::new();
-        for piece in pieces(&doubled) {
+        for piece in pieces(html) {
             if !matches!(piece, Piece::Text(_, Within::Title)) {
                 self.balanced(&std::mem::take(&mut title));
             }
             match piece {
-                Piece::Text(text, Within::Page) => self.note(&text, Spot::Text),
+                Piece::Text(text, Within::Page) => self.note(&text, if hidden { Spot::Value } else { Spot::Text }),
                 Piece::Text(text, Within::Title) => {
                     self.note(&text, Spot::Value);
                     title.push_str(&text);
                 }
                 Piece::Text(text, Within::Code(element)) => self.note(&text, Spot::Refused(element_words(element))),
-                Piece::Comment(text) => self.note(&text, Spot::Refused("in a comment")),
+                Piece::Comment(text) => match conditional(&text) {
+                    Some(inner) if !hidden => {
+                        self.read(inner, true);
+                        self.balanced(inner);
+                    }
+                    _ => self.note(&text, Spot::Refused("in a comment")),
+                },
                 Piece::Open(tag) | Piece::Close(tag) => {
                     self.note(&tag.name, Spot::Refused("in the name of an element"));
                     for attr in &tag.attrs {
@@ -233,6 +244,11 @@ impl Places<'_> {
             self.faults.push((*n, "a condition that begins or ends in a value or a title does both there".to_owned()));
         }
     }
+}
+
+/// What stands in a comment that Outlook reads as a part of the page: `<!--[if mso]>…<![endif]-->`.
+fn conditional(comment: &str) -> Option<&str> {
+    comment.strip_prefix("[if")?.split_once("]>")?.1.strip_suffix("<![endif]")
 }
 
 fn element_words(element: &str) -> &'static str {

@@ -239,7 +239,9 @@ fn a_tag_of_a_page_stands_in_its_text_or_in_a_value_with_quotes() {
         ("<script>let a = \"{{ user.company }}\"</script>", "in <script>"),
         ("<iframe>{{ user.company }}</iframe>", "nothing"),
         ("<!-- {{ user.company }} -->", "in a comment"),
-        ("<!--[if mso]><p>{{ user.company }}</p><![endif]-->", "in a comment"),
+        ("<!--[if mso]><a href={{ event.url }}>x</a><![endif]-->", "in a value without quotes"),
+        ("<!--[if mso]>{% if user.city %}x<![endif]--><p>y</p>{% endif %}", "both there"),
+        ("<!--[if mso]>{{ user.company }}", "in a comment"),
         ("<? {{ user.company }} ?>", "a tag cannot stand"),
         ("<!doctype {{ user.city }}>", "would be lost"),
         ("<a href=\"{{ event.url }}", "would be lost"),
@@ -258,6 +260,7 @@ fn a_tag_of_a_page_stands_in_its_text_or_in_a_value_with_quotes() {
         "<title>{{ event.title }}</title><textarea>{{ user.city }}</textarea>",
         "a < {{ user.city }} > b & {{ user.city }}",
         "<{{ user.city }}>",
+        "<!--[if mso]><a href=\"{{ event.url }}\">{% if user.city %}{{ user.city }}{% endif %}</a><![endif]-->",
     ] {
         assert!(Template::compile(&content("s", body, BodyFormat::Html), true).is_ok(), "{body}");
     }
