@@ -15,7 +15,7 @@ use emcrm_model::EventId;
 use serde::Serialize;
 
 use crate::api::error::{ApiError, Problem};
-use crate::auth::{Auth, Editor, Viewer};
+use crate::auth::{Auth, Editor, NeededRole, Viewer};
 use crate::http::QueryReader;
 use crate::http::call::Fingerprint;
 use crate::http::path::PathText;
@@ -69,7 +69,7 @@ struct EventLink {
 }
 
 /// An event that was deleted has an id still.
-async fn event_link<R>(auth: &Auth<R>, id: Option<&EventId>) -> Result<Option<EventLink>, ApiError> {
+async fn event_link<R: NeededRole>(auth: &Auth<R>, id: Option<&EventId>) -> Result<Option<EventLink>, ApiError> {
     let Some(id) = id else { return Ok(None) };
     let title = match auth.app().event_get(auth.read(), id.as_str()).await {
         Ok(event) => event.title,
