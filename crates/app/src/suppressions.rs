@@ -249,7 +249,7 @@ impl App {
         if let Some(since) = self.address_since(&delivery).await? {
             self.suppress(&since, SuppressionReason::Unsubscribed, None, Some(&subscriber.campaign), Some((call, deed))).await?;
             // Whoever was deleted this moment must not be on the list in clear.
-            if self.store.users.get(&subscriber.user).await?.is_none() {
+            if self.outlived(&subscriber.user, &since).await? {
                 self.suppression_pseudonymise(&since).await?;
             }
         }
@@ -270,6 +270,11 @@ impl App {
         let entry = self.store.suppressions.get(&since).await?;
         let ours = entry.is_some_and(|entry| entry.campaign_id.as_deref() == Some(subscriber.campaign.as_str()));
         Ok((ours && self.unsuppress(&since, Some(SuppressionReason::Unsubscribed), call, &deed).await?) || taken)
+    }
+
+    /// Whether the person is gone, and nobody else has the address.
+    async fn outlived(&self, user: &UserId, address: &EmailAddress) -> Result<bool, AppError> {
+        Ok(self.store.users.get(user).await?.is_none() && self.store.users.by_email(address).await?.is_none())
     }
 
     /// The address that the recipient of a mail has by now, where it is another than the mail went to.
@@ -297,9 +302,9 @@ impl App {
         match (&delivery.email, &delivery.email_hash) {
             (Some(email), _) => {
                 let outcome = self.suppress(email, reason, note, Some(campaign), Some((call, deed))).await?;
-                // Whoever was erased this moment must not be on the list in clear.
+                // Whoever was erased this moment, or deleted at any time, must not be on the list in clear.
                 let now = self.store.campaigns.delivery(campaign, &delivery.user_id).await?;
-                if now.is_some_and(|now| now.email.is_none()) {
+                if now.is_some_and(|now| now.email.is_none()) || self.outlived(&delivery.user_id, email).await? {
                     self.suppression_pseudonymise(email).await?;
                 }
                 Ok(outcome)

@@ -689,6 +689,25 @@ async fn an_address_that_somebody_else_has_by_now_stays_readable_on_the_suppress
 }
 
 #[tokio::test]
+async fn a_mail_of_somebody_who_was_deleted_that_comes_back_leaves_no_address_in_clear() {
+    let t = public();
+    let ann = t.user("ann").await;
+    let worker = t.worker();
+    t.app.campaign_create(&call(), draft(json!({}))).await.unwrap();
+    worker.stop().await;
+    t.settle().await;
+    let token = delivery_header(&t, "ann@example.org");
+    t.app.user_delete(&call(), &ann.id).await.unwrap();
+    t.settle().await;
+    let report = Report { kind: ReportKind::Bounced, delivery: Some(token), address: Some("ann@example.org".to_owned()), words: "550 5.1.1".to_owned() };
+    assert_eq!(t.app.feedback(&call(), &report).await.unwrap(), Heard::Recorded);
+    let listed = t.app.suppression_list(&call(), PageRequest::first()).await.unwrap();
+    assert_eq!((listed.total, listed.items[0].email.as_deref(), listed.items[0].note.as_deref()), (1, None, None));
+    let address = EmailAddress::parse("ann@example.org").unwrap();
+    assert_eq!(t.app.suppression_get(&call(), &address).await.unwrap().reason, SuppressionReason::Bounced);
+}
+
+#[tokio::test]
 async fn suppressing_between_freeze_and_send_is_honoured() {
     let t = public();
     for n in 0..20 {
