@@ -131,17 +131,6 @@ impl TestApp {
         self.app.user_create(&call(), Some(UserId::from(id.to_owned())), draft).await.unwrap()
     }
 
-    /// Looks again and again until it holds, and fails when it does not within half a minute.
-    pub async fn until(&self, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-        for _ in 0..6_000 {
-            if holds().await {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("it was waited in vain: {what}");
-    }
-
     pub async fn user_with(&self, name: &str, more: Value) -> User {
         let draft = user_draft(name, more);
         self.app.user_create(&call(), None, draft).await.unwrap()
@@ -205,6 +194,17 @@ impl TestApp {
 
 pub fn call() -> Call {
     Call::system()
+}
+
+/// Looks again and again until it holds, and fails when it does not within half a minute.
+pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    for _ in 0..6_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("waited in vain: {what}");
 }
 
 pub fn merged(mut base: Value, more: Value) -> Value {
