@@ -151,6 +151,10 @@ impl Problem {
     pub(crate) fn unavailable(code: &'static str, detail: &'static str, seconds: u32, cause: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail).retry_after(seconds).cause(cause)
     }
+    /// The same as an answer of 503, for a caller who takes what is 4xx as said once and for all.
+    pub(crate) fn into_unavailable(self) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, ..self }
+    }
     pub(crate) fn internal(cause: String) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", "Something went wrong on our side. The request id leads to the cause.").cause(cause)
     }

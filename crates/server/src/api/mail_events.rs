@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::StatusCode;
 use emcrm_app::feedback::Heard;
-use emcrm_app::{App, Call};
+use emcrm_app::{App, AppError, Call};
 use emcrm_mail::{Notification, NotificationError, Report, report};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -110,7 +110,16 @@ pub async fn sns(Open(info): Open, State(state): State<ApiState>, body: Body) ->
     if state.access.without != Without::Once && state.app.notification_was_heard(&id).await? {
         return json(&EventsOut { known: u32::try_from(reports.len()).unwrap_or(u32::MAX), ..EventsOut::default() });
     }
-    let out = record(&state.app, &Call::public(info.client, info.id()), &reports).await?;
+    // SNS sends again what is answered by 5xx, and drops what is answered by 4xx.
+    let again = |error: ApiError| -> ApiError {
+        match error {
+            ApiError::App(AppError::Contended) => {
+                Problem::unavailable("contended", "The mail is being sent at this moment.", 5, "a mail that came back is being sent".to_owned()).into()
+            }
+            other => other,
+        }
+    };
+    let out = record(&state.app, &Call::public(info.client, info.id()), &reports).await.map_err(again)?;
     if !reports.is_empty() {
         state.app.notification_heard(&id).await?;
     }

@@ -17,7 +17,7 @@ use futures::FutureExt;
 use tower::Service;
 
 use super::body::BODY_MAX;
-use super::gate::{Gate, class_of_path};
+use super::gate::{Gate, class_of_path, is_of_sns};
 use super::gzip;
 use super::metrics::HttpMetrics;
 use super::request::RequestInfo;
@@ -160,7 +160,8 @@ impl Edge {
             self.gate.check_host(request.headers(), request.uri())?;
         }
         if let Some(class) = class_of_path(path) {
-            let _ = info.allowance.set(self.gate.count_address(class, info.client)?);
+            let counted = self.gate.count_address(class, info.client);
+            let _ = info.allowance.set(if is_of_sns(path) { counted.map_err(Problem::into_unavailable)? } else { counted? });
         }
         Ok(())
     }

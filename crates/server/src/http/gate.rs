@@ -218,13 +218,21 @@ pub(crate) fn network_of(from: Option<IpAddr>) -> String {
     }
 }
 
+/// Where SNS tells what became of mails.
+const SNS: &str = "/mail/events/sns";
+
+/// Whether whoever is refused here must be told 503: SNS sends again what is answered by 5xx, and drops what is answered by 4xx.
+pub fn is_of_sns(path: &str) -> bool {
+    path.strip_suffix('/').unwrap_or(path) == SNS
+}
+
 /// What is for everybody is counted by address, at the gate, and whatever has no route in [`crate::api::health::unknown_route`]. Not counted are `/health…` and
 /// `/metrics`, which are for those who watch the process and must get an answer most of all when it is busy, and the files of pages, which are in memory.
 pub fn class_of_path(path: &str) -> Option<Class> {
     // Routes are found without it, too.
     match path.strip_suffix('/').unwrap_or(path) {
         "/auth/login" | "/auth/callback" => Some(Class::SignIn),
-        "/openapi.json" | "/mail/events/sns" | "/auth/session" | "/auth/status" | "/auth/logout" => Some(Class::Public),
+        "/openapi.json" | SNS | "/auth/session" | "/auth/status" | "/auth/logout" => Some(Class::Public),
         "/app/signin" | "/app/signedin" | "/app/signout" => Some(Class::Public),
         _ if ["/docs", "/redoc", "/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
         _ => None,

@@ -454,11 +454,11 @@ async fn a_browser_changes_nothing_without_showing_that_a_page_of_ours_asks() {
         let answer = app.call(Method::from_bytes(method.as_bytes()).unwrap(), &place, &headers, Body::from(body)).await;
         (answer.status.as_u16(), String::from_utf8_lossy(&answer.body).into_owned())
     };
-    let rows: Vec<_> = TABLE.iter().filter(|(needs, method, _)| *method != "GET" && !matches!(needs, Nothing | Somebody)).collect();
+    let rows: Vec<_> = TABLE.iter().filter(|&&(needs, method, _)| method != "GET" && !matches!(needs, Nothing | Somebody)).copied().collect();
     let before = stored(&app).await;
     let mut wrong = String::new();
-    for (needs, method, path) in &rows {
-        if !READING_POSTS.contains(path) {
+    for &(needs, method, path) in &rows {
+        if !READING_POSTS.contains(&path) {
             for (what, shown) in [("without a mark", None), ("with the mark of another session", Some(("x-csrf-token", anothers.as_str())))] {
                 let (status, body) = ask(method, path, shown).await;
                 if status != 403 || !body.contains("it is not one of ours") {
@@ -474,7 +474,7 @@ async fn a_browser_changes_nothing_without_showing_that_a_page_of_ours_asks() {
     assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(stored(&app).await, before, "and nothing was done");
     // The control: with its mark each of them gets beyond that, and what they do is done.
-    for (_, method, path) in &rows {
+    for &(_, method, path) in &rows {
         let (status, body) = ask(method, path, Some(("x-csrf-token", &mark))).await;
         if status == 403 || status == 401 {
             let _ = writeln!(wrong, "{method} {path} with its mark: {status} {body}");
@@ -510,15 +510,15 @@ async fn what_is_there_is_given_to_those_who_may_have_it() {
         callers.push((caller, Some(format!("Bearer {}", token(&app, grant).await))));
     }
     let archive = |path: &str| ["/users/{id}/export", "/app/people/{id}/archive"].contains(&path);
-    let about_something = TABLE.iter().filter(|(needs, method, path)| {
-        !matches!(needs, Nothing | Somebody) && (*method == "GET" && (path.contains('{') || path.ends_with(".csv")) || archive(path))
+    let about_something = TABLE.iter().filter(|&&(needs, method, path)| {
+        !matches!(needs, Nothing | Somebody) && (method == "GET" && (path.contains('{') || path.ends_with(".csv")) || archive(path))
     });
     let mut wrong = String::new();
-    for (needs, method, path) in about_something {
+    for &(needs, method, path) in about_something {
         for (caller, bearer) in &callers {
             let header = bearer.iter().map(|bearer| ("authorization", bearer.as_str())).collect();
             let (status, body) = asked(&app, method, &seeds.in_path(path), ("application/json", "{}"), header).await;
-            let good = match expected(*needs, *caller, path) {
+            let good = match expected(needs, *caller, path) {
                 // A state may be in the way, such as of a campaign that went out and shall be edited. That it is there is told.
                 0 if !path.ends_with(".csv") && !archive(path) => ![401, 403, 404].contains(&status) && status < 500,
                 0 => status == 200 && !body.is_empty(),

@@ -254,7 +254,7 @@ async fn a_bounce_that_is_sent_again_puts_no_address_back_on_the_list() {
         };
         // The mail is on its way this moment, so nothing can be said about it yet.
         becomes(DeliveryState::Sent, DeliveryState::Sending).await;
-        assert_eq!(tell("m1").await.problem(409), "contended");
+        assert_eq!(tell("m1").await.problem(503), "contended", "SNS would not send again what is answered by 409");
         assert!(!listed().await);
         becomes(DeliveryState::Sending, DeliveryState::Sent).await;
         assert_eq!(tell("m1").await.ok()["recorded"], 1, "what could not be worked on is worked on when it comes again");
