@@ -101,15 +101,12 @@ fn uncommented(html: &str) -> String {
     let mut parts = html.split(COMMENT);
     out.push_str(parts.next().unwrap_or_default());
     for part in parts {
-        match part.split_once("-->").and_then(|(n, rest)| Some((mark_of(n.parse().ok()?)?, rest))) {
-            Some((mark, rest)) => {
-                out.push(mark);
-                out.push_str(rest);
-            }
-            None => {
-                out.push_str(COMMENT);
-                out.push_str(part);
-            }
+        if let Some((mark, rest)) = part.split_once("-->").and_then(|(n, rest)| Some((mark_of(n.parse().ok()?)?, rest))) {
+            out.push(mark);
+            out.push_str(rest);
+        } else {
+            out.push_str(COMMENT);
+            out.push_str(part);
         }
     }
     out

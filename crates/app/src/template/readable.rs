@@ -26,7 +26,7 @@ pub(super) fn text_of(page: &Page<'_>) -> String {
         match piece {
             Piece::Text(text, Within::Page) => writer.text(&text),
             Piece::Open(tag) => {
-                writer.open(&tag.name, &|name: &str| tag.attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| attr.value.to_string()))
+                writer.open(&tag.name, &|name: &str| tag.attrs.iter().find(|attr| &*attr.name.local == name).map(|attr| attr.value.to_string()));
             }
             Piece::Close(tag) => writer.close(&tag.name),
             Piece::Text(..) | Piece::Comment(_) => {}
