@@ -160,7 +160,7 @@ async fn an_erasure_reaches_rows_of_files_and_taking_the_import_back_brings_nobo
     t.app.people_import_undo(&call(), &done.id).await.unwrap();
     t.settle().await;
     let done = import_now(&t, &done).await;
-    assert_eq!((done.state, done.undone), (ImportState::Undone, UndoCounts { deleted: 2, restored: 1, kept: 0 }));
+    assert_eq!((done.state, done.undone), (ImportState::Undone, UndoCounts { deleted: 2, restored: 1, kept: 0, unregistered: 0 }));
     assert_eq!(t.reload(&ben).await.last_name, "Test");
     assert!(by_email(&t, "ann@example.org").await.is_none() && by_email(&t, "cid@example.org").await.is_none());
     t.assert_counts().await;

@@ -232,8 +232,7 @@ pub fn class_of_path(path: &str) -> Option<Class> {
     // Routes are found without it, too.
     match path.strip_suffix('/').unwrap_or(path) {
         "/auth/login" | "/auth/callback" => Some(Class::SignIn),
-        "/openapi.json" | SNS | "/auth/session" | "/auth/status" | "/auth/logout" => Some(Class::Public),
-        "/app/signin" | "/app/signedin" | "/app/signout" => Some(Class::Public),
+        "/openapi.json" | SNS | "/auth/session" | "/auth/status" | "/auth/logout" | "/app/signin" | "/app/signedin" | "/app/signout" => Some(Class::Public),
         _ if ["/docs", "/redoc", "/e/", "/r/", "/u/", "/t/"].iter().any(|prefix| path.starts_with(prefix)) => Some(Class::Public),
         _ => None,
     }

@@ -72,11 +72,11 @@ impl Places {
     }
 
     /// What of an address leads on; none where nothing does. `next` is of each kind.
-    fn older(show: &str, next: [Option<String>; 3]) -> Option<String> {
+    fn older(show: &str, next: &[Option<String>; 3]) -> Option<String> {
         if next.iter().all(Option::is_none) {
             return None;
         }
-        let pairs: Vec<(&str, &str)> = PLACES.into_iter().zip(&next).map(|(name, cursor)| (name, cursor.as_deref().unwrap_or(ENDED))).collect();
+        let pairs: Vec<(&str, &str)> = PLACES.into_iter().zip(next).map(|(name, cursor)| (name, cursor.as_deref().unwrap_or(ENDED))).collect();
         Some(href::with_query("", [("show", show)].into_iter().chain(pairs)))
     }
 }
@@ -129,7 +129,7 @@ pub async fn timeline(app: &App, call: &Call, user: &User, show: &str, from: &Pl
         line.entries.extend(sent.items.into_iter().map(|delivery| of_delivery(delivery, &subjects)));
     }
     line.entries.sort_by_key(|entry| std::cmp::Reverse(entry.at));
-    line.older = Places::older(show, next);
+    line.older = Places::older(show, &next);
     Ok(line)
 }
 
@@ -224,8 +224,8 @@ mod tests {
 
     #[test]
     fn older_rows_go_on_where_each_kind_has_some() {
-        assert_eq!(Places::older("all", [None, None, None]), None);
-        assert_eq!(Places::older("all", [Some("a".to_owned()), None, Some("c".to_owned())]).as_deref(), Some("?show=all&attended=a&hosted=-&mailed=c"));
+        assert_eq!(Places::older("all", &[None, None, None]), None);
+        assert_eq!(Places::older("all", &[Some("a".to_owned()), None, Some("c".to_owned())]).as_deref(), Some("?show=all&attended=a&hosted=-&mailed=c"));
         let places = Places([Some("a".to_owned()), Some(ENDED.to_owned()), None]);
         assert_eq!(places.page(0).map(|page| page.position), Some(Position::Cursor("a".to_owned())));
         assert_eq!(places.page(1), None);
