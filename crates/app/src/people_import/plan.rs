@@ -1,10 +1,12 @@
 //! What each row of an import would do, by the people who are stored now.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use emcrm_model::{EmailAddress, EventId, FieldErrors, Role, User, UserDraft, UserId};
+use emcrm_model::{EmailAddress, EventId, FieldErrors, Role, User, UserDraft, UserId, UserPatch};
 use emcrm_store::engine::GET_MANY_MAX;
 use emcrm_store::{Item, Table, keys};
+use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -73,6 +75,18 @@ pub struct Checked {
     pub faults: Vec<RowFault>,
 }
 
+/// Pieces whose people are read at once when somebody looks at an import.
+const PIECES_AT_ONCE: u32 = 16;
+
+/// Rows, and whom they are about as they are now.
+struct Known {
+    rows: Vec<Row>,
+    read: Vec<(Value, Result<(EmailAddress, UserPatch), Vec<String>>)>,
+    /// Of each row with an address, in their order.
+    users: Vec<Option<User>>,
+    listed: HashSet<UserId>,
+}
+
 /// What is known from the rows before.
 #[derive(Debug, Default)]
 pub(super) struct Before {
@@ -93,13 +107,22 @@ impl App {
             let gone = || FieldErrors::one("event", "value_error", "the event was deleted");
             before.free = self.store.events.get(event).await?.ok_or_else(gone)?.places_left();
         }
-        for n in 0..import.pieces {
-            let rows = self.import_rows(import, n).await?;
-            let plan = self.import_plan(import.event.as_ref(), &rows, mapping, &mut before).await?;
-            count(&mut checked.counts, &plan.steps, &plan.places);
-            checked.counts.registered += plan.places.iter().filter(|place| place.taken().is_some()).count() as u64;
-            let room = most.saturating_sub(checked.faults.len());
-            checked.faults.extend(plan.faults.into_iter().take(room));
+        let event = import.event.as_ref();
+        let mut first = 0;
+        while first < import.pieces {
+            let next = import.pieces.min(first + PIECES_AT_ONCE);
+            let known = try_join_all((first..next).map(|n| async move {
+                let rows = self.import_rows(import, n).await?;
+                self.import_known(event, rows, mapping).await
+            }));
+            for known in known.await? {
+                let plan = self.import_plan_of(event, known, &mut before);
+                count(&mut checked.counts, &plan.steps, &plan.places);
+                checked.counts.registered += plan.places.iter().filter(|place| place.taken().is_some()).count() as u64;
+                let room = most.saturating_sub(checked.faults.len());
+                checked.faults.extend(plan.faults.into_iter().take(room));
+            }
+            first = next;
         }
         Ok(checked)
     }
@@ -129,37 +152,54 @@ impl App {
     }
 
     /// What some rows do. `event`: whose list the people are put on.
-    pub(super) async fn import_plan(&self, event: Option<&EventId>, rows: &[Row], mapping: &Mapping, before: &mut Before) -> Result<Plan, AppError> {
-        let mut read = Vec::with_capacity(rows.len());
-        for Row(line, cells) in rows {
-            let body = fields_of(cells, mapping);
-            let row = patch_of(&body).and_then(|patch| {
-                let Some(email) = patch.email.clone() else { return Err(vec!["email: is needed".to_owned()]) };
-                match before.seen.insert(email.normalised().to_owned(), *line) {
-                    Some(earlier) => {
-                        before.seen.insert(email.normalised().to_owned(), earlier);
-                        Err(vec![format!("email: the same address is in line {earlier} already")])
-                    }
-                    None => Ok((email, patch)),
-                }
-            });
-            read.push((body, row));
-        }
+    pub(super) async fn import_plan(&self, event: Option<&EventId>, rows: Vec<Row>, mapping: &Mapping, before: &mut Before) -> Result<Plan, AppError> {
+        let known = self.import_known(event, rows, mapping).await?;
+        Ok(self.import_plan_of(event, known, before))
+    }
+
+    /// Reads whom rows are about. Of no row it matters what others say, so many can be asked at once.
+    async fn import_known(&self, event: Option<&EventId>, rows: Vec<Row>, mapping: &Mapping) -> Result<Known, AppError> {
+        let read: Vec<_> = rows
+            .iter()
+            .map(|Row(_, cells)| {
+                let body = fields_of(cells, mapping);
+                let row = patch_of(&body).and_then(|patch| match patch.email.clone() {
+                    Some(email) => Ok((email, patch)),
+                    None => Err(vec!["email: is needed".to_owned()]),
+                });
+                (body, row)
+            })
+            .collect();
         let addresses: Vec<EmailAddress> = read.iter().filter_map(|(_, row)| row.as_ref().ok().map(|(email, _)| email.clone())).collect();
-        let known = self.users_by_address(&addresses).await?;
+        let users = self.users_by_address(&addresses).await?;
         let listed = match event {
             Some(event) => {
-                let ids: Vec<UserId> = known.iter().flatten().map(|user| user.id.clone()).collect();
+                let ids: Vec<UserId> = users.iter().flatten().map(|user| user.id.clone()).collect();
                 self.attending(&Call::system(), event, &ids).await?
             }
             None => HashSet::new(),
         };
-        let mut known = known.into_iter();
+        Ok(Known { rows, read, users, listed })
+    }
+
+    fn import_plan_of(&self, event: Option<&EventId>, known: Known, before: &mut Before) -> Plan {
+        let Known { rows, read, users, listed } = known;
+        let mut users = users.into_iter();
         let mut plan = Plan::default();
-        for (Row(line, cells), (body, row)) in rows.iter().zip(read) {
+        for (Row(line, cells), (body, row)) in rows.into_iter().zip(read) {
+            let row = row.and_then(|(email, patch)| {
+                let user = users.next().flatten();
+                match before.seen.entry(email.normalised().to_owned()) {
+                    Entry::Occupied(earlier) => Err(vec![format!("email: the same address is in line {} already", earlier.get())]),
+                    Entry::Vacant(free) => {
+                        free.insert(line);
+                        Ok((user, patch))
+                    }
+                }
+            });
             let step = match row {
                 Err(why) => Err(why),
-                Ok((_, patch)) => match known.next().flatten() {
+                Ok((user, patch)) => match user {
                     Some(user) if patch.clone().apply(UserDraft::of(&user)) == UserDraft::of(&user) => Ok((user.id, Step::Same)),
                     Some(user) => Ok((user.id.clone(), Step::Change { before: Box::new(user), body })),
                     None => draft_of(&body).map(|_| {
@@ -185,7 +225,7 @@ impl App {
                 Ok((step, place))
             });
             let (step, place) = placed.unwrap_or_else(|why| {
-                plan.faults.push(RowFault { line: *line, cells: cells.clone(), faults: why });
+                plan.faults.push(RowFault { line, cells, faults: why });
                 (Step::Faulty, Place::No)
             });
             plan.steps.push(step);
@@ -193,7 +233,7 @@ impl App {
                 plan.places.push(place);
             }
         }
-        Ok(plan)
+        plan
     }
 
     /// Whom addresses belong to, in their order.

@@ -61,7 +61,7 @@ impl App {
             before.free = self.store.events.get(event).await?.map_or(Some(0), |event| event.places_left());
         }
         // Done for a stored piece as well: the addresses count for the rows that follow.
-        let plan = self.import_plan(import.event.as_ref(), &rows, &import.mapping, before).await?;
+        let plan = self.import_plan(import.event.as_ref(), rows, &import.mapping, before).await?;
         if let Some(stored) = stored {
             return Ok(stored);
         }

@@ -126,7 +126,7 @@ fn reason(key: &str) -> &'static str {
         "bounced" => "Mail came back for good",
         "complained" => "Reported mail as unwanted",
         "invalid_address" => "Address cannot be mailed",
-        "duplicate_address" => "Same address as somebody before",
+        "duplicate_address" => "Another person has their address",
         "missing_value" => "A value is missing",
         "too_long" => "Mail would be too long",
         _ => "Other",
