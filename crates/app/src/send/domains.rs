@@ -81,7 +81,7 @@ impl Domains {
             return May::Soon;
         }
         state.in_hand += 1;
-        state.next = state.next.max(now.saturating_sub(LOOK_AGAIN.saturating_sub(gap))) + gap;
+        state.next = state.next.max(now.saturating_sub(LOOK_AGAIN)) + gap;
         May::Now
     }
 

@@ -173,7 +173,7 @@ fn doctor_tells_what_a_running_server_has_given_up_and_asks_with_its_token() {
         let tasks = Tasks::new(engine.clone(), std::sync::Arc::new(emcrm_model::RandomIds));
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let mut tx = Transaction::new();
-            tasks.put(&mut tx, Queue::Default, "a test", "poem", Value::Null, 1);
+            tasks.put(&mut tx, Queue::Default, "a test", "poem", serde_json::json!({}), 1);
             engine.transact(tx).await.unwrap();
             let task = tasks.first(Queue::Default, keys::shard_of("a test")).await.unwrap().unwrap();
             tasks.bury(&task, "nobody can do it").await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 
 use emcrm_model::CampaignId;
-use emcrm_store::{Query, Queue, Table, Transaction, keys};
+use emcrm_store::{Attrs, Item, Key, Query, Queue, Table, Transaction, keys};
 use serde_json::json;
 
 use crate::helpers::TestApp;
@@ -121,20 +121,30 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     assert!(program.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"")) && program.contains("commit=\"") && program.ends_with("} 1"), "{program}");
     let pools: Vec<&str> = after.lines().filter(|line| line.starts_with("emcrm_storage_pool_max{")).collect();
     assert!(!pools.is_empty() && pools.iter().all(|line| line.contains(engine) && !line.ends_with(" 0")), "{pools:?}");
-    // Many people at once, until a look falls into their midst.
+    // Many write without a pause, until a look falls into their midst.
+    let crowd: Vec<_> = (0..20)
+        .map(|n| {
+            let engine = app.app.store.engine.clone();
+            tokio::spawn(async move {
+                loop {
+                    let mut tx = Transaction::new();
+                    tx.put(Table::Main, Item { key: Key::single(format!("crowd#{n}")), attrs: Attrs::new() });
+                    engine.transact(tx).await.unwrap();
+                }
+            })
+        })
+        .collect();
     let mut in_use = 0.0;
-    for round in 0..200 {
-        let crowd = (0..20).map(async |n| {
-            let id = format!("crowd-{round}-{n}");
-            app.post("/users", json!({"id": id, "firstName": "C", "lastName": "X", "email": format!("{id}@metrics.example")})).await.ok();
-        });
-        let (_, seen) = tokio::join!(futures::future::join_all(crowd), scrape(&app));
+    for _ in 0..500 {
+        let seen = scrape(&app).await;
         let pools = seen.lines().filter(|line| line.starts_with("emcrm_storage_pool_in_use{"));
         in_use = pools.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).fold(0.0, |total, value| total + value);
         if in_use > 0.0 {
             break;
         }
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
     }
+    crowd.iter().for_each(tokio::task::JoinHandle::abort);
     assert!(in_use > 0.0, "nobody was ever seen to use the storage");
     assert!(value(&after, "emcrm_mail_connections_max{transport=\"outbox\"}") >= 1.0);
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_cpu_seconds_total"] {

@@ -20,6 +20,8 @@ use crate::web::shell::{Place, Shell};
 
 /// Pages that the way back leads through; further back it leads to the first.
 const TRAIL_MAX: usize = 12;
+/// What an address says whose cursor is of the storage.
+const STORAGE: &str = "storage";
 /// Values of a facet that are shown before "more".
 const SHOWN: usize = 6;
 
@@ -151,11 +153,14 @@ pub async fn list(auth: Auth<Viewer>, State(state): State<ApiState>, headers: He
     let (query, mut faults) = PeopleQuery::read(&mut reader);
     let trail: Vec<&str> = reader.raw("trail").unwrap_or_default().split('.').filter(|cursor| !cursor.is_empty()).collect();
     let cursor = reader.raw("cursor").filter(|cursor| !cursor.is_empty());
+    // Of a list that was begun while nothing could be searched.
+    let of_storage = cursor.is_some() && reader.raw("from") == Some(STORAGE);
     let shell = Shell::of(&auth, &state, Place::People);
     let mut status = StatusCode::OK;
     let mut down = false;
     let found = if faults.is_empty() {
-        match search(&auth, &query, cursor).await {
+        match search(&auth, &query, cursor.filter(|_| !of_storage)).await {
+            Ok(_) if of_storage => return see_other(&query.address("/app/people", &[])),
             Ok(found) => found,
             // Cursors of an earlier search, or of an index that was made anew: begin at the beginning.
             Err(AppError::BadCursor) => return see_other(&query.address("/app/people", &[])),
@@ -248,14 +253,18 @@ fn context_of(
     trail: &[&str],
 ) -> ListPage {
     let number = trail.len() + 1 + usize::from(cursor.is_some());
+    let at = |cursor: &str, trail: &[&str]| {
+        let place = [("cursor", cursor), ("trail", &trail.join(".")), ("from", STORAGE)];
+        query.address("/app/people", place.get(..if down { 3 } else { 2 }).unwrap_or_default())
+    };
     let previous = cursor.map(|_| match trail.split_last() {
-        Some((last, rest)) => query.address("/app/people", &[("cursor", last), ("trail", &rest.join("."))]),
+        Some((last, rest)) => at(last, rest),
         None => query.address("/app/people", &[]),
     });
     let next = found.next.map(|next| {
         let passed: Vec<&str> = trail.iter().copied().chain(cursor).collect();
         let kept = passed.get(passed.len().saturating_sub(TRAIL_MAX)..).unwrap_or_default();
-        query.address("/app/people", &[("cursor", &next), ("trail", &kept.join("."))])
+        at(&next, kept)
     });
     let filter_pairs = query.filter_pairs();
     let chips = chips(query);
