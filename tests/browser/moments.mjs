@@ -78,7 +78,7 @@ export const MOMENTS = [
   }],
   ['full', 'event-imported', async (page, s) => {
     await page.goto(`/app/events/${s.full.id}/import`);
-    await page.getByLabel('Or a table').fill('first.comer@example.org, First, Comer\nnowhere\n');
+    await page.getByLabel('Or paste a table').fill('first.comer@example.org, First, Comer\nnowhere\n');
     await press(page, 'Add these people');
   }],
   ['full', 'campaign-faults', async (page) => {
