@@ -78,10 +78,13 @@ pub struct Checked {
 /// Pieces whose people are read at once when somebody looks at an import.
 const PIECES_AT_ONCE: u32 = 16;
 
+/// What a row says of whom, or its faults.
+type Read = Result<(EmailAddress, UserPatch), Vec<String>>;
+
 /// Rows, and whom they are about as they are now.
 struct Known {
     rows: Vec<Row>,
-    read: Vec<(Value, Result<(EmailAddress, UserPatch), Vec<String>>)>,
+    read: Vec<(Value, Read)>,
     /// Of each row with an address, in their order.
     users: Vec<Option<User>>,
     listed: HashSet<UserId>,
