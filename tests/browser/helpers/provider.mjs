@@ -31,7 +31,7 @@ export async function startProvider() {
     down: (down) => change('down', { down }),
     reset: () => change('reset'),
     stop: async () => {
-      if (child.exitCode !== null) return;
+      if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = once(child, 'exit');
       child.kill();
       await ended;

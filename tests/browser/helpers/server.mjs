@@ -93,12 +93,13 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
     for (const stream of [child.stdout, child.stderr]) createInterface(stream).on('line', (line) => log.push(line));
     for (let tries = 0; ; tries++) {
       if (child.exitCode !== null || tries > 300) throw new Error(`the server did not start:\n${log.join('\n')}`);
-      if ((await fetch(`http://127.0.0.1:${port}/health`).catch(() => ({}))).status === 200) return;
+      // Somebody else may have taken the port, and be silent there.
+      if ((await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(5_000) }).catch(() => ({}))).status === 200) return;
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
   };
   const end = async () => {
-    if (child.exitCode !== null) return;
+    if (child.exitCode !== null || child.signalCode !== null) return;
     child.kill('SIGTERM');
     await once(child, 'exit');
   };
