@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use emcrm_model::CampaignId;
 use emcrm_store::{Attrs, Item, Key, Query, Queue, Table, Transaction, keys};
@@ -121,19 +123,22 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     assert!(program.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"")) && program.contains("commit=\"") && program.ends_with("} 1"), "{program}");
     let pools: Vec<&str> = after.lines().filter(|line| line.starts_with("emcrm_storage_pool_max{")).collect();
     assert!(!pools.is_empty() && pools.iter().all(|line| line.contains(engine) && !line.ends_with(" 0")), "{pools:?}");
-    // Many write without a pause, until a look falls into their midst.
-    let crowd: Vec<_> = (0..20)
-        .map(|n| {
-            let engine = app.app.store.engine.clone();
-            tokio::spawn(async move {
-                loop {
+    // Many write without a pause, from threads of their own, until a look falls into their midst.
+    let stop = Arc::new(AtomicBool::new(false));
+    let write = |thread: u32| {
+        let (engine, stop) = (app.app.store.engine.clone(), stop.clone());
+        move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(futures::future::join_all((0..16).map(async |n| {
+                while !stop.load(Ordering::Relaxed) {
                     let mut tx = Transaction::new();
-                    tx.put(Table::Main, Item { key: Key::single(format!("crowd#{n}")), attrs: Attrs::new() });
+                    tx.put(Table::Main, Item { key: Key::single(format!("crowd#{thread}#{n}")), attrs: Attrs::new() });
                     engine.transact(tx).await.unwrap();
                 }
-            })
-        })
-        .collect();
+            })));
+        }
+    };
+    let crowd: Vec<_> = (0..3).map(|thread| tokio::task::spawn_blocking(write(thread))).collect();
     let mut in_use = 0.0;
     for _ in 0..500 {
         let seen = scrape(&app).await;
@@ -144,7 +149,8 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(3)).await;
     }
-    crowd.iter().for_each(tokio::task::JoinHandle::abort);
+    stop.store(true, Ordering::Relaxed);
+    futures::future::try_join_all(crowd).await.unwrap();
     assert!(in_use > 0.0, "nobody was ever seen to use the storage");
     assert!(value(&after, "emcrm_mail_connections_max{transport=\"outbox\"}") >= 1.0);
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_threads", "process_cpu_seconds_total"] {
