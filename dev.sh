@@ -306,23 +306,24 @@ step_fuzz() {
   OUT="$DEV/fuzz" scripts/fuzz.sh 8
 }
 
-# A process of its own, so that `set -e` holds inside the step. Uses `beside` of its caller.
+# A process of its own, so that `set -e` holds inside the step. What was begun beside others is waited for. Uses `beside` and `fuzzing` of its caller.
 run_step() {
-  local process="$beside" status=0
-  if [[ "$1" != terraform || -z "$process" ]]; then
+  local process="" status=0
+  if [[ "$1" == terraform ]]; then process="$beside" beside=""; fi
+  if [[ "$1" == fuzz ]]; then process="$fuzzing" fuzzing=""; fi
+  if [[ -z "$process" ]]; then
     "$BASH" "$ROOT/dev.sh" _step "$1"
     return
   fi
-  beside=""
   wait "$process" || status=$?
-  cat "$DEV/terraform.log"
+  cat "$DEV/$1.log"
   return "$status"
 }
 
 # Runs the steps in order, stops at the first that fails, and says how long each took. `terraform` mostly waits for its emulator: it begins when `build`
-# has ended, beside the steps that follow, and its place is where it is waited for.
+# has ended, beside the steps that follow, and its place is where it is waited for. `fuzz` builds for minutes: it begins with `schemathesis`, and gives way to it.
 cmd_test() {
-  local wanted=("$@") step began total=$SECONDS table="" failed="" beside=""
+  local wanted=("$@") step began total=$SECONDS table="" failed="" beside="" fuzzing=""
   [[ ${#wanted[@]} -gt 0 ]] || wanted=("${STEPS[@]}")
   for step in "${wanted[@]}"; do
     declare -F "step_$step" >/dev/null || fail "test: there is no step $step; the steps are: ${STEPS[*]}"
@@ -332,6 +333,10 @@ cmd_test() {
   for step in "${wanted[@]}"; do
     printf '\n=== %s\n' "$step"
     began=$SECONDS
+    if [[ "$step" == schemathesis && " ${wanted[*]} " == *" fuzz "* ]]; then
+      nice -n 19 "$BASH" "$ROOT/dev.sh" _step fuzz >"$DEV/fuzz.log" 2>&1 &
+      fuzzing=$!
+    fi
     if run_step "$step"; then
       table+="$(printf '  %-14s ok      %5d s' "$step" $((SECONDS - began)))"$'\n'
       if [[ "$step" == build && " ${wanted[*]} " == *" terraform "* ]]; then
@@ -344,7 +349,7 @@ cmd_test() {
       break
     fi
   done
-  if [[ -n "$beside" ]]; then wait "$beside" || true; fi
+  if [[ -n "$beside$fuzzing" ]]; then wait || true; fi
   printf '\n=== summary\n%s  %-14s         %5d s\n' "$table" total $((SECONDS - total))
   cat "$DEV/notes"
   if [[ -n "$failed" ]]; then fail "the step $failed failed; run it alone: ./dev.sh test $failed"; fi
