@@ -4,7 +4,6 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use emcrm_model::{EmailAddress, EventId, FieldErrors, Role, User, UserDraft, UserId, UserPatch};
-use emcrm_store::engine::GET_MANY_MAX;
 use emcrm_store::{Item, Table, keys};
 use futures::future::try_join_all;
 use serde::{Deserialize, Serialize};
@@ -241,13 +240,7 @@ impl App {
 
     /// Whom addresses belong to, in their order.
     async fn users_by_address(&self, addresses: &[EmailAddress]) -> Result<Vec<Option<User>>, AppError> {
-        let mut ids = Vec::with_capacity(addresses.len());
-        for chunk in addresses.chunks(GET_MANY_MAX) {
-            let claims: Vec<_> = chunk.iter().map(keys::email_claim).collect();
-            for claim in self.store.engine.get_many(Table::Main, &claims).await? {
-                ids.push(claim.and_then(|claim| claim.attrs.get("user_id").and_then(Value::as_str).map(|id| UserId::from(id.to_owned()))));
-            }
-        }
+        let ids = self.store.users.holders(addresses).await?;
         let wanted: Vec<UserId> = ids.iter().flatten().cloned().collect();
         let mut users = self.store.users.get_many(&wanted).await?.into_iter();
         Ok(ids.into_iter().map(|id| id.and_then(|_| users.next().flatten())).collect())

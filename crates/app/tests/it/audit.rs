@@ -11,8 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 
-use crate::campaign_life::header;
-use crate::support::{TestApp, call, campaign_draft};
+use crate::support::{TestApp, call, campaign_draft, header};
 
 fn page(size: u32) -> PageRequest {
     PageRequest { position: Position::Number(1), size }

@@ -43,10 +43,7 @@ fn addresses(n: usize, which: impl Fn(usize) -> bool) -> Vec<String> {
 
 async fn send(t: &TestApp, draft: CampaignDraft) -> Campaign {
     t.mail.taken.lock().clear();
-    let worker = t.worker();
-    let campaign = t.app.campaign_create(&call(), draft).await.unwrap();
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(draft).await;
     t.app.campaign_get(&call(), &campaign.id).await.unwrap()
 }
 

@@ -203,10 +203,7 @@ async fn refused_mails_go_out_again_when_a_person_says_so() {
     let t = TestApp::new();
     people(&t, 3).await;
     t.mail.answer("u001@example.org", &[Answer::Permanent]);
-    let worker = t.worker();
-    let campaign = t.campaign(json!({})).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({}))).await;
     assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.error_count, 1);
     t.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Error]).await.unwrap();
     t.settle().await;
@@ -220,10 +217,7 @@ async fn a_mail_server_that_is_down_delays_the_campaign_and_loses_nothing() {
     let t = TestApp::new();
     people(&t, 12).await;
     *t.mail.down.lock() = true;
-    let worker = t.worker();
-    let campaign = t.campaign(json!({})).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({}))).await;
     assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.pending_count, 12);
     *t.mail.down.lock() = false;
     t.later(400);
@@ -243,10 +237,7 @@ async fn a_mail_server_that_refuses_everything_pauses_the_campaign() {
     for i in 0..all {
         t.mail.answer(&format!("u{i:03}@example.org"), &[Answer::Permanent]);
     }
-    let worker = t.worker();
-    let campaign = t.campaign(json!({})).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({}))).await;
     let held = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
     assert_eq!(held.status, CampaignState::Paused);
     assert!(held.reason.unwrap().contains("550 5.1.1 no such user"));
@@ -265,10 +256,7 @@ async fn one_domain_that_refuses_everything_does_not_stop_the_others() {
             t.user_at(&format!("{name}b"), &format!("{name}@example.org")).await;
         }
     }
-    let worker = t.worker();
-    let campaign = t.campaign(json!({})).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({}))).await;
     let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
     assert_eq!((done.status, done.counts.sent_count, done.counts.error_count), (CampaignState::Sent, 10, 160), "{:?}", done.reason);
 }
@@ -512,10 +500,7 @@ impl Index for LyingIndex {
 async fn an_index_that_lies_mails_nobody_who_does_not_match() {
     let t = TestApp::with(Arc::new(SqliteEngine::memory()), Arc::new(LyingIndex(TantivyIndex::memory().unwrap())));
     people(&t, 30).await;
-    let worker = t.worker();
-    let campaign = t.campaign(json!({ "city": "Austin" })).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({ "city": "Austin" }))).await;
     assert_eq!(t.mail.taken(), addresses(30, |i| i % 2 == 0));
     assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().total_recipients, 15);
 }

@@ -102,10 +102,7 @@ async fn nothing_that_decides_reads_an_index() {
     assert!(matches!(t.app.attendance_register(&call(), attendance(&ann, &event)).await, Err(AppError::AlreadyAttending)));
     assert!(matches!(t.app.attendance_register(&call(), attendance(&bob, &event)).await, Err(AppError::EventFull)));
     assert!(matches!(t.app.user_create(&call(), None, user_draft("ann", json!({}))).await, Err(AppError::EmailTaken)));
-    let worker = t.worker();
-    let campaign = t.campaign(json!({})).await;
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(campaign_draft(json!({}))).await;
     assert_eq!(t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.sent_count, 2);
     // A deletion finds the attendances that an index did not show at first.
     t.app.event_delete(&call(), &event.id).await.unwrap();

@@ -25,10 +25,7 @@ fn public() -> TestApp {
 }
 
 async fn send(t: &TestApp, more: Value) -> Campaign {
-    let worker = t.worker();
-    let campaign = t.app.campaign_create(&call(), draft(more)).await.unwrap();
-    worker.stop().await;
-    t.settle().await;
+    let campaign = t.sent(draft(more)).await;
     campaign
 }
 

@@ -5,9 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use emcrm_app::verify::verify;
 use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, DomainLimits, Worker};
 use emcrm_mail::{Connection, Handover, Identity, MailError, Mailbox, Receipt, Transport};
-use emcrm_model::{AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, FixedClock, SeededIds, User, UserDraft, UserId};
+use emcrm_model::{
+    AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, Fields, FixedClock, Schedule, SeededIds, User, UserDraft, UserId,
+};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Attendances, CountKind, Engine, Events, Query, Users, from_item};
@@ -150,6 +153,15 @@ impl TestApp {
 
     pub async fn campaign(&self, filter: Value) -> Campaign {
         self.app.campaign_create(&call(), campaign_draft(filter)).await.unwrap()
+    }
+
+    /// A campaign that is made while a worker runs, and followed until nothing is due any more; as it was when it was made.
+    pub async fn sent(&self, draft: CampaignDraft) -> Campaign {
+        let worker = self.worker();
+        let campaign = self.app.campaign_create(&call(), draft).await.unwrap();
+        self.wait_idle().await;
+        worker.stop().await;
+        campaign
     }
 
     pub async fn states(&self, campaign: &Campaign) -> HashMap<String, DeliveryState> {
@@ -362,4 +374,38 @@ impl Connection for ScriptedConnection {
         Ok(Receipt { reply: "250 ok".to_owned() })
     }
     async fn close(self: Box<Self>) {}
+}
+
+/// With these fields in place of the usual ones.
+pub fn campaign_with(more: Value) -> CampaignDraft {
+    let mut body = json!({"filter": {}, "subject": "Hello {{ user.firstName }}", "body": "See you."});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    CampaignDraft::parse(&body).unwrap()
+}
+
+pub fn schedule(at: &str, more: Value) -> Schedule {
+    let mut body = json!({ "scheduledAt": at });
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let mut fields = Fields::new(&body).unwrap();
+    let schedule = Schedule::read(&mut fields);
+    fields.finish(schedule).unwrap()
+}
+
+/// With an address of its own, so that mails say how to unsubscribe.
+pub fn public() -> TestApp {
+    TestApp::public("https://crm.example")
+}
+
+pub async fn reread(t: &TestApp, campaign: &Campaign) -> Campaign {
+    t.app.campaign_get(&call(), &campaign.id).await.unwrap()
+}
+
+pub async fn clean(t: &TestApp) {
+    let report = verify(&t.app, false, &|_, _| ()).await.unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+pub fn header(mail: &str, name: &str) -> Option<String> {
+    let unfolded = mail.replace("\r\n ", " ");
+    unfolded.lines().take_while(|line| !line.is_empty()).find_map(|line| line.strip_prefix(&format!("{name}: ")).map(str::to_owned))
 }
