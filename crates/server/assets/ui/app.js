@@ -14,9 +14,12 @@
     const leave = () => (busy() ? setTimeout(leave, 1000) : toast.remove());
     setTimeout(leave, TOAST_MS);
   };
+  // What stands in its region when the page comes is not read out; what changes there afterwards is.
+  const HEARD_MS = 300;
   const toasts = document.getElementById("toasts");
   if (toasts) {
     toasts.querySelectorAll(".toast").forEach(retire);
+    addEventListener("load", () => setTimeout(() => toasts.querySelectorAll(".toast > span").forEach((words) => words.replaceChildren(words.textContent)), HEARD_MS));
     new MutationObserver((changes) => changes.forEach((change) => change.addedNodes.forEach((node) => node instanceof HTMLElement && retire(node)))).observe(toasts, { childList: true });
   }
 
