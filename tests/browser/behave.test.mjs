@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startServer } from './helpers/server.mjs';
-import { closeBrowser, visitor } from './helpers/visitor.mjs';
+import { chromium } from './helpers/packages.mjs';
+import { BROWSER, closeBrowser, visitor } from './helpers/visitor.mjs';
 
 const EVENT = { title: 'Rust evening', slug: 'rust-evening', startAt: '2031-05-08T18:00:00', endAt: '2031-05-08T21:00:00', timezone: 'Europe/Berlin', venue: 'Room 3', maxCapacity: 20 };
 
@@ -60,6 +61,31 @@ describe('behaviour', () => {
       await second.close();
     });
 
+    test(`of a field that both changed, theirs can be taken, ${how}`, async () => {
+      const event = await server.api.post('/events/', { ...EVENT, slug: `theirs-${script}` });
+      const path = `/app/events/${event.id}/edit`;
+      const person = await onPage('the second', path, script, async (person, page) => {
+        await server.api.patch(`/events/${event.id}`, { venue: 'Room 5', description: 'Theirs.' });
+        await page.getByLabel('Venue').fill('Room 7');
+        await page.getByLabel('Description').fill('Mine.');
+        await page.getByLabel('Title', { exact: true }).fill('Mine alone');
+        person.allow(/^answer: 409 POST \/app\/events/);
+        await press(page, 'Save event');
+        const beside = (label) => page.locator('.field').filter({ has: page.getByLabel(label) }).locator('.theirs');
+        const take = beside('Venue').getByRole('button', { name: 'Use theirs' });
+        await Promise.all([page.waitForEvent('load'), take.click()]);
+        // The one field has theirs, the others stay as they were typed, and nothing is stored by taking.
+        assert.deepEqual(await Promise.all(['Venue', 'Description'].map((label) => page.getByLabel(label).inputValue())), ['Room 5', 'Mine.']);
+        assert.equal(await page.getByLabel('Title', { exact: true }).inputValue(), 'Mine alone');
+        assert.equal((await server.api.get(`/events/${event.id}`)).title, EVENT.title);
+        await person.check();
+        await press(page, 'Save event');
+      });
+      const saved = await server.api.get(`/events/${event.id}`);
+      assert.deepEqual([saved.title, saved.venue, saved.description], ['Mine alone', 'Room 5', 'Mine.']);
+      await person.close();
+    });
+
     test(`a form sent twice makes one event, ${how}`, async () => {
       const title = `Twice ${how}`;
       const person = await onPage('a person', '/app/events/new', script, async (_, page) => {
@@ -87,7 +113,6 @@ describe('behaviour', () => {
         person.allow(/^answer: 404 GET/);
         await page.goBack();
         if ((await page.title()).includes('Delete')) await page.goBack();
-        await page.reload();
         await page.getByRole('heading', { level: 1 }).waitFor();
         assert.ok(!(await page.locator('body').textContent()).includes('Open the door list'), 'an event that is gone is not shown as if it were there');
         await person.check();
@@ -96,6 +121,81 @@ describe('behaviour', () => {
       await person.close();
     });
   }
+
+  test('the back button shows what is there, also in a browser that keeps pages', async () => {
+    // The tests' own browser keeps none.
+    const browser = await chromium.launch({ ...BROWSER, ignoreDefaultArgs: ['--disable-back-forward-cache'] });
+    try {
+      for (const control of [true, false]) {
+        const user = await server.api.post('/users/', { firstName: 'Kept', lastName: `Page ${control}`, email: `kept-${control}@page.example` });
+        await server.api.settled();
+        const page = await (await browser.newContext({ baseURL: server.address })).newPage();
+        if (control) {
+          // Without this header the browser shows the page that it kept.
+          await page.route('**/app/**', async (route) => {
+            if (route.request().resourceType() !== 'document' || route.request().method() !== 'GET') return route.continue();
+            const response = await route.fetch({ maxRedirects: 0 });
+            const { 'cache-control': cached, ...headers } = response.headers();
+            assert.equal(cached, 'no-store');
+            return route.fulfill({ response, headers });
+          });
+        }
+        await page.goto('/app/people?q=Kept');
+        await page.getByRole('link', { name: `Kept Page ${control}` }).first().click();
+        await page.waitForURL(/\/app\/people\/[\w-]+$/);
+        await server.api.delete(`/users/${user.id}`);
+        await server.api.settled();
+        // Nothing is loaded when a page comes from where it was kept.
+        await page.evaluate(() => history.back());
+        await page.waitForURL(/q=Kept$/, { waitUntil: 'commit' });
+        await page.getByRole('heading', { level: 1, name: 'People' }).waitFor();
+        assert.equal(await page.getByText(`Kept Page ${control}`).count() > 0, control);
+        await page.context().close();
+      }
+    } finally {
+      await browser.close();
+    }
+  });
+
+  test('what is pressed twice is sent once', async () => {
+    const event = await server.api.post('/events/', { ...EVENT, slug: 'pressed-twice' });
+    const users = [];
+    for (const n of [1, 2]) users.push(await server.api.post('/users/', { firstName: `Twice${n}`, lastName: 'Pressed', email: `twice${n}@pressed.example` }));
+    await server.api.settled();
+    const person = await visitor(server);
+    const { page } = person;
+    const sent = [];
+    // Slow enough that somebody presses once more.
+    await page.route('**/*', async (route) => {
+      const request = route.request();
+      if (request.method() !== 'POST') return route.fallback();
+      sent.push(new URL(request.url()).pathname);
+      await new Promise((resolve) => setTimeout(resolve, 1000));
+      // A newer one has replaced it.
+      return route.continue().catch(() => {});
+    });
+    const twice = async (button) => {
+      const loaded = page.waitForEvent('load');
+      await button.scrollIntoViewIfNeeded();
+      const box = await button.boundingBox();
+      const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+      await page.mouse.click(x, y);
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      await page.mouse.click(x, y);
+      await loaded;
+    };
+    // Onto a list, and the toast says that it was done, not that it was done already.
+    await person.open(`/app/events/${event.id}?who=Twice1`, { check: false });
+    await twice(page.locator('#found button').filter({ hasText: 'Twice1 Pressed' }));
+    await page.locator('.toast').getByText('Twice1 Pressed is on the list').waitFor();
+    assert.deepEqual(sent, [`/app/events/${event.id}/attendees`]);
+    sent.length = 0;
+    await page.goto(`/app/people/${users[1].id}/delete`);
+    await twice(page.getByRole('button', { name: /^Delete Twice2/ }));
+    await page.locator('.toast').getByText('Deleted Twice2 Pressed').waitFor();
+    assert.deepEqual(sent, [`/app/people/${users[1].id}/delete`]);
+    await person.close();
+  });
 
   test('whoever leaves what they typed is asked first, and whoever sends it is not', async () => {
     const person = await visitor(server);

@@ -3,11 +3,12 @@
 import assert from 'node:assert/strict';
 import { AxeBuilder, HtmlValidate, chromium } from './packages.mjs';
 
+// Its own language says in which order a date is typed, whatever language a visitor has.
+export const BROWSER = { executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', '--lang=en-US'] };
 // A promise, so that visitors who come at the same moment share one.
 let browser;
 export async function theBrowser() {
-  // Its own language says in which order a date is typed, whatever language a visitor has.
-  browser ??= chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', '--lang=en-US'] });
+  browser ??= chromium.launch(BROWSER);
   return browser;
 }
 export async function closeBrowser() {
