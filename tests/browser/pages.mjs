@@ -19,6 +19,7 @@ export const PAGES = [
   { route: '/app/people', path: () => '/app/people?sort=name&size=100', name: 'people', shows: ['person', 'other'] },
   { route: '/app/people', path: () => '/app/people?q=nobody-is-called-this', name: 'people-none' },
   { route: '/app/people', path: (s) => `/app/people?company=${encodeURIComponent(s.other.company)}&city=${encodeURIComponent(s.other.city)}&minAttended=0`, name: 'people-filtered', shows: ['other'] },
+  { route: '/app/people/to-event', path: (s) => `/app/people/to-event?company=${encodeURIComponent(s.person.company)}`, name: 'people-to-event', shows: ['person', 'event'] },
   { route: '/app/people/new', path: () => '/app/people/new', name: 'person-new' },
   { route: '/app/people/import', path: () => '/app/people/import', name: 'people-import', shows: ['import'] },
   { route: '/app/people/import/{id}', path: (s) => s.import, name: 'people-import-check', shows: ['import', 'cells'] },

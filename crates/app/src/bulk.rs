@@ -1,16 +1,31 @@
 //! Many users or attendances at once: the same rules, fewer transactions.
 
+use std::collections::HashSet;
+
 use emcrm_model::{AttendanceDraft, EventId, Role, UserDraft, UserId};
-use emcrm_store::engine::OPS_MAX;
+use emcrm_store::engine::{GET_MANY_MAX, OPS_MAX};
 use emcrm_store::{CountKind, Guard, Rule, Table, TransactError, Transaction, keys};
 
 use crate::audit::Deed;
+use crate::roster::REGISTERED;
 use crate::{App, AppError, Call};
 
 /// Users of one transaction: a row and a claim each; one operation counts, one is the index task, one the entry of the audit trail.
 pub const USERS_AT_ONCE: usize = (OPS_MAX - 3) / 2;
 /// Attendances of one transaction: a row and a user's counter each; one operation takes the seats, one is the index task, one the entry of the audit trail.
 pub const ATTENDANCES_AT_ONCE: usize = (OPS_MAX - 3) / 2;
+
+/// What became of people who were put on an event's list at once: each is in one of these.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PutOnList {
+    pub added: usize,
+    /// On the list before.
+    pub already: usize,
+    /// Whom no place was left for, in the order in which they were given.
+    pub unplaced: Vec<UserId>,
+    /// Deleted meanwhile.
+    pub gone: usize,
+}
 
 impl App {
     /// Makes users, [`USERS_AT_ONCE`] in a transaction. One answer for each, in their order: a row that breaks a rule does not keep the others out.
@@ -85,5 +100,41 @@ impl App {
             }
         }
         Ok(answers)
+    }
+
+    /// Puts people on an event's list, each once, in the order in which they are given and while there are places. Repeating it changes nothing.
+    pub async fn attendances_add(&self, call: &Call, event: &EventId, users: &[UserId]) -> Result<PutOnList, AppError> {
+        call.require(Role::Editor)?;
+        let places = self.store.events.get(event).await?.ok_or(AppError::EventUnknown)?.places_left();
+        let mut outcome = PutOnList::default();
+        let (mut seen, mut new) = (HashSet::new(), Vec::new());
+        let users: Vec<UserId> = users.iter().filter(|id| seen.insert(*id)).cloned().collect();
+        for part in users.chunks(GET_MANY_MAX) {
+            let there = self.attending(call, event, part).await?;
+            for (id, known) in part.iter().zip(self.store.users.get_many(part).await?) {
+                match known {
+                    None => outcome.gone += 1,
+                    Some(_) if there.contains(id) => outcome.already += 1,
+                    Some(_) => new.push(id.clone()),
+                }
+            }
+        }
+        // Nobody is tried who cannot get a place: one by one, that would take long.
+        let rest = match places {
+            Some(left) => new.split_off(new.len().min(usize::try_from(left).unwrap_or(0))),
+            None => Vec::new(),
+        };
+        for (id, answer) in new.iter().zip(self.attendances_import(call, event, &new, REGISTERED).await?) {
+            match answer {
+                Ok(()) => outcome.added += 1,
+                Err(AppError::AlreadyAttending) => outcome.already += 1,
+                Err(AppError::UserUnknown) => outcome.gone += 1,
+                // Somebody else was quicker.
+                Err(AppError::EventFull) => outcome.unplaced.push(id.clone()),
+                Err(other) => return Err(other),
+            }
+        }
+        outcome.unplaced.extend(rest);
+        Ok(outcome)
     }
 }

@@ -101,3 +101,53 @@ async fn an_import_makes_who_is_new_leaves_who_is_known_and_says_what_became_of_
     let closed = t.app.event_patch(&call(), &event.id, EventPatch::parse(&json!({ "maxCapacity": 2 })).unwrap()).await;
     assert!(matches!(closed, Err(AppError::CapacityTooLow { attendees: 3 })));
 }
+
+#[tokio::test]
+async fn several_are_put_on_a_list_while_there_are_places_and_each_is_told_of() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({ "maxCapacity": 60 })).await;
+    // More than one transaction and more than one read.
+    let mut people = Vec::new();
+    for n in 0..120 {
+        people.push(t.user(&format!("u{n}")).await.id);
+    }
+    for id in &people[2..5] {
+        let user = t.app.user_get(&call(), id).await.unwrap();
+        t.attend(&user, &event).await;
+    }
+    let gone = t.user("gone").await;
+    t.app.user_delete(&call(), &gone.id).await.unwrap();
+    // One is named twice, one is deleted: neither takes a place.
+    let asked: Vec<_> = [people[0].clone(), gone.id].into_iter().chain(people.iter().cloned()).collect();
+    let done = t.app.attendances_add(&call(), &event.id, &asked).await.unwrap();
+    assert_eq!((done.added, done.already, done.gone), (57, 3, 1));
+    assert_eq!(done.unplaced, people[60..], "the last ones found no place, in their order");
+    t.assert_counts().await;
+    assert_eq!(t.app.event_get(&call(), event.id.as_str()).await.unwrap().attendee_count, 60);
+
+    let again = t.app.attendances_add(&call(), &event.id, &asked).await.unwrap();
+    assert_eq!((again.added, again.already, again.gone, again.unplaced.len()), (0, 60, 1, 60));
+    t.assert_counts().await;
+
+    let open = t.event("Open", json!({})).await;
+    assert_eq!(t.app.attendances_add(&call(), &open.id, &people).await.unwrap().added, 120, "no limit");
+    let unknown = t.app.attendances_add(&call(), &emcrm_model::EventId::lookup("nothing").unwrap(), &people).await;
+    assert!(matches!(unknown, Err(AppError::EventUnknown)));
+    t.assert_counts().await;
+}
+
+#[tokio::test]
+async fn two_who_fill_one_list_at_once_never_overfill_it() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({ "maxCapacity": 30 })).await;
+    let mut people = Vec::new();
+    for n in 0..80 {
+        people.push(t.user(&format!("u{n}")).await.id);
+    }
+    let caller = call();
+    let (first, second) = tokio::join!(t.app.attendances_add(&caller, &event.id, &people[..40]), t.app.attendances_add(&caller, &event.id, &people[40..]));
+    let (first, second) = (first.unwrap(), second.unwrap());
+    assert_eq!(first.added + second.added, 30);
+    assert_eq!(first.unplaced.len() + second.unplaced.len(), 50);
+    t.assert_counts().await;
+}

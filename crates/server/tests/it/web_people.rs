@@ -201,6 +201,82 @@ async fn several_are_deleted_after_a_question() {
 }
 
 #[tokio::test]
+async fn several_are_put_on_an_events_list_and_whoever_finds_no_place_is_named() {
+    let app = crowd().await;
+    let nothing = html(&send(&app, "/app/people/to-event", &[("id", "u00")]).await);
+    assert!(nothing.contains("No event is to come") && nothing.contains("href=\"/app/events/new\""), "{nothing}");
+    let event = |id: &str, title: &str, most: Option<i64>| json!({"id": id, "title": title, "slug": id, "startAt": "2031-05-08T18:00:00", "endAt": "2031-05-08T21:00:00", "maxCapacity": most});
+    app.post("/events", event("small", "Small", Some(3))).await.ok();
+    app.post("/events", event("open", "Open", None)).await.ok();
+    app.post("/attend", json!({"user_id": "u02", "event_id": "small"})).await.ok();
+    app.settled().await;
+    let list = html(&app.get("/app/people?city=Austin").await);
+    assert!(list.contains("href=\"/app/people/to-event?city=Austin\"") && list.contains("formaction=\"/app/people/to-event\""), "{list}");
+    assert!(!html(&app.get("/app/people?q=P07").await).contains("href=\"/app/people/to-event"), "words choose nobody");
+
+    // A page asks for which event. Asking stores nothing.
+    let three = [("id", "u00"), ("id", "u01"), ("id", "u02"), ("id", "nobody"), ("city", "Austin")];
+    let with = |event: &'static str| [three.as_slice(), &[("event", event)]].concat();
+    let ask = send(&app, "/app/people/to-event", &three).await;
+    assert_eq!(ask.status, 200);
+    let ask = html(&ask);
+    for text in [
+        "<h1>Add 3 people to an event</h1>",
+        "<option value=\"small\">Small, ",
+        "2 places left</option>",
+        "<option value=\"open\">Open, ",
+        "name=\"id\" value=\"u01\"",
+        "name=\"city\" value=\"Austin\"",
+    ] {
+        assert!(ask.contains(text), "{text}: {ask}");
+    }
+    let none = send(&app, "/app/people/to-event", &with("")).await;
+    assert_eq!(none.status, 422);
+    assert!(html(&none).contains("Choose an event."));
+    let gone = send(&app, "/app/people/to-event", &with("nothing")).await;
+    assert_eq!(gone.status, 422);
+    assert!(html(&gone).contains("This event was deleted meanwhile."));
+    assert_eq!(app.get("/events/small").await.ok()["attendeeCount"], 1);
+
+    let done = send(&app, "/app/people/to-event", &with("small")).await;
+    assert!(toast_after(&app, &done, "/app/events/small").await.contains("2 people are on the list of “Small” now. 1 was on it already."));
+    let again = send(&app, "/app/people/to-event", &with("small")).await;
+    assert!(toast_after(&app, &again, "/app/events/small").await.contains("Nobody was added to “Small”. 3 were on it already."));
+
+    // It is full: whoever is left can be put somewhere else.
+    let full = send(&app, "/app/people/to-event", &[("id", "u01"), ("id", "u03"), ("event", "small")]).await;
+    assert_eq!(full.status, 200);
+    let full = html(&full);
+    for text in ["Nobody was added to “Small”. 1 was on it already. 1 found no place.", "<h1>Add 1 person to an event</h1>", "value=\"u03\"", "Small, "] {
+        assert!(full.contains(text), "{text}: {full}");
+    }
+    assert!(full.contains(", no place left</option>") && !full.contains("value=\"u01\""), "{full}");
+    assert_eq!(app.get("/events/small").await.ok()["attendeeCount"], 3);
+
+    // All whom a filter finds.
+    let all = html(&app.get("/app/people/to-event?city=Waco").await);
+    assert!(all.contains("<h1>Add 12 people to an event</h1>") && all.contains("name=\"all\"") && !all.contains("name=\"id\""), "{all}");
+    let done = send(&app, "/app/people/to-event", &[("all", "yes"), ("city", "Waco"), ("event", "open")]).await;
+    assert!(toast_after(&app, &done, "/app/events/open").await.contains("12 people are on the list of “Open” now."));
+    assert_eq!(app.get("/events/open").await.ok()["attendeeCount"], 12);
+
+    // Nobody, and words instead of a filter: back to the list, and nothing happens. A filter that cannot be one never means everybody.
+    let nobody = send(&app, "/app/people/to-event", &[("event", "open")]).await;
+    assert!(toast_after(&app, &nobody, "/app/people").await.contains("Nobody was selected"));
+    assert_eq!(app.get("/app/people/to-event?q=P07").await.status, 303);
+    let words = send(&app, "/app/people/to-event", &[("all", "yes"), ("q", "P07"), ("event", "open")]).await;
+    assert!(toast_after(&app, &words, "/app/people?q=P07").await.contains("Free text never chooses"));
+    assert_eq!(app.get("/app/people/to-event?minAttended=5&maxAttended=2").await.status, 422);
+    let faulty = [("all", "yes"), ("minAttended", "5"), ("maxAttended", "2"), ("event", "open")];
+    assert_eq!(send(&app, "/app/people/to-event", &faulty).await.status, 422);
+    assert_eq!(app.get("/events/open").await.ok()["attendeeCount"], 12);
+
+    while app.app.audit_chain().await.unwrap() > 0 {}
+    let trail = app.get("/audit?object=event%23open").await.ok();
+    assert!(trail.to_string().contains("attendances.imported"), "{trail}");
+}
+
+#[tokio::test]
 async fn people_are_exported_by_the_filter_without_formulas() {
     let app = crowd().await;
     app.post("/users", json!({"id": "f", "firstName": "=1+1", "lastName": "a,b", "email": "f@example.org", "city": "Austin"})).await.ok();

@@ -10,6 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::query::{FIELDS, PeopleQuery, RANGES, SIZES, values, values_mut};
+use super::to_event;
 use crate::api::error::ApiError;
 use crate::auth::{Auth, Viewer};
 use crate::http::QueryReader;
@@ -50,6 +51,8 @@ struct ListPage {
     next: Option<String>,
     previous: Option<String>,
     mail: String,
+    /// Where all whom the filters find are put on an event's list; nothing where there are too many, or words chose them.
+    to_event: Option<String>,
     export: String,
     /// The address without conditions.
     all: String,
@@ -290,6 +293,7 @@ fn context_of(
         next,
         previous,
         mail: with_query("/app/campaigns/new", filter_pairs.iter().map(|(name, value)| (*name, value.as_str()))),
+        to_event: (query.q.is_none() && !down && (1..=to_event::MOST as u64).contains(&found.total)).then(|| query.address("/app/people/to-event", &[])),
         export: PeopleQuery { size: 50, ..query.clone() }.address("/app/people/export.csv", &[]),
         all: "/app/people".to_owned(),
         pairs: query.pairs(),

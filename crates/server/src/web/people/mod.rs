@@ -9,6 +9,7 @@
 //! | `person` | one person: facts, timeline, mails |
 //! | `timeline` | what a person did and got |
 //! | `delete` | deleting one or several, with a question first |
+//! | `to_event` | putting several on an event's list |
 //! | `privacy` | everything about a person as a file, and erasing a person |
 //! | `import` | people from a file |
 //! | `export` | people as CSV |
@@ -23,6 +24,7 @@ mod privacy;
 pub mod query;
 pub mod start;
 mod timeline;
+mod to_event;
 
 use axum::Router;
 use axum::routing::get;
@@ -42,6 +44,7 @@ pub static TEMPLATES: &[Template] = templates![
     "people/person.html",
     "people/fact.html",
     "people/delete.html",
+    "people/to-event.html",
     "people/erase.html",
     "people/import.html",
     "people/import-one.html",
@@ -54,6 +57,7 @@ pub fn routes() -> Router<ApiState> {
         .route("/app/people/new", get(fields::new).post(fields::create))
         .route("/app/people/export.csv", get(export::all).post(export::chosen))
         .route("/app/people/delete", axum::routing::post(delete::many))
+        .route("/app/people/to-event", get(to_event::ask).post(to_event::add))
         .merge(import::routes())
         .route("/app/people/{id}", get(person::show).post(person::change))
         .route("/app/people/{id}/edit", get(fields::edit).post(fields::replace))

@@ -33,11 +33,16 @@ impl PeopleQuery {
         (Self { q, filter, sort, size }, faults)
     }
 
-    /// The filter of a form that carries one along.
+    /// The filter of a form that carries one along, to come back to.
     pub fn of_form(form: &Form) -> Self {
-        let (filter, _) = filter_of(|name| form.all(name).map(str::to_owned).collect());
+        Self::read_form(form).0
+    }
+
+    /// The same where the filter chooses people: what is at fault must not choose everybody.
+    pub fn read_form(form: &Form) -> (Self, Vec<String>) {
+        let (filter, faults) = filter_of(|name| form.all(name).map(str::to_owned).collect());
         let text = |name: &str| form.value(name).map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
-        Self { q: text("q"), filter, sort: text("sort"), size: 50 }
+        (Self { q: text("q"), filter, sort: text("sort"), size: 50 }, faults)
     }
 
     pub fn is_unfiltered(&self) -> bool {
