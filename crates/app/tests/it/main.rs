@@ -24,6 +24,7 @@ mod dead_letters;
 mod events;
 mod faults;
 mod forgetful;
+mod people_import;
 mod privacy;
 mod registrations;
 mod roster;
