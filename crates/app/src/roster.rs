@@ -1,10 +1,12 @@
 //! Who comes to an event, as people at a desk or a door look at it: by name, with who is here already; and whom one could add.
 
+use std::cmp::Ordering;
 use std::collections::HashSet;
 
 use emcrm_model::{EmailAddress, Event, EventId, PageRequest, Position, Role, User, UserId, fold};
 use emcrm_search::Kind;
 use emcrm_store::Attendances;
+use serde::{Deserialize, Serialize};
 
 use crate::search::ListSearch;
 use crate::{App, AppError, Attendee, Call};
@@ -74,17 +76,47 @@ pub struct Roster {
     pub total: Option<u64>,
     /// People who are here; none where the event is too large to count them.
     pub here: Option<u64>,
-    /// Number of this page, from 1.
-    pub page: u32,
-    pub size: u32,
-    /// Cursor of the next page of a list that is not whole.
+    /// Number of the first of these rows in a whole list, from 1.
+    pub first: u64,
+    /// Cursor of what is behind these rows; none at the end.
     pub next: Option<String>,
+    /// Cursor of what is in front of them; none at the beginning, and in a list that is not whole.
+    pub previous: Option<String>,
 }
 
 impl Roster {
     /// Sorted, counted and searched as a whole.
     pub fn is_whole(&self) -> bool {
         self.here.is_some()
+    }
+}
+
+/// What rows are put in order by.
+type SortKey = (bool, String, String, String);
+
+/// A place in a whole list: behind a row, or in front of it. So whoever comes or goes while it is paged hides nobody and shows nobody twice. That matters at a
+/// door: who is checked in leaves the list of those who are not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Mark {
+    behind: bool,
+    user: UserId,
+    /// The row's number when it was shown, from 1: for when it is not on the event's list any more.
+    number: usize,
+}
+
+impl Mark {
+    /// Where a page begins, counted from 0. `row`: what the marked row is put in order by, shown or not.
+    fn start(&self, rows: &[Attendee], row: Option<&SortKey>, request: &RosterRequest) -> usize {
+        let in_front = |one: &Attendee, row: &SortKey| {
+            let order = sort_key(one, request.sort).cmp(row);
+            let order = if request.descending { order.reverse() } else { order };
+            order == Ordering::Less || (self.behind && order == Ordering::Equal)
+        };
+        let passed = match row {
+            Some(row) => rows.iter().take_while(|one| in_front(one, row)).count(),
+            None => self.number.saturating_sub(1),
+        };
+        if self.behind { passed } else { passed.saturating_sub(request.page.size as usize) }
     }
 }
 
@@ -98,6 +130,8 @@ impl App {
         }
         let mut rows = self.roster_whole(&event.id).await?;
         let here = rows.iter().filter(|row| row.is_here()).count() as u64;
+        let mark = self.roster_mark(&event.id, &request.page.position);
+        let marked = mark.as_ref().and_then(|mark| rows.iter().find(|row| row.attendance.user_id == mark.user)).map(|row| sort_key(row, request.sort));
         match request.presence {
             Presence::All => {}
             Presence::Here => rows.retain(Attendee::is_here),
@@ -111,16 +145,28 @@ impl App {
         if request.descending {
             rows.reverse();
         }
-        let total = rows.len() as u64;
-        let size = request.page.size;
-        let pages = u32::try_from(total.div_ceil(u64::from(size.max(1)))).unwrap_or(u32::MAX).max(1);
-        let page = match request.page.position {
-            // People leave the list while it is paged: the last page that there is, then.
-            Position::Number(number) => number.clamp(1, pages),
-            Position::Cursor(_) => 1,
+        let (total, size) = (rows.len(), request.page.size.max(1) as usize);
+        let start = match (&mark, &request.page.position) {
+            (Some(mark), _) => mark.start(&rows, marked.as_ref(), &request),
+            (None, Position::Number(number)) => number.saturating_sub(1) as usize * size,
+            (None, Position::Cursor(_)) => 0,
         };
-        let rows = rows.into_iter().skip((page - 1) as usize * size as usize).take(size as usize).collect();
-        Ok(Roster { event, rows, total: Some(total), here: Some(here), page, size, next: None })
+        // People leave the list while it is paged: the last page that there is, then.
+        let start = if start < total { start } else { total.saturating_sub(1) / size * size };
+        let rows: Vec<Attendee> = rows.into_iter().skip(start).take(size).collect();
+        let end = start + rows.len();
+        let seal = |behind, row: &Attendee, number| self.cursors.seal(&list_of(&event.id), &Mark { behind, user: row.attendance.user_id.clone(), number });
+        let next = rows.last().filter(|_| end < total).map(|row| seal(true, row, end));
+        let previous = rows.first().filter(|_| start > 0).map(|row| seal(false, row, start + 1));
+        Ok(Roster { event, rows, total: Some(total as u64), here: Some(here), first: start as u64 + 1, next, previous })
+    }
+
+    /// The place that a cursor of a whole list stands for.
+    fn roster_mark(&self, event: &EventId, position: &Position) -> Option<Mark> {
+        match position {
+            Position::Number(_) => None,
+            Position::Cursor(cursor) => self.cursors.open(&list_of(event), cursor).ok(),
+        }
     }
 
     async fn roster_whole(&self, event: &EventId) -> Result<Vec<Attendee>, AppError> {
@@ -142,7 +188,6 @@ impl App {
 
     /// A search goes through the index of people, and keeps those who attend.
     async fn roster_of_many(&self, call: &Call, event: Event, request: RosterRequest) -> Result<Roster, AppError> {
-        let size = request.page.size;
         if let Some(q) = request.q {
             let search = ListSearch { kind: Kind::User, all: Vec::new(), q: Some(q), sort: None };
             let found = self.list_search(search, &PageRequest { position: Position::Number(1), size: PageRequest::SIZE_MAX }).await?;
@@ -153,10 +198,13 @@ impl App {
             let ids: Vec<UserId> = attendances.iter().map(|attendance| attendance.user_id.clone()).collect();
             let users = self.store.users.get_many(&ids).await?;
             let rows = attendances.into_iter().zip(users).map(|(attendance, user)| Attendee { attendance, user }).collect();
-            return Ok(Roster { event, rows, total: None, here: None, page: 1, size, next: None });
+            return Ok(Roster { event, rows, total: None, here: None, first: 1, next: None, previous: None });
         }
-        let page = self.attendance_of_event(call, &event.id, request.page, true).await?;
-        Ok(Roster { event, rows: page.items, total: Some(page.total), here: None, page: page.page, size, next: page.next })
+        // A cursor of the list while it was whole leads nowhere in this order.
+        let was_whole = self.roster_mark(&event.id, &request.page.position).is_some();
+        let page = if was_whole { PageRequest { position: Position::Number(1), ..request.page } } else { request.page };
+        let page = self.attendance_of_event(call, &event.id, page, true).await?;
+        Ok(Roster { event, rows: page.items, total: Some(page.total), here: None, first: 1, next: page.next, previous: None })
     }
 
     /// Those of these people who are on the event's list.
@@ -195,13 +243,18 @@ impl App {
     }
 }
 
+/// Names an event's list, for its cursors.
+fn list_of(event: &EventId) -> String {
+    format!("roster/{event}")
+}
+
 fn row_words(row: &Attendee) -> impl Iterator<Item = String> {
     let text = row.user.as_ref().map(|user| fold(&format!("{} {} {}", user.full_name(), user.company.as_deref().unwrap_or_default(), user.email)));
     text.unwrap_or_default().split(|c: char| c.is_whitespace() || c == '-').map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
 
 /// Rows without a value come last; equal ones in the order of names, so that pages do not overlap.
-fn sort_key(row: &Attendee, sort: RosterSort) -> (bool, String, String, String) {
+fn sort_key(row: &Attendee, sort: RosterSort) -> SortKey {
     let name = fold(&row.name());
     let first = match sort {
         RosterSort::Name => String::new(),

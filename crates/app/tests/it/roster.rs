@@ -1,4 +1,4 @@
-use emcrm_app::roster::{HERE, Presence, RosterRequest, RosterSort};
+use emcrm_app::roster::{HERE, Presence, Roster, RosterRequest, RosterSort};
 use emcrm_app::roster_import::{ImportOutcome, ImportRow};
 use emcrm_app::{AppError, EventSave};
 use emcrm_model::{EventDraft, EventPatch, PageRequest, Position};
@@ -45,7 +45,60 @@ async fn a_list_is_sorted_counted_and_searched_as_a_whole() {
     let mut beyond = RosterRequest::all(3);
     beyond.page = page(99, 3);
     let last = t.app.roster(&call(), &event.id, beyond).await.unwrap();
-    assert_eq!((names(&last), last.page), (vec!["Élodie".to_owned()], 2), "a page that is gone shows the last one");
+    assert_eq!((names(&last), last.first), (vec!["Élodie".to_owned()], 4), "a page that is gone shows the last one");
+}
+
+#[tokio::test]
+async fn a_list_that_changes_while_it_is_paged_hides_nobody_and_shows_nobody_twice() {
+    let t = TestApp::new();
+    let event = t.event("Talks", json!({})).await;
+    let mut people = Vec::new();
+    for n in 0..9 {
+        people.push(t.user(&format!("P{n}")).await);
+        t.attend(&people[n], &event).await;
+    }
+    let ask = async |presence: Presence, descending: bool, position: Position| {
+        let request = RosterRequest { presence, descending, page: PageRequest { position, size: 3 }, ..RosterRequest::all(3) };
+        t.app.roster(&call(), &event.id, request).await.unwrap()
+    };
+    let behind = |roster: &Roster| Position::Cursor(roster.next.clone().unwrap());
+
+    // At a door: whoever of the first page comes leaves the list of those who have not come.
+    let first = ask(Presence::Away, false, Position::Number(1)).await;
+    assert_eq!((names(&first), first.previous.is_none()), (["P0", "P1", "P2"].map(str::to_owned).to_vec(), true));
+    for user in &people[..3] {
+        t.app.attendance_change(&call(), &user.id, &event.id, Some(HERE.to_owned())).await.unwrap();
+    }
+    let second = ask(Presence::Away, false, behind(&first)).await;
+    assert_eq!((names(&second), second.first, second.total), (["P3", "P4", "P5"].map(str::to_owned).to_vec(), 1, Some(6)));
+    assert_eq!(names(&ask(Presence::Away, false, Position::Number(2)).await), ["P6", "P7", "P8"], "the control: a number would have left three out");
+
+    // Somebody comes in front of what was seen, and somebody of it goes; then the row goes behind which it was to go on.
+    t.attend(&t.user("A0").await, &event).await;
+    t.app.attendance_cancel(&call(), &people[4].id, &event.id).await.unwrap();
+    let third = ask(Presence::Away, false, behind(&second)).await;
+    assert_eq!((names(&third), third.first, third.next.is_none()), (["P6", "P7", "P8"].map(str::to_owned).to_vec(), 4, true));
+    let back = ask(Presence::Away, false, Position::Cursor(third.previous.unwrap())).await;
+    assert_eq!(names(&back), ["A0", "P3", "P5"]);
+    t.app.attendance_cancel(&call(), &people[5].id, &event.id).await.unwrap();
+    assert_eq!(names(&ask(Presence::Away, false, behind(&second)).await), ["P6", "P7", "P8"]);
+
+    // Backwards.
+    let last = ask(Presence::All, true, Position::Number(1)).await;
+    assert_eq!(names(&last), ["P8", "P7", "P6"]);
+    t.attend(&t.user("P9").await, &event).await;
+    assert_eq!(names(&ask(Presence::All, true, behind(&last)).await), ["P3", "P2", "P1"]);
+
+    // The row behind which it goes on goes, and those after it. What is no cursor of this list begins at the beginning.
+    let page = ask(Presence::Away, false, Position::Number(1)).await;
+    for user in &people[6..] {
+        t.app.attendance_cancel(&call(), &user.id, &event.id).await.unwrap();
+    }
+    assert_eq!(names(&ask(Presence::Away, false, behind(&page)).await), ["P9"]);
+    let other = t.event("Other", json!({})).await;
+    let elsewhere = RosterRequest { page: PageRequest { position: behind(&page), size: 3 }, ..RosterRequest::all(3) };
+    assert!(t.app.roster(&call(), &other.id, elsewhere).await.unwrap().rows.is_empty());
+    assert_eq!(ask(Presence::Away, false, Position::Cursor("forged".to_owned())).await.first, 1);
 }
 
 #[tokio::test]

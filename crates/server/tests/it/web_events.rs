@@ -296,6 +296,38 @@ async fn a_form_in_a_list_leads_back_to_where_it_stood() {
 }
 
 #[tokio::test]
+async fn whoever_is_checked_in_hides_nobody_on_the_next_page_of_the_door() {
+    let app = TestApp::new().await;
+    app.event("e1").await;
+    for n in 0..120 {
+        let id = format!("u{n:03}");
+        app.user(&id).await;
+        app.post("/attend", json!({"user_id": id, "event_id": "e1"})).await.ok();
+    }
+    let link = |html: &str, rel: &str| plain(html.split(&format!("rel=\"{rel}\" href=\"")).nth(1).unwrap().split('"').next().unwrap());
+    let door = page(&app, "/app/events/e1/door").await;
+    assert!(door.contains("1–100 of 120") && !door.contains("rel=\"prev\""), "{door}");
+    for n in 0..30 {
+        form(&app, &format!("/app/events/e1/attendees/u{n:03}/here"), &[("door", "yes"), ("here", "yes")]).await;
+    }
+    let second = page(&app, &link(&door, "next")).await;
+    for n in 100..120 {
+        assert!(second.contains(&format!("Check in Ann u{n:03}")), "u{n:03}: {second}");
+    }
+    assert!(second.contains("71–90 of 90") && !second.contains("Check in Ann u099") && !second.contains("rel=\"next\""), "{second}");
+    let back = page(&app, &link(&second, "prev")).await;
+    assert!(back.contains("Check in Ann u030") && back.contains("1–90 of 90"), "{back}");
+
+    // The same on the event's page; a number in an old address still leads somewhere.
+    let away = page(&app, "/app/events/e1?s=away").await;
+    let next = link(&away, "next");
+    form(&app, "/app/events/e1/attendees/u031/here", &[("here", "yes")]).await;
+    let second = page(&app, &next).await;
+    assert!(second.contains("Ann u080") && !second.contains("Ann u079") && second.contains("50–89 of 89"), "{second}");
+    assert!(page(&app, "/app/events/e1?s=away&page=2").await.contains("51–89 of 89"));
+}
+
+#[tokio::test]
 async fn lists_are_paged_filtered_and_laid_out_by_month() {
     let app = TestApp::working().await;
     app.post("/users", json!({"id": "mara", "firstName": "Mara", "lastName": "Okonjo", "email": "mara@example.org"})).await.ok();

@@ -106,9 +106,8 @@ struct ShowPage {
     here: u64,
     away: u64,
     total: Option<u64>,
-    page: u32,
-    pages: u64,
     next: Option<String>,
+    previous: Option<String>,
     /// From which row, to which row.
     first: u64,
     last: u64,
@@ -143,7 +142,6 @@ pub async fn page<R: NeededRole>(
         }
         None => (None, false),
     };
-    let first = u64::from(roster.page.saturating_sub(1)) * u64::from(roster.size) + 1;
     let here = roster.here.unwrap_or(0);
     let page = ShowPage {
         shell: Shell::of(auth, state, Place::Events),
@@ -163,11 +161,10 @@ pub async fn page<R: NeededRole>(
         here,
         away: (roster.event.attendee_count.max(0) as u64).saturating_sub(here),
         total: roster.total,
-        page: roster.page,
-        pages: roster.total.unwrap_or(0).div_ceil(u64::from(roster.size)),
-        first,
-        last: first + (roster.rows.len() as u64).saturating_sub(1),
+        first: roster.first,
+        last: roster.first + (roster.rows.len() as u64).saturating_sub(1),
         next: roster.next,
+        previous: roster.previous,
         has_address: app.settings.public_url.is_some(),
         event: EventView::of(app, &roster.event, auth.locale()),
     };
