@@ -228,7 +228,8 @@ async fn a_reader_unsubscribes_by_one_click_or_by_the_page_and_reading_changes_n
     let page = String::from_utf8(app.get(&path).await.body).unwrap();
     assert!(page.contains("gets no more news") && page.contains("send me news again"));
     let back = app.call(Method::POST, &path, &form, "wants=mail").await;
-    assert!(String::from_utf8(back.body).unwrap().contains("gets our mail again"));
+    let back = String::from_utf8(back.body).unwrap();
+    assert!(back.contains("gets our mail again") && !back.contains("no more news") && back.contains("<title>Subscribed again"), "{back}");
     assert_eq!(app.get("/email/suppressions").await.ok()["total"], 0);
     let multipart = [("content-type", "multipart/form-data; boundary=b")];
     app.call(Method::POST, &path, &multipart, "--b\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\nOne-Click\r\n--b--\r\n").await;
@@ -242,7 +243,8 @@ async fn a_reader_unsubscribes_by_one_click_or_by_the_page_and_reading_changes_n
     }
     // A complaint cannot be taken back by the link.
     app.post("/email/suppressions", json!({"email": "ann@example.org", "reason": "complained"})).await.ok();
-    app.call(Method::POST, &path, &form, "wants=mail").await;
+    let barred = String::from_utf8(app.call(Method::POST, &path, &form, "wants=mail").await.body).unwrap();
+    assert!(barred.contains("<h1>We do not mail") && barred.contains("<title>Not mailed"), "{barred}");
     assert_eq!(app.get("/email/suppressions/ann@example.org").await.ok()["reason"], "complained");
 }
 

@@ -62,6 +62,9 @@ async fn a_person_is_added_shown_changed_and_deleted() {
 
     let page = html(&app.get(&at).await);
     assert!(page.contains("<h1>Mara</h1>") && page.contains("Quillmoor") && page.contains("May be mailed"));
+    app.post("/email/suppressions", json!({"email": "mara@example.org", "reason": "manual"})).await.ok();
+    let barred = html(&app.get(&at).await);
+    assert!(barred.contains("<a href=\"/app/settings/suppressions?address=mara%40example.org\">the address is on the suppression list</a>"), "{barred}");
     let saved = send(&app, &at, &[("field", "city"), ("value", "Austin"), ("was", "")]).await;
     assert!(toast_after(&app, &saved, &at).await.contains("Austin"));
     let cleared = send(&app, &at, &[("field", "firstName"), ("value", " "), ("was", "Mara")]).await;

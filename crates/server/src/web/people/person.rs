@@ -38,6 +38,8 @@ struct PersonPage {
     show: &'static str,
     /// Why the address is not mailed.
     suppressed: Option<&'static str>,
+    /// Where that can be changed.
+    suppression: String,
 }
 
 /// One fact, shown or being edited.
@@ -132,6 +134,7 @@ async fn person<R: NeededRole>(
         Err(AppError::SuppressionUnknown) => None,
         Err(other) => return Err(other.into()),
     };
+    let suppression = href::with_query("/app/settings/suppressions", [("address", user.email.as_str())]);
     let name = name_of(&user);
     let work = match (&user.job_title, &user.company) {
         (Some(title), Some(company)) => format!("{title} at {company}"),
@@ -153,6 +156,7 @@ async fn person<R: NeededRole>(
         timeline,
         show,
         suppressed,
+        suppression,
     };
     page(status, "people/person.html", context)
 }
