@@ -197,6 +197,28 @@ describe('behaviour', () => {
     await person.close();
   });
 
+  test('a file that was downloaded leaves the page usable', async () => {
+    const user = await server.api.post('/users/', { firstName: 'Still', lastName: 'Usable', email: 'still@usable.example' });
+    await server.api.settled();
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/people?q=Usable', { check: false });
+    await page.getByRole('checkbox', { name: 'Select Still Usable' }).check();
+    const bar = page.getByRole('group', { name: 'Selected people' });
+    for (const turn of [1, 2]) {
+      const [file] = await Promise.all([page.waitForEvent('download'), bar.getByRole('button', { name: 'Export' }).click()]);
+      assert.equal(file.suggestedFilename(), 'people.csv', `${turn}`);
+    }
+    await Promise.all([page.waitForEvent('load'), bar.getByRole('button', { name: 'Delete…' }).click()]);
+    await page.getByRole('heading', { name: 'Delete 1 person?' }).waitFor();
+    await person.open(`/app/people/${user.id}`, { check: false });
+    for (const turn of [1, 2]) {
+      const [file] = await Promise.all([page.waitForEvent('download'), page.getByRole('button', { name: 'Everything as a file' }).click()]);
+      assert.ok(file.suggestedFilename(), `${turn}`);
+    }
+    await person.close();
+  });
+
   test('whoever leaves what they typed is asked first, and whoever sends it is not', async () => {
     const person = await visitor(server);
     const { page } = person;

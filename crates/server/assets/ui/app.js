@@ -53,8 +53,8 @@
   // A form is sent once, however often its button is pressed. Coming back by the back button makes it usable again.
   document.addEventListener("submit", (event) => {
     const form = event.target;
-    // What goes into a frame leaves the page as it is.
-    if (form.method !== "post" || event.defaultPrevented || event.submitter?.formTarget) return;
+    // What goes into a frame, or comes as a file, leaves the page as it is.
+    if (form.method !== "post" || event.defaultPrevented || event.submitter?.formTarget || event.submitter?.hasAttribute("data-file")) return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
   });
