@@ -15,10 +15,7 @@ async fn who_unsubscribes_by_the_link_gets_no_news_but_what_they_need() {
     let t = public();
     t.user("ann").await;
     t.user("ben").await;
-    let send = async |more: Value| {
-        let campaign = t.sent(campaign_with(more)).await;
-        campaign
-    };
+    let send = async |more: Value| t.sent(campaign_with(more)).await;
     let first = send(json!({})).await;
     let mails = t.mail.messages();
     let to_ann = mails.iter().map(|mail| String::from_utf8(mail.clone()).unwrap()).find(|mail| mail.contains("ann@example.org")).unwrap();

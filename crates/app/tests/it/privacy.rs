@@ -25,8 +25,7 @@ fn public() -> TestApp {
 }
 
 async fn send(t: &TestApp, more: Value) -> Campaign {
-    let campaign = t.sent(draft(more)).await;
-    campaign
+    t.sent(draft(more)).await
 }
 
 /// Erases, and lets the second look happen, too.
