@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, Notify, Semaphore};
 use crate::audit::Deed;
 use crate::cursor::CursorKey;
 use crate::links::LinkKey;
+use crate::registrations::{ANSWER_AFTER, Without};
 use crate::send::{DomainLimits, Domains, Limiter};
 use crate::{AppError, Call};
 use emcrm_store::{Remembered, Rule, TransactError};
@@ -65,11 +66,12 @@ pub struct AccessSettings {
     pub audit_days: Option<u32>,
     /// No registration for a public event is answered before this, whoever registers.
     pub answer_after: Duration,
+    pub without: Without,
 }
 
 impl Default for AccessSettings {
     fn default() -> Self {
-        Self { session_hours: 24, session_idle_minutes: 120, audit_days: None, answer_after: crate::registrations::ANSWER_AFTER }
+        Self { session_hours: 24, session_idle_minutes: 120, audit_days: None, answer_after: ANSWER_AFTER, without: Without::Nothing }
     }
 }
 

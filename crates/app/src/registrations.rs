@@ -27,6 +27,17 @@ const PUBLIC: &str = "public";
 /// Earliest answer to a registration. Whether an address is known, and has a place, makes some milliseconds more or less of work; the answer must not show it.
 pub const ANSWER_AFTER: Duration = Duration::from_millis(100);
 
+/// A defence that a test takes away, to show that it would see the attack succeed. No setting does that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Without {
+    #[default]
+    Nothing,
+    /// Whoever registers a known address is told that it is one.
+    KnownAlike,
+    /// Whoever registers an address that has a place is told so, at a full event too.
+    HeldAlike,
+}
+
 /// Without line breaks, which would pretend to be other lines of a mail.
 fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -81,13 +92,20 @@ impl App {
     }
 
     async fn public_place(&self, call: &Call, event: &Event, draft: &UserDraft) -> Result<(), AppError> {
+        let without = self.settings.access.without;
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let known = self.store.users.by_email(&draft.email).await?;
+            if known.is_some() && without == Without::KnownAlike {
+                return Err(AppError::EmailTaken);
+            }
             if let Some(user) = &known
                 && self.store.attendances.get(&user.id, &event.id).await?.is_some()
             {
                 self.registration_remind(event, user).await?;
+                if without == Without::HeldAlike {
+                    return Err(AppError::AlreadyAttending);
+                }
                 // A full event says so to everybody, or it would tell who is in.
                 return if self.is_full(&event.id).await? { Err(AppError::EventFull) } else { Ok(()) };
             }

@@ -67,6 +67,8 @@ pub struct Options {
     pub access: AccessSettings,
     /// No public registration is answered before.
     pub answer_after: Duration,
+    /// What a public registration does not hide.
+    pub registering: emcrm_app::registrations::Without,
     pub session_idle_minutes: u32,
     /// Instead of [`NOW`].
     pub now: Option<jiff::Timestamp>,
@@ -84,6 +86,7 @@ impl Default for Options {
             gate: GateSettings::default(),
             access: AccessSettings::default(),
             answer_after: emcrm_app::registrations::ANSWER_AFTER,
+            registering: emcrm_app::registrations::Without::Nothing,
             session_idle_minutes: 120,
             now: None,
         }
@@ -113,6 +116,7 @@ impl TestApp {
             domain_limits: emcrm_app::DomainLimits::default(),
             access: emcrm_app::AccessSettings {
                 answer_after: options.answer_after,
+                without: options.registering,
                 session_idle_minutes: options.session_idle_minutes,
                 ..emcrm_app::AccessSettings::default()
             },
