@@ -102,7 +102,7 @@ impl App {
             if let Some(user) = &known
                 && self.store.attendances.get(&user.id, &event.id).await?.is_some()
             {
-                self.registration_remind(event, user).await?;
+                self.registration_remind(call, event, user).await?;
                 if without == Without::HeldAlike {
                     return Err(AppError::AlreadyAttending);
                 }
@@ -150,7 +150,7 @@ impl App {
     }
 
     /// Somebody who has a place asks for one: a mail with the link, at most one in an hour, so that nobody can be flooded with them.
-    async fn registration_remind(&self, event: &Event, user: &User) -> Result<(), AppError> {
+    async fn registration_remind(&self, call: &Call, event: &Event, user: &User) -> Result<(), AppError> {
         let hour = self.now().as_second() / 3_600;
         let digest = Sha256::digest(format!("{}#{}#{hour}", event.id, user.id).as_bytes());
         let key = digest.iter().take(16).fold("reminder-".to_owned(), |key, byte| format!("{key}{byte:02x}"));
@@ -158,6 +158,7 @@ impl App {
         let mut tx = Transaction::new();
         self.store.idempotency.put(&mut tx, PUBLIC, &key, &remembered, self.now().as_second());
         self.mail_later(&mut tx, event, &user.id, &key, true);
+        self.audit_note(&mut tx, call, Deed::new("attendance.reminded", keys::event_part(&event.id)).and(keys::user_part(&user.id)));
         match self.transact(tx).await {
             Ok(()) => Ok(()),
             Err(error) if error.rule() == Some(Rule::KeyUsed) => Ok(()),

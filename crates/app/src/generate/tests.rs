@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use emcrm_mail::{Mailbox, Outbox};
-use emcrm_model::{RandomIds, SystemClock};
+use emcrm_model::{Actor, Caller, Grant, PageRequest, Position, RandomIds, Role, SystemClock};
 use emcrm_search::{Kind, TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Events, IndexName, Query, Table, Users, keys};
 use jiff::tz::TimeZone;
 
-use super::{GeneratePlan, Generated, fixed_base, generate};
+use super::{GeneratePlan, Generated, demo_make, fixed_base, generate};
 use crate::verify::verify;
-use crate::{App, AppParts, AppSettings};
+use crate::{App, AppError, AppParts, AppSettings, Call};
 
 fn app() -> Arc<App> {
     let clock = Arc::new(SystemClock);
@@ -87,4 +87,21 @@ async fn a_second_run_with_the_same_seed_adds_nothing_and_a_larger_one_the_rest(
     let more = generate(&app, &GeneratePlan { users: 150, ..plan }, &|_, _| ()).await.unwrap();
     assert_eq!((more.users, more.events), (30, 0));
     assert!(verify(&app, false, &|_, _| ()).await.unwrap().is_clean());
+}
+
+#[tokio::test]
+async fn the_audit_trail_says_who_asked_for_made_up_people() {
+    let app = app();
+    let plan = GeneratePlan { users: 20, events: 1, attendance: 10, ..PLAN };
+    let by = |role| {
+        let caller = Caller { name: "staff:ada".to_owned(), label: "ada".to_owned(), grant: Some(Grant::Role(role)) };
+        Call { actor: Actor::Staff(caller), ..Call::system() }
+    };
+    assert!(matches!(demo_make(&app, &by(Role::Sender), &plan).await, Err(AppError::Forbidden(Role::Admin))));
+    demo_make(&app, &by(Role::Admin), &plan).await.unwrap();
+    while app.audit_chain().await.unwrap() > 0 {}
+    let page = PageRequest { position: Position::Number(1), size: 100 };
+    let trail = app.audit_list(&Call::system(), None, &page).await.unwrap();
+    let asked: Vec<_> = trail.items.iter().filter(|chained| chained.entry.what == "demo.made").map(|chained| chained.entry.actor.as_str()).collect();
+    assert_eq!((asked, trail.items.len() as u64), (vec!["staff:ada"], trail.total));
 }

@@ -1,6 +1,6 @@
 use emcrm_app::registrations::PlaceState;
 use emcrm_app::{AppError, Call, Worker};
-use emcrm_model::{EmailAddress, Event, EventPatch, SuppressionReason, User, UserDraft};
+use emcrm_model::{EmailAddress, Event, EventPatch, PageRequest, Position, SuppressionReason, User, UserDraft};
 use emcrm_store::CountKind;
 use mailparse::MailHeaderMap;
 use serde_json::{Value, json};
@@ -92,6 +92,12 @@ async fn a_known_address_gets_the_same_answer_and_the_person_stays_as_they_are()
     t.app.public_register(&anybody(), event.slug.as_str(), &other).await.unwrap();
     t.settle().await;
     assert_eq!(t.mail.messages().len(), 3);
+    // Each mail is in the audit trail.
+    while t.app.audit_chain().await.unwrap() > 0 {}
+    let of_ann =
+        t.app.audit_list(&call(), Some(&emcrm_store::keys::user_part(&ann.id)), &PageRequest { position: Position::Number(1), size: 50 }).await.unwrap();
+    let what: Vec<&str> = of_ann.items.iter().map(|chained| chained.entry.what.as_str()).collect();
+    assert_eq!(what, ["attendance.reminded", "attendance.reminded", "attendance.registered", "user.created"]);
     assert_eq!(t.app.event_get(&call(), event.id.as_str()).await.unwrap().attendee_count, 1);
     t.assert_counts().await;
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, post};
 use emcrm_app::events::{Ends, EventList};
-use emcrm_app::generate::{GeneratePlan, generate};
+use emcrm_app::generate::{GeneratePlan, demo_make};
 use emcrm_app::people_import::{ImportState, PeopleImport};
 use emcrm_app::when::{zone_name, zone_words};
 use emcrm_app::{App, AppError, UserList};
@@ -322,6 +322,6 @@ async fn demo(auth: Auth<Admin>, State(state): State<ApiState>, form: Form) -> R
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     let plan = GeneratePlan { users: DEMO.people, events: DEMO.events, attendance: DEMO.registrations, seed: 1, base: None };
-    let made = generate(app, &plan, &|_, _| ()).await?;
+    let made = demo_make(app, &call, &plan).await?;
     Ok(flash(see_other("/app")?, &format!("Made up {} people and {} events", made.users, made.events), None))
 }
