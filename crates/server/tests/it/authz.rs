@@ -522,16 +522,41 @@ async fn a_browser_changes_nothing_without_showing_that_a_page_of_ours_asks() {
     }
     assert!(wrong.is_empty(), "{wrong}");
     assert_eq!(stored(&app).await, before, "and nothing was done");
-    // The control: with its mark each of them gets beyond that, and what they do is done.
+    // The control: with its mark each of them gets beyond that, and what they do is done, and noted.
+    let mut known = before.clone();
     for &(_, method, path) in &rows {
         let (status, body) = ask(method, path, Some(("x-csrf-token", &mark))).await;
         if status == 403 || status == 401 {
             let _ = writeln!(wrong, "{method} {path} with its mark: {status} {body}");
         }
+        let now = stored(&app).await;
+        if unnoted(&known, &now) {
+            let _ = writeln!(wrong, "{method} {path} changes something, and the audit trail does not say so: {status}");
+        }
+        known = now;
     }
     assert!(wrong.is_empty(), "{wrong}");
-    assert_ne!(stored(&app).await, before);
+    assert_ne!(known, before);
+    // The control of that: something that is stored by the way.
+    let mut tx = emcrm_store::Transaction::new();
+    let attrs = json!({ "type": "user" }).as_object().unwrap().clone();
+    tx.put(emcrm_store::Table::Main, emcrm_store::Item { key: emcrm_store::keys::user(&"naive".to_owned().into()), attrs });
+    app.app.store.engine.transact(tx).await.unwrap();
+    assert!(unnoted(&known, &stored(&app).await));
 }
+
+/// Whether something was changed that no new entry of the audit trail is about.
+fn unnoted(before: &BTreeSet<String>, after: &BTreeSet<String>) -> bool {
+    let (mut changed, mut noted) = (false, false);
+    for row in before.symmetric_difference(after) {
+        let entry = row.starts_with(emcrm_store::keys::AUDIT_NEW_PREFIX);
+        (changed, noted) = (changed || !entry, noted || entry);
+    }
+    changed && !noted
+}
+
+/// What the audit trail calls it when a file leaves.
+const EXPORTS: [&str; 6] = ["attendees.exported", "import.faults_exported", "ledger.exported", "suppressions.exported", "user.exported", "users.listed_as_csv"];
 
 /// What is made of things that are there: ledgers, lists, archives, what was left out of a file. Those who may have it get it, and nobody else gets a line of it.
 #[tokio::test]
@@ -554,10 +579,11 @@ async fn what_is_there_is_given_to_those_who_may_have_it() {
     let about_something = TABLE
         .iter()
         .filter(|&&(needs, method, path)| !matches!(needs, Nothing | Somebody) && (method == "GET" && (path.contains('{') || file(path)) || archive(path)));
-    let mut wrong = String::new();
+    let (mut wrong, mut left) = (String::new(), 0);
     for &(needs, method, path) in about_something {
         for caller in CALLERS {
             let (status, body) = asked(&app, method, &seeds.in_path(path), ("application/json", "{}"), &credentials.of(&app, caller).await).await;
+            left += usize::from(status == 200 && (file(path) || archive(path)));
             let good = match expected(needs, caller, path) {
                 // A state may be in the way, such as of a campaign that went out and shall be edited. That it is there is told.
                 0 if !file(path) && !archive(path) => ![401, 403, 404].contains(&status) && status < 500,
@@ -570,5 +596,16 @@ async fn what_is_there_is_given_to_those_who_may_have_it() {
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
+    // Each that left is in the audit trail, once.
+    let is_export = |row: &str| row.starts_with("audit_log#") && EXPORTS.iter().any(|what| row.contains(&format!("\"what\":\"{what}\"")));
+    let mut noted = 0;
+    for _ in 0..600 {
+        noted = stored(&app).await.iter().filter(|row| is_export(row.as_str())).count();
+        if noted == left {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert_eq!((noted, left > EXPORTS.len()), (left, true));
     app.stop().await;
 }
