@@ -316,7 +316,7 @@ async fn whoever_is_checked_in_hides_nobody_on_the_next_page_of_the_door() {
     }
     assert!(second.contains("71–90 of 90") && !second.contains("Check in Ann u099") && !second.contains("rel=\"next\""), "{second}");
     let back = page(&app, &link(&second, "prev")).await;
-    assert!(back.contains("Check in Ann u030") && back.contains("1–90 of 90"), "{back}");
+    assert!(back.contains("Check in Ann u030") && back.contains("Check in Ann u119") && !back.contains("rel=\"next\""), "all of them fit on one: {back}");
 
     // The same on the event's page; a number in an old address still leads somewhere.
     let away = page(&app, "/app/events/e1?s=away").await;
