@@ -1,4 +1,4 @@
-//! The commands that are not the server: generate, verify, reindex, doctor, and the demo.
+//! The commands that are not the server: generate, verify, reindex, doctor, and the demo. `user` and `token` are in `commands_access`.
 
 use std::path::Path;
 
@@ -6,19 +6,19 @@ use serde_json::Value;
 
 use crate::helpers::process::{Process, emcrm, run, start};
 
-fn command(folder: &Path, args: &[&str]) -> (i32, String, String) {
+pub fn command(folder: &Path, args: &[&str]) -> (i32, String, String) {
     let mut command = emcrm(folder);
     command.args(args);
     run(command)
 }
 
 /// Exit status and the JSON that was answered.
-fn json(folder: &Path, args: &[&str]) -> (i32, Value) {
+pub fn json(folder: &Path, args: &[&str]) -> (i32, Value) {
     let (status, stdout, stderr) = command(folder, args);
     (status, serde_json::from_str(&stdout).unwrap_or_else(|_| panic!("{stdout}{stderr}")))
 }
 
-fn get(server: &Process, path: &str) -> Value {
+pub fn get(server: &Process, path: &str) -> Value {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(server.address.trim_start_matches("http://")).unwrap();
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();

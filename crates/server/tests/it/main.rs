@@ -16,6 +16,7 @@ mod authz;
 mod bodies;
 mod cognito;
 mod commands;
+mod commands_access;
 mod conditional;
 mod config;
 mod costs;
