@@ -2,8 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::any;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -91,6 +96,26 @@ async fn reaches(server: &Process, id: &str, state: &str) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the campaign did not get {state}");
+}
+
+/// How many spans had this outcome.
+async fn counted(server: &Process, outcome: &str) -> f64 {
+    let metrics = http_client().get(format!("{}/metrics", server.address)).send().await.unwrap().text().await.unwrap();
+    let series = format!("emcrm_trace_spans_total{{outcome=\"{outcome}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(series.as_str())?.parse().ok()).unwrap_or(0.0)
+}
+
+/// Makes spans until more than `before` had this outcome; how many had.
+async fn more_spans(server: &Process, outcome: &str, before: f64) -> f64 {
+    for _ in 0..300 {
+        assert_eq!(http_client().get(format!("{}/users/nobody", server.address)).send().await.unwrap().status(), 404);
+        let now = counted(server, outcome).await;
+        if now > before {
+            return now;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{before} spans {outcome}, and no more");
 }
 
 /// The spans below another one, by name.
@@ -237,6 +262,35 @@ async fn each_request_has_its_line_in_the_log_whether_it_is_traced_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn spans_count_as_failed_while_the_collector_refuses_them_and_as_exported_once_it_takes_them() {
+    let takes = Arc::new(AtomicBool::new(false));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let kept = takes.clone();
+    let answer = move || std::future::ready(if kept.load(Ordering::Relaxed) { StatusCode::OK } else { StatusCode::BAD_REQUEST });
+    let routes = Router::new().route("/v1/traces", any(answer));
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let server = start_with(traced(folder.path(), &endpoint), Stdio::from(std::fs::File::create(&log).unwrap()));
+    more_spans(&server, "failed", 0.0).await;
+    assert!(counted(&server, "exported").await < 0.1);
+    takes.store(true, Ordering::Relaxed);
+    let exported = more_spans(&server, "exported", 0.0).await;
+    // One batch is on its way at a time: none that was refused is counted after one that was taken.
+    let failed = counted(&server, "failed").await;
+    more_spans(&server, "exported", exported).await;
+    assert!((counted(&server, "failed").await - failed).abs() < 0.1);
+    assert!(counted(&server, "dropped").await < 0.1);
+    ended(server).await;
+    let lines = std::fs::read_to_string(&log).unwrap();
+    for said in ["traces cannot be exported", "traces are exported again"] {
+        assert_eq!(lines.matches(said).count(), 1, "{said}: {lines}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_collector_that_hangs_slows_nothing_down_and_what_it_does_not_take_is_dropped_and_counted() {
     // Connections are accepted by the system, and nobody ever answers.
     let hanging = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -254,8 +308,7 @@ async fn a_collector_that_hangs_slows_nothing_down_and_what_it_does_not_take_is_
             begin.elapsed()
         });
         slowest = futures::future::join_all(asked).await.into_iter().max().unwrap().max(slowest);
-        let metrics = client.get(format!("{}/metrics", server.address)).send().await.unwrap().text().await.unwrap();
-        dropped = metrics.lines().find_map(|line| line.strip_prefix("emcrm_trace_spans_total{outcome=\"dropped\"} ")?.parse().ok()).unwrap_or(0.0);
+        dropped = counted(&server, "dropped").await;
         if dropped > 0.0 {
             break;
         }
