@@ -90,3 +90,76 @@ impl Engine for Measured {
         self.inner.name()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    /// Fails in one way, whatever it is asked.
+    struct Told(EngineError);
+
+    #[async_trait]
+    impl Engine for Told {
+        async fn get(&self, _: Table, _: &Key) -> Result<Option<Item>, EngineError> {
+            Err(self.0.clone())
+        }
+        async fn get_many(&self, _: Table, _: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
+            Err(self.0.clone())
+        }
+        async fn query(&self, _: Query) -> Result<Rows, EngineError> {
+            Err(self.0.clone())
+        }
+        async fn scan(&self, _: Table, _: Option<Key>, _: u32) -> Result<Rows, EngineError> {
+            Err(self.0.clone())
+        }
+        async fn transact(&self, _: Transaction) -> Result<(), TransactError> {
+            Err(self.0.clone().into())
+        }
+        async fn health(&self) -> Result<(), EngineError> {
+            Err(self.0.clone())
+        }
+        fn name(&self) -> &'static str {
+            "told"
+        }
+    }
+
+    #[test]
+    fn each_fault_of_each_operation_is_counted_by_its_kind_and_its_time_is_taken() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let why = || "a test".to_owned();
+        let faults = [
+            ("unavailable", EngineError::Unavailable(why())),
+            ("unknown", EngineError::Unknown(why())),
+            ("full", EngineError::Full),
+            ("corrupt", EngineError::Corrupt(why())),
+            ("limit", EngineError::Limit(why())),
+        ];
+        metrics::with_local_recorder(&recorder, || {
+            futures::executor::block_on(async {
+                let key = Key::single("somebody");
+                for (kind, fault) in &faults {
+                    let engine = Measured::new(Arc::new(Told(fault.clone())));
+                    assert_eq!(engine.get(Table::Main, &key).await.as_ref(), Err(fault));
+                    assert_eq!(engine.get_many(Table::Main, std::slice::from_ref(&key)).await.as_ref(), Err(fault));
+                    assert_eq!(engine.query(Query::table(Table::Main, "somebody")).await.as_ref(), Err(fault));
+                    assert_eq!(engine.scan(Table::Main, None, 1).await.as_ref(), Err(fault));
+                    assert_eq!(engine.transact(Transaction::new()).await, Err(fault.clone().into()));
+                    assert_eq!(engine.health().await.as_ref(), Err(fault));
+                    let text = handle.render();
+                    for operation in ["get", "get_many", "query", "scan", "transact", "health"] {
+                        let series = format!("emcrm_storage_errors_total{{engine=\"told\",operation=\"{operation}\",kind=\"{kind}\"}} 1\n");
+                        assert!(text.contains(&series), "{series}{text}");
+                    }
+                }
+                let text = handle.render();
+                for operation in ["get", "get_many", "query", "scan", "transact"] {
+                    let series = format!("emcrm_storage_operation_duration_seconds_count{{engine=\"told\",operation=\"{operation}\"}} {}\n", faults.len());
+                    assert!(text.contains(&series), "{series}{text}");
+                }
+                assert!(!text.contains("emcrm_storage_refusals_total"), "no rule was broken: {text}");
+            });
+        });
+    }
+}

@@ -5,12 +5,15 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use emcrm_model::CampaignId;
+use emcrm_model::{CampaignId, CampaignState};
+use emcrm_server::router::router;
+use emcrm_store::faulty::{Fault, FaultPlan, FaultyEngine};
+use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Attrs, Item, Key, Query, Queue, Table, Transaction, keys};
 use serde_json::json;
 
-use crate::helpers::TestApp;
 use crate::helpers::process::{emcrm, start};
+use crate::helpers::{Options, TestApp};
 
 /// Seen by tests of their own: `log.rs`, `store-dynamodb/src/calls.rs`, `it/traces.rs`.
 const NOT_HERE: [&str; 3] = ["emcrm_log_lines_dropped_total", "emcrm_storage_retries_total", "emcrm_trace_spans_total"];
@@ -172,4 +175,74 @@ async fn every_metric_is_documented_and_every_documented_one_moves() {
     assert!(unsaid.is_empty(), "docs/OPERATIONS.md does not say what these are: {unsaid:?}");
     let unseen: Vec<_> = documented.difference(&seen).filter(|name| !NOT_HERE.contains(&name.as_str())).collect();
     assert!(unseen.is_empty(), "docs/OPERATIONS.md speaks of metrics that there are not: {unseen:?}");
+}
+
+#[tokio::test]
+async fn a_campaign_is_counted_in_the_state_that_it_is_in_and_in_no_other() {
+    let app = TestApp::new().await;
+    let draft = app.post("/email/requests", json!({"filter": {}, "subject": "Tea", "body": "Come."})).await.ok();
+    let id = CampaignId::from(draft["email_id"].as_str().unwrap().to_owned());
+    for state in CampaignState::ALL {
+        let mut tx = Transaction::new();
+        app.app.store.campaigns.update_any(&mut tx, &id).set("status", state.as_str());
+        app.app.store.engine.transact(tx).await.unwrap();
+        let text = scrape(&app).await;
+        for other in CampaignState::ALL {
+            let counted = value(&text, &format!("emcrm_campaigns{{state=\"{other}\"}}"));
+            assert!((counted - f64::from(state == other)).abs() < 0.1, "{counted} campaigns are {other} when one is {state}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_queue_tells_what_waits_for_how_long_and_what_was_given_up() {
+    let app = TestApp::new().await;
+    let tasks = &app.app.store.tasks;
+    let due = app.app.now().as_millisecond() - 5_000;
+    let of = |text: &str| {
+        let metric = |queue: Queue, name: &str| value(text, &format!("emcrm_tasks_{name}{{queue=\"{}\"}}", queue.as_str())) as u64;
+        Queue::ALL.map(|queue| ["waiting", "oldest_seconds", "dead"].map(|name| metric(queue, name)))
+    };
+    assert_eq!(of(&scrape(&app).await), [[0, 0, 0]; 3]);
+    for queue in Queue::ALL {
+        let mut tx = Transaction::new();
+        tasks.put(&mut tx, queue, "a test", "poem", json!({}), due);
+        app.app.store.engine.transact(tx).await.unwrap();
+    }
+    assert_eq!(of(&scrape(&app).await), [[1, 5, 0]; 3]);
+    for queue in Queue::ALL {
+        let task = tasks.first(queue, keys::shard_of("a test")).await.unwrap().unwrap();
+        tasks.bury(&task, "nobody can do it").await.unwrap();
+    }
+    assert_eq!(of(&scrape(&app).await), [[0, 0, 1]; 3]);
+}
+
+#[tokio::test]
+async fn a_storage_that_is_away_an_answer_that_is_lost_and_an_index_that_is_gone_are_counted_as_what_they_are() {
+    let faulty = Arc::new(FaultyEngine::new(Arc::new(SqliteEngine::memory()), 1, FaultPlan { unavailable: 1.0, ..FaultPlan::default() }));
+    faulty.switch(false);
+    let app = TestApp::with(Options { engine: Some(faulty.clone()), ..Options::default() }, router).await;
+    let before = scrape(&app).await;
+    faulty.switch(true);
+    app.get("/users/nobody").await.problem(503);
+    faulty.script([Some(Fault::UnknownBefore)]);
+    let mut tx = Transaction::new();
+    tx.put(Table::Main, Item { key: Key::single("somebody"), attrs: Attrs::new() });
+    app.app.store.engine.transact(tx).await.unwrap_err();
+    faulty.switch(false);
+    app.index.take_away(true);
+    let everybody = emcrm_search::conditions_of(&emcrm_model::UserFilter::default());
+    app.app.index.count(emcrm_search::Kind::User, everybody).await.unwrap_err();
+    app.index.take_away(false);
+    let after = scrape(&app).await;
+    let (engine, index) = (app.app.store.engine.name(), app.app.index.name());
+    for series in [
+        format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"get\",kind=\"unavailable\"}}"),
+        format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"transact\",kind=\"unknown\"}}"),
+        format!("emcrm_search_errors_total{{engine=\"{index}\",operation=\"count\",kind=\"unavailable\"}}"),
+        "emcrm_http_requests_total{method=\"GET\",route=\"/users/{id}\",status=\"503\"}".to_owned(),
+    ] {
+        // Other tests of this process may add to it; none takes away.
+        assert!(value(&after, &series) - value(&before, &series) >= 1.0, "{series}");
+    }
 }
