@@ -237,7 +237,7 @@ async fn a_storage_that_is_away_an_answer_that_is_lost_and_an_index_that_is_gone
     let after = scrape(&app).await;
     let (engine, index) = (app.app.store.engine.name(), app.app.index.name());
     for series in [
-        format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"get\",kind=\"unavailable\"}}"),
+        format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"get_many\",kind=\"unavailable\"}}"),
         format!("emcrm_storage_errors_total{{engine=\"{engine}\",operation=\"transact\",kind=\"unknown\"}}"),
         format!("emcrm_search_errors_total{{engine=\"{index}\",operation=\"count\",kind=\"unavailable\"}}"),
         "emcrm_http_requests_total{method=\"GET\",route=\"/users/{id}\",status=\"503\"}".to_owned(),
