@@ -418,6 +418,21 @@ cmd_lighthouse() {
   EMCRM_MAILDEV="127.0.0.1:$(part_port maildev)" EMCRM_BIN="$BIN" EMCRM_BROWSER_PACKAGES="$PARTS/browser" node tests/browser/lighthouse.mjs
 }
 
+# A campaign mail's trace, from the request to the mail server's reply, as a collector exported it. Not among the steps: the collector takes minutes to build.
+cmd_trace() {
+  need_debian python3 python3
+  need_debian ps procps
+  need_debian setsid util-linux
+  need_debian smtp-sink postfix
+  install_parts collector
+  cargo build --locked -p emcrm-server --bin emcrm
+  trap 'stop_part collector' EXIT
+  stop_part collector
+  start_part collector "" "$DEV/trace"
+  wait_part collector
+  python3 scripts/traces.py "$BIN" "$(find_command smtp-sink)" "http://127.0.0.1:$(part_port collector)" "$DEV/trace/traces.json"
+}
+
 # Every page as a picture: 390, 900 and 1440 px wide, light and dark.
 cmd_screenshots() {
   local folder="${1:-}"
@@ -464,6 +479,7 @@ Usage: ./dev.sh COMMAND
   bench [OPTION…]    the load program, release build; prints the table of docs/PERFORMANCE.md
   bench aws          create, read, register, search and mail on DynamoDB Local and OpenSearch
   bench pages [N]    how long the server takes for each page among N people (default a million)
+  trace              the trace of a campaign's mail as the OpenTelemetry Collector exports it; builds that one first, in some minutes
   lighthouse         accessibility and best practices of the most used pages
   screenshots DIR    every page as a picture, three widths, light and dark; --plain without the hostile texts of the tests
   screenshots --readme  the pictures of the README anew, into docs/pictures/
@@ -489,6 +505,7 @@ main() {
     init-db) cmd_init_db ;;
     terraform-search) cmd_terraform_search ;;
     image) cmd_image ;;
+    trace) cmd_trace ;;
     test | bench | lighthouse | screenshots) "cmd_$command" "$@" ;;
     _step) "step_$1" ;;
     help | -h | --help) cmd_help ;;

@@ -47,7 +47,7 @@ ELSEWHERE = {
     "aws dynamodb restore-table-to-point-in-time ": "needs AWS; done by hand on an emulator, docs/DEPLOY.md says what was proven",
     "scrape_configs:": "is what Prometheus reads",
     "OTEL_EXPORTER_OTLP_ENDPOINT=": "needs a collector",
-    "cat >builder.yaml ": "needs Go",
+    "./dev.sh trace": "builds a collector for minutes; done by hand, with what it printed on that page",
     "POST /email/send ": "is what a collector shows",
     "./dev.sh start --aws-local": "starts DynamoDB Local and OpenSearch, and leaves them; the tests run on the same parts",
     "./dev.sh image": "makes base images and builds everything anew; done by hand, docs/DEPLOY.md says what was proven",

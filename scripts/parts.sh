@@ -1,5 +1,5 @@
 # The real servers that tests and development need beside the product: DynamoDB Local, OpenSearch, moto, toxiproxy, maildev,
-# an OpenID provider.
+# an OpenID provider, a collector of traces.
 # Sourced by dev.sh, which sets DEV, ROOT, TOOLS and the functions say and fail. Everything lies below .dev/parts.
 #
 # A part is installed by install_PART, started by launch_PART PORT FOLDER (which replaces the shell), and answers when answers_PART PORT succeeds.
@@ -62,6 +62,16 @@ install_toxiproxy() {
   mkdir -p "$TOOLS/bin" "$PARTS/go"
   GOBIN="$PARTS/go" try go install "github.com/Shopify/toxiproxy/v2/cmd/server@$TOXIPROXY_VERSION" || fail "toxiproxy cannot be built with Go"
   mv "$PARTS/go/server" "$TOOLS/bin/toxiproxy-$TOXIPROXY_VERSION"
+}
+
+# The OpenTelemetry Collector: what it is made of, and in which versions, says its go.mod.
+install_collector() {
+  local source="$ROOT/tests/parts/collector"
+  if cmp -s "$source/go.sum" "$PARTS/collector/go.sum" && [[ -x "$PARTS/collector/otelcol" ]]; then return; fi
+  need_debian go golang-go
+  mkdir -p "$PARTS/collector"
+  try go build -C "$source" -trimpath -ldflags='-s -w' -o "$PARTS/collector/otelcol" . || fail "the collector cannot be built with Go; $source/go.mod says which version it needs, and Go 1.21 or later fetches that one"
+  cp "$source/go.sum" "$PARTS/collector/go.sum"
 }
 
 # Node of Debian where it is new enough, else one from the registry of npm.
@@ -188,6 +198,18 @@ launch_maildev() {
 }
 answers_maildev() { [[ "$(http_status $(($1 + 1)) /api/email)" == 200 ]]; }
 
+# What it takes by OTLP over HTTP stands in FOLDER/traces.json, one request a line.
+launch_collector() {
+  mkdir -p "$2"
+  cat >"$2/collector.yaml" <<EOT
+receivers: { otlp: { protocols: { http: { endpoint: "127.0.0.1:$1" } } } }
+exporters: { file: { path: "$2/traces.json", flush_interval: 100ms } }
+service: { telemetry: { metrics: { level: none } }, pipelines: { traces: { receivers: [otlp], exporters: [file] } } }
+EOT
+  exec "$PARTS/collector/otelcol" --config "$2/collector.yaml"
+}
+answers_collector() { [[ "$(http_status "$1" /v1/traces)" == 405 ]]; }
+
 launch_oidc() { exec node "$ROOT/tests/parts/oidc/provider.mjs" "$1" "$PARTS/oidc"; }
 answers_oidc() { [[ "$(http_status "$1" /.well-known/openid-configuration)" == 200 ]]; }
 
@@ -209,6 +231,7 @@ part_command() {
     dynamodb | opensearch) echo java ;;
     moto) echo moto_server ;;
     toxiproxy) echo toxiproxy-v2.5. ;;
+    collector) echo otelcol ;;
     maildev | oidc) echo node ;;
   esac
 }
