@@ -4,7 +4,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::time::Duration;
 
 use emcrm_app::adopt::adopt;
 use emcrm_app::verify::verify;
@@ -12,21 +11,7 @@ use emcrm_server::router::router;
 use emcrm_store_dynamodb::{DynamoEngine, DynamoSettings};
 use serde_json::{Value, json};
 
-use crate::helpers::{Options, TestApp, part};
-
-fn tables() -> DynamoSettings {
-    let own = format!("t{:016x}", rand::random::<u64>());
-    DynamoSettings {
-        region: "us-east-1".to_owned(),
-        endpoint: Some(part("EMCRM_DYNAMODB")),
-        main_table: format!("{own}_main"),
-        email_table: format!("{own}_email"),
-        retries: 3,
-        connect_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_secs(10),
-        connections: 8,
-    }
-}
+use crate::helpers::{Options, TestApp, tables};
 
 /// As another program puts it: with DynamoDB's own types.
 fn put_raw(tables: &DynamoSettings, key: &str, mut item: Value) {

@@ -3,12 +3,14 @@
 use axum::body::Body;
 use axum::http::Method;
 use emcrm_app::restored::Held;
-use emcrm_model::{CampaignId, UserId};
+use emcrm_model::{CampaignId, Clock as _, SystemClock, UserId};
 use emcrm_server::router::router;
 use emcrm_store::{Table, Transaction, keys};
+use emcrm_store_dynamodb::DynamoEngine;
 use serde_json::{Value, json};
 
-use crate::helpers::{Options, TestApp};
+use crate::helpers::process::{Process, emcrm, run, start};
+use crate::helpers::{Options, TestApp, http_client, tables};
 
 /// A draft, and what is done with it.
 async fn campaign(app: &TestApp, then: Option<(&str, Value)>) -> String {
@@ -84,4 +86,61 @@ async fn a_row_that_cannot_be_read_hides_no_other_and_keeps_none_from_being_held
     assert_eq!(app.get("/app").await.status, 200);
     assert_eq!(app.app.restored_hold("yesterday").await.unwrap(), Held { campaigns: 2, confirmations: 0 });
     assert_eq!(state(&app, &good).await, ("paused".to_owned(), true));
+}
+
+async fn post(server: &Process, path: &str, body: Value) -> Value {
+    let answer = http_client().post(format!("{}{path}", server.address)).json(&body).send().await.unwrap();
+    assert_eq!(answer.status(), 200, "{path}");
+    answer.json().await.unwrap()
+}
+
+async fn get(server: &Process, path: &str) -> Value {
+    http_client().get(format!("{}{path}", server.address)).send().await.unwrap().json().await.unwrap()
+}
+
+fn end(mut server: Process) {
+    server.signal("TERM");
+    assert!(server.end().0.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_holds_what_restored_tables_would_mail_by_themselves() {
+    let folder = tempfile::tempdir().unwrap();
+    let tables = tables();
+    DynamoEngine::create_tables(&tables).await.unwrap();
+    let on_tables = |args: &[&str]| {
+        let mut command = emcrm(folder.path());
+        command
+            .env("DB_ENGINE", "dynamodb")
+            .env("DB_DYNAMODB_ENDPOINT", tables.endpoint.as_deref().unwrap())
+            .env("DB_MAIN_TABLE_NAME", &tables.main_table)
+            .env("DB_EMAIL_TABLE_NAME", &tables.email_table)
+            .args(args);
+        command
+    };
+    let server = start(on_tables(&["serve"]));
+    let body = json!({"filter": {}, "subject": "Tea", "body": "Come."});
+    let draft = post(&server, "/email/requests", body.clone()).await;
+    let scheduled = post(&server, "/email/requests", body).await;
+    let [draft, scheduled] = [draft, scheduled].map(|campaign| format!("/email/requests/{}", campaign["email_id"].as_str().unwrap()));
+    let tomorrow = SystemClock.now() + jiff::SignedDuration::from_hours(24);
+    post(&server, &format!("{scheduled}/schedule"), json!({"scheduledAt": format!("{tomorrow:.0}")})).await;
+    end(server);
+
+    let at = "2026-11-25T10:00:00Z";
+    let restored = |more: &[&str]| {
+        let (status, stdout, stderr) = run(on_tables(&[&["restored", "--at", at][..], more].concat()));
+        assert_eq!(status, 0, "{stdout}{stderr}");
+        stdout
+    };
+    let held: Value = serde_json::from_str(&restored(&["--json"])).unwrap();
+    assert_eq!(held, json!({"at": at, "held": {"campaigns": 1, "confirmations": 0}}));
+    assert!(restored(&[]).starts_with("0 campaigns that were under way are paused"), "whoever runs it again holds nothing more");
+
+    let server = start(on_tables(&["serve"]));
+    let (draft, scheduled) = (get(&server, &draft).await, get(&server, &scheduled).await);
+    assert_eq!((&draft["status"], &scheduled["status"]), (&json!("draft"), &json!("paused")));
+    assert!(scheduled["reason"].as_str().unwrap().contains(at), "{scheduled}");
+    end(server);
+    DynamoEngine::drop_tables(&tables).await.unwrap();
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use emcrm_store::sqlite::SqliteEngine;
 use emcrm_store::{Engine as _, Item, Key, Table, Transaction};
-use emcrm_store_dynamodb::{DynamoEngine, DynamoSettings};
+use emcrm_store_dynamodb::DynamoEngine;
 use serde_json::{Value, json};
 
-use crate::helpers::part;
 use crate::helpers::process::{Process, emcrm, run, start};
+use crate::helpers::tables;
 
 /// What the files were written with.
 const KEY: &str = "the-key-of-the-data-that-earlier-versions-wrote";
@@ -90,17 +90,7 @@ async fn items_of_earlier_versions_in_tables_open_verify_and_work() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("items.db");
         std::fs::write(&database, unpacked(&file)).unwrap();
-        let own = format!("t{:016x}", rand::random::<u64>());
-        let tables = DynamoSettings {
-            region: "us-east-1".to_owned(),
-            endpoint: Some(part("EMCRM_DYNAMODB")),
-            main_table: format!("{own}_main"),
-            email_table: format!("{own}_email"),
-            retries: 3,
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(10),
-            connections: 8,
-        };
+        let tables = tables();
         DynamoEngine::create_tables(&tables).await.unwrap();
         let engine = DynamoEngine::open(tables.clone()).await.unwrap();
         for (table, name) in [(Table::Main, "main_items"), (Table::Email, "email_items")] {

@@ -22,8 +22,8 @@ use emcrm_server::measured;
 use emcrm_server::router::{ApiSettings, ApiState, router};
 use emcrm_store::Engine;
 use http_body_util::BodyExt;
-pub use pair::part;
 use pair::{Kept, Pair};
+pub use pair::{part, tables};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

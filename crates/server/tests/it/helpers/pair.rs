@@ -29,6 +29,21 @@ pub fn part(name: &str) -> String {
     variable(name).unwrap_or_else(|| panic!("{name} is not set: run the tests with ./dev.sh test, or start the parts with ./dev.sh parts"))
 }
 
+/// Names and settings of tables of a test's own, which are not made yet.
+pub fn tables() -> DynamoSettings {
+    let own = format!("t{:016x}", rand::random::<u64>());
+    DynamoSettings {
+        region: "us-east-1".to_owned(),
+        endpoint: Some(part("EMCRM_DYNAMODB")),
+        main_table: format!("{own}_main"),
+        email_table: format!("{own}_email"),
+        retries: 3,
+        connect_timeout: Duration::from_secs(5),
+        read_timeout: Duration::from_secs(10),
+        connections: 20,
+    }
+}
+
 impl Pair {
     pub async fn open() -> Self {
         Self::with_tables(false).await
@@ -48,17 +63,7 @@ impl Pair {
     }
 
     async fn aws(earlier: bool) -> Self {
-        let own = format!("t{:016x}", rand::random::<u64>());
-        let settings = DynamoSettings {
-            region: "us-east-1".to_owned(),
-            endpoint: Some(part("EMCRM_DYNAMODB")),
-            main_table: format!("{own}_main"),
-            email_table: format!("{own}_email"),
-            retries: 3,
-            connect_timeout: Duration::from_secs(5),
-            read_timeout: Duration::from_secs(10),
-            connections: 20,
-        };
+        let settings = tables();
         if earlier {
             DynamoEngine::create_tables_as_earlier(&settings).await.unwrap();
         } else {
@@ -69,7 +74,7 @@ impl Pair {
             endpoint: part("EMCRM_OPENSEARCH"),
             auth: Auth::None,
             verify_certs: true,
-            name: own,
+            name: format!("t{:016x}", rand::random::<u64>()),
             connect_timeout: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
             connections: 10,
