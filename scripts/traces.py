@@ -86,8 +86,8 @@ def send_one(emcrm: str, sink: str, collector: str, folder: str, mails: pathlib.
             person = {"firstName": "Ann", "lastName": "Arrow", "email": "ann@example.org", "city": "Traceton"}
             ask(f"{address}/users", person)
             to_her = {"filter": {"city": "Traceton"}, "subject": "Traced", "body": "Come."}
-            # A server that was just started looks its index through before it answers for it.
-            wait("the server cannot search", server, lambda: ask(f"{address}/health")["status"] == "healthy")
+            # A server that was just started looks its index through before it searches.
+            wait("the server cannot search", server, lambda: ask(f"{address}/email/preview", to_her, but=503) is not None)
             campaign = ask(f"{address}/email/send", to_her)["email_id"]
             wait("the campaign is not sent", server, lambda: ask(f"{address}/email/requests/{campaign}")["status"] == "sent")
             server.terminate()
@@ -122,12 +122,15 @@ def wait(fault: str, process: subprocess.Popen, done) -> None:
         time.sleep(0.05)
 
 
-def ask(url: str, body=None):
+def ask(url: str, body=None, but=None):
+    """The answer; none where it has the status `but`."""
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
+        if error.code == but:
+            return None
         raise AssertionError(f"{url} answers {error.code}: {error.read().decode(errors='replace')}") from error
 
 
