@@ -1,8 +1,8 @@
-"""Makes a database with rows of each kind, for the tests of later versions: crates/server/tests/it/upgrade.rs opens it. To be run when a version is released, a
-layout changes, or docs/KEYS.md has a kind of row that no file of the newest layout has. Files that are there already stay as they are.
+"""Makes a database with rows of each kind, for the tests of later versions: crates/server/tests/it/upgrade.rs opens it. To be run when a version is released,
+a layout changes, or docs/KEYS.md has a kind of row that no file of the newest layout has. Files that are there already stay as they are.
 
-Usage: earlier_data.py EMCRM PROVIDER FILE: the program of the version that is to be kept, the OpenID provider of the tests (EMCRM_OIDC of `./dev.sh parts env`), and
-the file to write, such as crates/server/tests/it/earlier/layout-2/0.1.0-full.db.gz.
+Usage: earlier_data.py EMCRM PROVIDER FILE: the program of the version that is to be kept, the OpenID provider of the tests (EMCRM_OIDC of
+`./dev.sh parts env`), and the file to write, such as crates/server/tests/it/earlier/layout-2/0.1.0-full.db.gz.
 """
 
 import contextlib
@@ -127,7 +127,8 @@ class Product:
 
     def ask(self, path: str, body=None, method=None, **headers: str):
         data = None if body is None else json.dumps(body).encode()
-        status, _, text = self.open(path, data, {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}, method)
+        named = {"Content-Type": "application/json"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        status, _, text = self.open(path, data, named, method)
         assert status == 200, f"{path}: {status} {text}"
         return json.loads(text)
 
@@ -144,7 +145,8 @@ class Product:
         page = f"/app/people/import?event={event}" if event else "/app/people/import"
         mark = re.search(r'name="csrf" value="([^"]+)"', self.open(page)[2])[1]
         part = '--XX\r\nContent-Disposition: form-data; name="{}"{}\r\n\r\n{}\r\n'
-        body = part.format("csrf", "", mark) + part.format("event", "", event) + part.format("file", '; filename="list.csv"\r\nContent-Type: text/csv', rows) + "--XX--\r\n"
+        file = '; filename="list.csv"\r\nContent-Type: text/csv'
+        body = part.format("csrf", "", mark) + part.format("event", "", event) + part.format("file", file, rows) + "--XX--\r\n"
         status, place, text = self.open("/app/people/import", body.encode(), {"Content-Type": "multipart/form-data; boundary=XX"})
         assert status == 303, f"the file is not taken: {status} {text}"
         self.form(f"{place}/start", {}, place)
@@ -191,11 +193,13 @@ def fill(product: Product, mails: MailServer, provider: str) -> None:
 
 
 def people(crm: Product) -> None:
-    for name, more in [("Anna", {"city": "York", "company": "Acme"}), ("Ben", {"company": "Acme"}), ("Sam", {"company": "Acme"}), ("Gone", {"company": "Acme"}), ("Left", {})]:
+    acme = {"company": "Acme"}
+    for name, more in [("Anna", acme | {"city": "York"}), ("Ben", acme), ("Sam", acme), ("Gone", acme), ("Left", {})]:
         person = {"id": name.lower(), "firstName": name, "lastName": "Kept", "email": f"{name.lower()}@example.org"} | more
         crm.ask("/users", person, Idempotency_Key=f"the key of {name}")
     at = {"startAt": "2090-03-01T18:00:00", "endAt": "2090-03-01T20:00:00"}
-    for event in [{"id": "tea", "maxCapacity": 2, "owner": "anna"}, {"id": "talk", "public": True, "timezone": "Europe/Berlin"}, {"id": "over", "hosts": ["left", "anna"]}]:
+    tea, talk = {"id": "tea", "maxCapacity": 2, "owner": "anna"}, {"id": "talk", "public": True, "timezone": "Europe/Berlin"}
+    for event in [tea, talk, {"id": "over", "hosts": ["left", "anna"]}]:
         crm.ask("/events", {"title": event["id"].title(), "slug": event["id"]} | at | event)
     for user, event in [("anna", "tea"), ("left", "talk"), ("left", "over")]:
         crm.ask("/attend", {"user_id": user, "event_id": event})

@@ -1,6 +1,6 @@
 """One campaign mail, from the request that asked for it to the reply of the mail server, as a collector exported it. Prints the trace as a tree.
 
-Usage: traces.py EMCRM SMTP_SINK COLLECTOR FILE: two programs, the address where the collector takes OTLP over HTTP, and the file into which it writes what it took.
+Usage: traces.py EMCRM SMTP_SINK COLLECTOR FILE: two programs, the address where the collector takes OTLP over HTTP, and the file into which it writes.
 Exit code 1 when a span between the request and the reply is missing, or when they are not one trace. `./dev.sh trace` calls it.
 """
 
@@ -54,7 +54,8 @@ def main(emcrm: str, sink: str, collector: str, file: str) -> int:
     for line in tree(trace):
         print(line)
     services = {span["service"] for span in trace.values()}
-    print(f"One trace of {len(trace)} spans, from {REQUEST} to the reply of smtp-sink, exported for {', '.join(sorted(services))}; {time.monotonic() - begin:.1f} s.")
+    took = f"{time.monotonic() - begin:.1f} s"
+    print(f"One trace of {len(trace)} spans, from {REQUEST} to the reply of smtp-sink, exported for {', '.join(sorted(services))}; {took}.")
     return 0
 
 
@@ -135,7 +136,7 @@ def ask(url: str, body=None, but=None):
 
 
 def exported(file: pathlib.Path, seen: int) -> list:
-    """What the collector wrote behind its first `seen` bytes. It writes a moment after it took: waited is until the chain is there and nothing is added any more."""
+    """What the collector wrote behind its first `seen` bytes. It writes a moment later: waited is until the chain is there and nothing is added any more."""
     deadline = time.monotonic() + 15
     size = -1
     while True:
