@@ -72,7 +72,7 @@ emulator() {
   fail "the emulator did not start"
 }
 
-# The provider tries each failed request 25 times otherwise, for minutes.
+# The provider tries each failed request 25 times otherwise, for minutes. A few it must: the emulator closes a connection now and then while it answers.
 emulated_provider() {
   cat >"$1/override.tf" <<'EOT'
 provider "aws" {
@@ -81,7 +81,7 @@ provider "aws" {
   skip_credentials_validation = true
   skip_metadata_api_check     = true
   s3_use_path_style           = true
-  max_retries                 = 1
+  max_retries                 = 4
 }
 EOT
 }
