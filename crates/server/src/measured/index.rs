@@ -93,8 +93,10 @@ mod tests {
     use super::*;
     use metrics_exporter_prometheus::PrometheusBuilder;
 
+    type Fault = fn(String) -> SearchError;
+
     /// Fails in one way, whatever it is asked.
-    struct Told(fn(String) -> SearchError);
+    struct Told(Fault);
 
     impl Told {
         fn fault<T>(&self) -> Result<T, SearchError> {
@@ -171,8 +173,7 @@ mod tests {
     fn each_fault_of_each_operation_is_counted_by_its_kind_and_its_time_is_taken() {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        let faults: [(&str, fn(String) -> SearchError); 3] =
-            [("unavailable", SearchError::Unavailable), ("corrupt", SearchError::Corrupt), ("invalid", SearchError::Invalid)];
+        let faults: [(&str, Fault); 3] = [("unavailable", SearchError::Unavailable), ("corrupt", SearchError::Corrupt), ("invalid", SearchError::Invalid)];
         metrics::with_local_recorder(&recorder, || {
             futures::executor::block_on(async {
                 for (kind, fault) in faults {
