@@ -134,16 +134,18 @@ install_parts() {
 
 # --------------------------------------------------------------------------------------------------------------- starting
 
-# A free port: any, or one between two. OpenSearch's runner takes none above 9299.
+# A free port, and the next one is free too: maildev has its page there. Below those that the system gives to connections, which are many while tests run: one of
+# them could take the port before the part does. OpenSearch's runner takes none above 9299.
 free_port() {
-  python3 - "$@" <<'PY'
+  python3 - "${1:-20000}" "${2:-29999}" <<'PY'
 import random, socket, sys
-wanted = [int(word) for word in sys.argv[1:]]
-for port in random.sample(range(*wanted), len(range(*wanted))) if wanted else [0]:
-    with socket.socket() as s:
+wanted = range(*(int(word) for word in sys.argv[1:]))
+for port in random.sample(wanted, len(wanted)):
+    with socket.socket() as s, socket.socket() as next_one:
         try:
             s.bind(("127.0.0.1", port))
-            print(s.getsockname()[1])
+            next_one.bind(("127.0.0.1", port + 1))
+            print(port)
             break
         except OSError:
             pass

@@ -10,7 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rm -rf "$OUT"
 mkdir -p "$OUT/data"
-port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+port="$(python3 -c 'import random; print(random.randrange(20000, 29999))')"
 url="http://127.0.0.1:$port"
 log="$OUT/server.log"
 found=0
