@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use emcrm_app::people_import::{ImportCounts, ImportState, PeopleImport, UndoCounts};
@@ -110,7 +110,9 @@ impl Run {
     async fn work(&self, n: i64, there: ImportState) -> bool {
         self.engine.left.store(n, Ordering::SeqCst);
         let worker = self.t.worker();
+        let begin = Instant::now();
         while self.engine.alive().is_ok() && self.now().await.is_none_or(|import| import.state != there) {
+            assert!(begin.elapsed() < Duration::from_mins(1), "the import stands still");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         worker.stop().await;

@@ -4,14 +4,13 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::http::Method;
 use emcrm_server::router::router;
 use emcrm_store_dynamodb::{DynamoEngine, DynamoSettings, Meter};
 use serde_json::json;
 
-use crate::helpers::{Options, TestApp, part};
+use crate::helpers::{Options, TestApp, tables};
 
 const START: &str = "<!-- costs: made from the code, checked by a test -->\n";
 const END: &str = "<!-- end of costs -->";
@@ -44,17 +43,7 @@ impl Costs {
 
 #[tokio::test]
 async fn the_documentation_says_what_each_use_case_costs() {
-    let own = format!("t{:016x}", rand::random::<u64>());
-    let settings = DynamoSettings {
-        region: "us-east-1".to_owned(),
-        endpoint: Some(part("EMCRM_DYNAMODB")),
-        main_table: format!("{own}_main"),
-        email_table: format!("{own}_email"),
-        retries: 3,
-        connect_timeout: Duration::from_secs(5),
-        read_timeout: Duration::from_secs(10),
-        connections: 8,
-    };
+    let settings = DynamoSettings { connections: 8, ..tables() };
     DynamoEngine::create_tables(&settings).await.unwrap();
     let engine = Arc::new(DynamoEngine::open(settings.clone()).await.unwrap());
     let app = TestApp::with(Options { engine: Some(engine.clone()), ..Options::default() }, router).await;

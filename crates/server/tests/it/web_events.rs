@@ -268,8 +268,8 @@ async fn the_door_works_with_and_without_scripts() {
     assert!(html(&part).contains("not on the list any more"), "{}", html(&part));
 }
 
-#[tokio::test]
-async fn a_form_in_a_list_leads_back_to_where_it_stood() {
+/// An event whose list takes two pages and more.
+async fn attended_by_many() -> TestApp {
     let app = TestApp::new().await;
     app.event("e1").await;
     for n in 0..120 {
@@ -277,6 +277,12 @@ async fn a_form_in_a_list_leads_back_to_where_it_stood() {
         app.user(&id).await;
         app.post("/attend", json!({"user_id": id, "event_id": "e1"})).await.ok();
     }
+    app
+}
+
+#[tokio::test]
+async fn a_form_in_a_list_leads_back_to_where_it_stood() {
+    let app = attended_by_many().await;
     let values = |html: &str, action: &str| -> Vec<(String, String)> {
         let form = html.split(&format!("action=\"{action}\"")).nth(1).unwrap().split("</form>").next().unwrap().to_owned();
         let field = |part: &str| part.split_once("\" value=\"").map(|(name, rest)| (name.to_owned(), plain(rest.split('"').next().unwrap())));
@@ -297,13 +303,7 @@ async fn a_form_in_a_list_leads_back_to_where_it_stood() {
 
 #[tokio::test]
 async fn whoever_is_checked_in_hides_nobody_on_the_next_page_of_the_door() {
-    let app = TestApp::new().await;
-    app.event("e1").await;
-    for n in 0..120 {
-        let id = format!("u{n:03}");
-        app.user(&id).await;
-        app.post("/attend", json!({"user_id": id, "event_id": "e1"})).await.ok();
-    }
+    let app = attended_by_many().await;
     let link = |html: &str, rel: &str| plain(html.split(&format!("rel=\"{rel}\" href=\"")).nth(1).unwrap().split('"').next().unwrap());
     let door = page(&app, "/app/events/e1/door").await;
     assert!(door.contains("1–100 of 120") && !door.contains("rel=\"prev\""), "{door}");

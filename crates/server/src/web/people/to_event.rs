@@ -1,5 +1,7 @@
 //! Putting several people on an event's list: those who were selected, or all whom the list's filters find. A page asks for which event.
 
+use std::collections::HashSet;
+
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -83,7 +85,8 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) 
     if done.unplaced.is_empty() {
         return Ok(flash(see_other(&event_path(&event.id, &[]))?, &words, None));
     }
-    let left = people.into_iter().filter(|user| done.unplaced.contains(&user.id)).collect();
+    let unplaced: HashSet<&UserId> = done.unplaced.iter().collect();
+    let left = people.into_iter().filter(|user| unplaced.contains(&user.id)).collect();
     show(&auth, &state, &query, left, false, StatusCode::OK, None, Some(words)).await
 }
 
