@@ -94,30 +94,40 @@ impl Engine for Measured {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use emcrm_store::Rule;
     use metrics_exporter_prometheus::PrometheusBuilder;
 
     /// Fails in one way, whatever it is asked.
-    struct Told(EngineError);
+    struct Told(TransactError);
+
+    impl Told {
+        fn fault(&self) -> EngineError {
+            match &self.0 {
+                TransactError::Engine(fault) => fault.clone(),
+                TransactError::Refused(_) => EngineError::Full,
+            }
+        }
+    }
 
     #[async_trait]
     impl Engine for Told {
         async fn get(&self, _: Table, _: &Key) -> Result<Option<Item>, EngineError> {
-            Err(self.0.clone())
+            Err(self.fault())
         }
         async fn get_many(&self, _: Table, _: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
-            Err(self.0.clone())
+            Err(self.fault())
         }
         async fn query(&self, _: Query) -> Result<Rows, EngineError> {
-            Err(self.0.clone())
+            Err(self.fault())
         }
         async fn scan(&self, _: Table, _: Option<Key>, _: u32) -> Result<Rows, EngineError> {
-            Err(self.0.clone())
+            Err(self.fault())
         }
         async fn transact(&self, _: Transaction) -> Result<(), TransactError> {
-            Err(self.0.clone().into())
+            Err(self.0.clone())
         }
         async fn health(&self) -> Result<(), EngineError> {
-            Err(self.0.clone())
+            Err(self.fault())
         }
         fn name(&self) -> &'static str {
             "told"
@@ -140,7 +150,7 @@ mod tests {
             futures::executor::block_on(async {
                 let key = Key::single("somebody");
                 for (kind, fault) in &faults {
-                    let engine = Measured::new(Arc::new(Told(fault.clone())));
+                    let engine = Measured::new(Arc::new(Told(fault.clone().into())));
                     assert_eq!(engine.get(Table::Main, &key).await.as_ref(), Err(fault));
                     assert_eq!(engine.get_many(Table::Main, std::slice::from_ref(&key)).await.as_ref(), Err(fault));
                     assert_eq!(engine.query(Query::table(Table::Main, "somebody")).await.as_ref(), Err(fault));
@@ -161,5 +171,48 @@ mod tests {
                 assert!(!text.contains("emcrm_storage_refusals_total"), "no rule was broken: {text}");
             });
         });
+    }
+
+    #[test]
+    fn each_refusal_is_counted_by_the_first_rule_that_was_broken_and_is_no_fault() {
+        let rules = [
+            Rule::IdTaken,
+            Rule::EmailTaken,
+            Rule::SlugTaken,
+            Rule::UserUnknown,
+            Rule::HostUnknown,
+            Rule::EventUnknown,
+            Rule::EventFull,
+            Rule::CapacityTooLow,
+            Rule::AlreadyAttending,
+            Rule::NotAttending,
+            Rule::CampaignUnknown,
+            Rule::CampaignMoved,
+            Rule::StaleRev,
+            Rule::Changed,
+            Rule::KeyUsed,
+            Rule::LeaseHeld,
+            Rule::TaskGone,
+        ];
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            let told = |rules: Vec<Option<Rule>>| {
+                let refused = TransactError::Refused(rules);
+                let engine = Measured::new(Arc::new(Told(refused.clone())));
+                assert_eq!(futures::executor::block_on(engine.transact(Transaction::new())), Err(refused));
+            };
+            for rule in rules {
+                told(vec![None, Some(rule), Some(Rule::TaskGone)]);
+            }
+            // An operation without a rule was refused: the item is not as it was read.
+            told(vec![None]);
+        });
+        let text = handle.render();
+        for rule in rules.map(|rule| format!("{rule:?}")).iter().map(String::as_str).chain(["none"]) {
+            let series = format!("emcrm_storage_refusals_total{{engine=\"told\",rule=\"{rule}\"}} 1\n");
+            assert!(text.contains(&series), "{series}{text}");
+        }
+        assert!(!text.contains("emcrm_storage_errors_total"), "{text}");
     }
 }
