@@ -54,7 +54,10 @@ pub async fn run(args: UserArgs, config: Config) -> anyhow::Result<ExitCode> {
         UserCommand::Erase { id } => {
             app.user_erase(&call, &UserId::lookup(&id)?).await?;
             work_off(&app, &[Queue::Index, Queue::Default], PATIENCE).await?;
-            writeln!(stdout, "Erased. What waits for a mail that is on its way is done by the server when it runs.")?;
+            writeln!(
+                stdout,
+                "Erased. The server looks once more for what came meanwhile when it runs next; until then, the task for that remembers the address."
+            )?;
         }
     }
     Ok(ExitCode::SUCCESS)

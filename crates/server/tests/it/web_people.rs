@@ -259,7 +259,15 @@ async fn several_are_put_on_an_events_list_and_whoever_finds_no_place_is_named()
     // All whom a filter finds.
     let all = html(&app.get("/app/people/to-event?city=Waco").await);
     assert!(all.contains("<h1>Add 12 people to an event</h1>") && all.contains("name=\"all\"") && !all.contains("name=\"id\""), "{all}");
-    let done = send(&app, "/app/people/to-event", &[("all", "yes"), ("city", "Waco"), ("event", "open")]).await;
+    assert!(all.contains("name=\"expected\" value=\"12\""), "{all}");
+    for expected in ["11", "x", ""] {
+        let changed = send(&app, "/app/people/to-event", &[("all", "yes"), ("expected", expected), ("city", "Waco"), ("event", "open")]).await;
+        assert_eq!(changed.status, 409);
+        let changed = html(&changed);
+        assert!(changed.contains("Nobody was added; look at them again.") && changed.contains("name=\"expected\" value=\"12\""), "{changed}");
+    }
+    assert_eq!(app.get("/events/open").await.ok()["attendeeCount"], 0);
+    let done = send(&app, "/app/people/to-event", &[("all", "yes"), ("expected", "12"), ("city", "Waco"), ("event", "open")]).await;
     assert!(toast_after(&app, &done, "/app/events/open").await.contains("12 people are on the list of “Open” now."));
     assert_eq!(app.get("/events/open").await.ok()["attendeeCount"], 12);
 

@@ -70,6 +70,11 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) 
         Ok(people) => people,
         Err(why) => return Ok(flash(see_other(&back)?, why, None)),
     };
+    // Whoever sees a number adds so many, and nobody else.
+    if all && form.value("expected") != Some(people.len().to_string().as_str()) {
+        let fault = "Other people are found now than before. Nobody was added; look at them again.";
+        return show(&auth, &state, &query, people, all, StatusCode::CONFLICT, Some(fault), None).await;
+    }
     let Some(chosen) = form.value("event") else { return show(&auth, &state, &query, people, all, StatusCode::OK, None, None).await };
     let event = match auth.app().event_get(auth.read(), chosen).await {
         Ok(event) => event,
