@@ -3,6 +3,8 @@
 
 use minijinja::machinery::{Token, tokenize};
 
+use super::links;
+
 /// First of the private characters (Unicode 16.0, supplementary private use area A) that stand for tags.
 const FIRST: u32 = 0xF_0000;
 const MOST: usize = 10_000;
@@ -24,6 +26,8 @@ pub(super) enum Kind {
 struct Mark {
     tag: String,
     kind: Kind,
+    /// Something about the recipient is in it.
+    personal: bool,
     line: u16,
 }
 
@@ -52,12 +56,13 @@ impl Marks {
         let (mut begin, mut kind) = (None, Kind::Value);
         // Whether the next token is the word that says what a statement does.
         let mut statement = false;
+        let mut personal = false;
         for token in tokenize(source, false, minijinja::syntax::SyntaxConfig::default()) {
             let (token, span) = token.map_err(|error| super::plain(&error))?;
             match token {
                 Token::TemplateData(text) => marks.marked.push_str(text),
-                Token::VariableStart => (begin, kind) = (Some(span), Kind::Value),
-                Token::BlockStart => (begin, kind) = (Some(span), Kind::Other),
+                Token::VariableStart => (begin, kind, personal) = (Some(span), Kind::Value, false),
+                Token::BlockStart => (begin, kind, personal) = (Some(span), Kind::Other, false),
                 Token::Ident(word) if statement => {
                     kind = match word {
                         "if" => Kind::If,
@@ -67,10 +72,11 @@ impl Marks {
                         _ => Kind::Other,
                     };
                 }
+                Token::Ident("user") => personal = true,
                 Token::VariableEnd | Token::BlockEnd => {
                     if let Some(begin) = begin.take() {
                         let tag = source.get(begin.start_offset as usize..span.end_offset as usize).unwrap_or_default();
-                        marks.push(Mark { tag: bare(tag), kind, line: begin.start_line });
+                        marks.push(Mark { tag: bare(tag), kind, personal, line: begin.start_line });
                     }
                 }
                 _ => {}
@@ -100,6 +106,16 @@ impl Marks {
     /// The line in which a tag begins.
     pub(super) fn line(&self, n: usize) -> u16 {
         self.marks.get(n).map_or(0, |mark| mark.line)
+    }
+
+    /// As it is written, with one space on each side.
+    pub(super) fn tag(&self, n: usize) -> Option<&str> {
+        self.marks.get(n).map(|mark| mark.tag.as_str())
+    }
+
+    /// Whether it says something about the recipient.
+    pub(super) fn is_personal(&self, n: usize) -> bool {
+        self.marks.get(n).is_some_and(|mark| mark.personal && mark.kind == Kind::Value)
     }
 
     pub(super) fn kind(&self, n: usize) -> Option<Kind> {
@@ -132,7 +148,8 @@ impl Marks {
         converted.chars().filter_map(index_of).eq(0..self.marks.len()).then(|| self.filled(converted))
     }
 
-    pub(super) fn markdown_to_html(&self) -> String {
+    /// Or every fault, as sentences.
+    pub(super) fn markdown_to_html(&self) -> Result<String, Vec<String>> {
         use pulldown_cmark::{Event, Options, Parser, html};
         // Raw HTML inside Markdown is text, not markup.
         let events = Parser::new_ext(&self.marked, Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH).map(|event| match event {
@@ -142,6 +159,10 @@ impl Marks {
         let mut body = String::with_capacity(self.marked.len() * 2);
         html::push_html(&mut body, events);
         let mut body = self.unencoded(body);
+        let faults = links::faults(self, &body);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
         // A condition on a line of its own is no paragraph.
         for (n, _) in self.marks.iter().enumerate().filter(|(_, mark)| mark.kind != Kind::Value) {
             if let Some(mark) = mark_of(n) {
@@ -150,7 +171,7 @@ impl Marks {
         }
         // Every converter keeps the order of what it is given; should one not, the text itself is better than a wrong mail.
         let body = self.restore(&body).unwrap_or_else(|| self.plain_html());
-        format!("<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{body}</body></html>\n")
+        Ok(format!("<!doctype html>\n<html><head><meta charset=\"utf-8\"></head><body>\n{body}</body></html>\n"))
     }
 
     /// Addresses of links are percent-encoded by the converter, the marks in them too.

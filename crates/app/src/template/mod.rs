@@ -7,11 +7,13 @@
 //! | file | holds |
 //! |---|---|
 //! | `check` | which templates are allowed, and what they use |
+//! | `links` | whose word decides where a link leads |
 //! | `marks` | tags as single characters, so that Markdown and HTML can be converted before they are filled in |
 //! | `markup`, `page`, `readable` | a body in HTML: its pieces, where tags may stand in it and what becomes of its style sheet, its text part |
 //! | `values` | what can be filled in |
 
 mod check;
+mod links;
 mod marks;
 mod markup;
 mod page;
@@ -91,12 +93,12 @@ impl Template {
         }
         let marks = Marks::of(&content.body).map_err(|message| FieldErrors::one("body", "template", message))?;
         let mut sheet_left = false;
+        let of_body = |found: Vec<String>| FieldErrors(found.into_iter().flat_map(|message| FieldErrors::one("body", "template", message).0).collect());
         let (text, html) = match content.body_format {
             BodyFormat::Text => (content.body.clone(), None),
-            BodyFormat::Markdown => (content.body.clone(), Some(marks.markdown_to_html())),
+            BodyFormat::Markdown => (content.body.clone(), Some(marks.markdown_to_html().map_err(of_body)?)),
             BodyFormat::Html => {
-                let page = Page::of(&marks)
-                    .map_err(|found| FieldErrors(found.into_iter().flat_map(|message| FieldErrors::one("body", "template", message).0).collect()))?;
+                let page = Page::of(&marks).map_err(of_body)?;
                 let inlined = page.inlined();
                 sheet_left = inlined.left;
                 (readable::text_of(&page), Some(inlined.html))

@@ -1,5 +1,6 @@
 //! A body that is HTML: where tags may stand in it, and the rules of its style sheet moved into the elements.
 
+use super::links;
 use super::marks::{Kind, Marks, index_of, mark_of};
 use super::markup::{Piece, Within, pieces};
 
@@ -46,12 +47,12 @@ impl<'a> Page<'a> {
                 faults.push((n, format!("a tag cannot stand {place}")));
             }
         }
-        faults.sort();
-        let mut faults: Vec<String> = faults.into_iter().map(|(n, fault)| format!("line {}: {fault}", marks.line(n))).collect();
-        faults.dedup();
-        faults.truncate(LISTED);
+        let mut faults = listed(marks, faults);
         if !whole {
             faults.push("private characters above U+F0000 cannot be used".to_owned());
+        }
+        if faults.is_empty() {
+            faults = links::faults(marks, marks.marked());
         }
         if faults.is_empty() { Ok(Self { marks, spots }) } else { Err(faults) }
     }
@@ -243,8 +244,17 @@ impl Places<'_> {
     }
 }
 
+/// Faults in the order of the tags that they are about, each with its line.
+pub(super) fn listed(marks: &Marks, mut faults: Vec<(usize, String)>) -> Vec<String> {
+    faults.sort();
+    let mut faults: Vec<String> = faults.into_iter().map(|(n, fault)| format!("line {}: {fault}", marks.line(n))).collect();
+    faults.dedup();
+    faults.truncate(LISTED);
+    faults
+}
+
 /// What stands in a comment that Outlook reads as a part of the page: `<!--[if mso]>…<![endif]-->`.
-fn conditional(comment: &str) -> Option<&str> {
+pub(super) fn conditional(comment: &str) -> Option<&str> {
     comment.strip_prefix("[if")?.split_once("]>")?.1.strip_suffix("<![endif]")
 }
 

@@ -266,6 +266,67 @@ fn a_tag_of_a_page_stands_in_its_text_or_in_a_value_with_quotes() {
     }
 }
 
+#[test]
+fn where_a_link_leads_is_never_said_by_the_person_who_gets_it() {
+    let said = |body: &str, format| Template::compile(&content("s", body, format), true).err().map(|faults| faults.to_string()).unwrap_or_default();
+    let refused = "cannot choose where a link leads";
+    for address in [
+        "{{ user.company }}",
+        " {{ user.company }}",
+        "{{ user.company | default(\"https://a.example/\") }}",
+        "{{ event.url | default(user.company) }}",
+        "{% if user.city %}https://a.example/{% endif %}{{ user.company }}",
+        "{% if user.city %}{{ user.company }}{% else %}https://a.example/{% endif %}",
+        "{{ event.title }}{{ user.company }}",
+        "{{ event.url | default(\"\") }}{{ user.company }}",
+        "https:{{ user.company }}",
+        "https://{{ user.company }}/",
+        "https://a.example{{ user.company }}",
+        "https://a.example:{{ user.company }}",
+        "https://a.example@{{ user.company }}/",
+        "https:///{{ user.company }}",
+        "https:/\\{{ user.company }}",
+        "https://\\{{ user.company }}/",
+        "//{{ user.company }}",
+        "/{{ user.company }}",
+        "javascript:{{ user.company }}",
+        "&#x20;{{ user.company }}",
+    ] {
+        let quoted = address.replace('"', "'");
+        for body in
+            [format!("<a href=\"{quoted}\">x</a>"), format!("<img alt=x SRC=\"{quoted}\">"), format!("<!--[if mso]><a href=\"{quoted}\">x</a><![endif]-->")]
+        {
+            assert!(said(&body, BodyFormat::Html).contains(refused), "{body}: {}", said(&body, BodyFormat::Html));
+        }
+    }
+    assert!(said("<p>\n<img srcset=\"https://a.example/ 1x, {{ user.company }} 2x\">", BodyFormat::Html).starts_with("body: line 2: "));
+    for body in ["[x]({{ user.company }})", "![x](<{{ user.company }}>)", "[x][y]\n\n[y]: {{ user.company }}", "<https://{{ user.company }}>"] {
+        assert!(said(body, BodyFormat::Markdown).contains(refused), "{body}: {}", said(body, BodyFormat::Markdown));
+        assert_eq!(said(body, BodyFormat::Text), "", "a text has no links");
+    }
+    for address in [
+        "{{ event.url }}",
+        "{{ event.url }}?from={{ user.email }}",
+        "{{ unsubscribeUrl }}#{{ user.city }}",
+        "{% if user.city == 'Austin' %}https://a.example/{% else %}https://b.example/{% endif %}",
+        "HTTPS://a.example/{{ user.city }}",
+        "http://a.example?who={{ user.email }}",
+        "https://a.example:8080/#{{ user.city }}",
+        "mailto:{{ user.email }}",
+        "tel:{{ user.phoneNumber }}",
+        "#{{ user.city }}",
+    ] {
+        assert_eq!(said(&format!("<a href=\"{address}\" title=\"{{{{ user.company }}}}\">{{{{ user.company }}}}</a>"), BodyFormat::Html), "", "{address}");
+        assert_eq!(said(&format!("[x](<{address}>)"), BodyFormat::Markdown), "", "{address}");
+    }
+    // The control: what is escaped still leads there.
+    let company = minijinja::Value::from_pairs([("company", "javascript:alert(1)")]);
+    let mut env = environment();
+    env.add_template(HTML, "<a href=\"{{ user.company }}\">x</a>").unwrap();
+    let made = env.get_template(HTML).unwrap().render(minijinja::Value::from_pairs([("user", company)])).unwrap();
+    assert_eq!(made, "<a href=\"javascript:alert(1)\">x</a>");
+}
+
 const HOSTILE: [&str; 16] = [
     "{{ user.email }}",
     "{% if 1 %}x{% endif %}",

@@ -2,7 +2,9 @@
 
 use axum::body::Body;
 use axum::http::Method;
+use emcrm_model::CampaignId;
 use emcrm_server::router::router;
+use emcrm_store::Transaction;
 use serde_json::{Value, json};
 
 use crate::helpers::{Answer, Options, TestApp};
@@ -323,4 +325,29 @@ async fn a_mail_that_comes_back_is_in_the_ledger_and_on_the_list() {
     assert_eq!((&rows["items"][0]["user_id"], &rows["items"][0]["error"]), (&json!("ann"), &json!("550 5.1.1 gone")));
     assert_eq!(app.get("/email/suppressions/ann@example.org").await.ok()["reason"], "bounced");
     assert_eq!(app.post("/mail/events/sns", json!({})).await.problem(404), "no_topic", "no topic is configured");
+}
+
+/// Whoever registers fills in these fields: they would have a mail, and a link that is signed here, lead anywhere.
+#[tokio::test]
+async fn no_field_of_a_person_says_where_a_link_leads_and_what_was_saved_with_one_is_held() {
+    let app = public().await;
+    for (format, body) in [("html", "<a href=\"{{ user.company }}\">x</a>"), ("markdown", "[x]({{ user.company }})")] {
+        let asked = json!({"filter": {}, "subject": "s", "body": body, "bodyFormat": format, "trackClicks": true});
+        for path in ["/email/send", "/email/send_emails", "/email/requests", "/email/preview", "/email/preflight"] {
+            assert_eq!(app.post(path, asked.clone()).await.faults(), ["body.body: template"], "{path} {body}");
+        }
+        let template = json!({"name": "n", "subject": "s", "body": body, "bodyFormat": format});
+        assert_eq!(app.post("/email/templates", template).await.faults(), ["body.body: template"], "{body}");
+    }
+    // As an earlier version kept it: the body in the campaign, and nobody had refused it.
+    let sent = app.post("/email/send_emails", json!({"filter": {}, "subject": "s", "body": "b", "bodyFormat": "html", "trackClicks": true})).await.ok();
+    let id = sent["email_id"].as_str().unwrap();
+    reaches(&app, id, "sent").await;
+    let mut tx = Transaction::new();
+    let stored = app.app.store.campaigns.update_any(&mut tx, &CampaignId::from(id.to_owned()));
+    stored.set("body", "<a href=\"{{ user.company }}\">x</a>").remove("bodyDigest").set("status", "paused");
+    app.app.store.engine.transact(tx).await.unwrap();
+    assert_eq!(post(&app, &format!("/email/requests/{id}/resume")).await.ok()["status"], "sending");
+    let held = reaches(&app, id, "paused").await;
+    assert!(held["reason"].as_str().unwrap().contains("cannot choose where a link leads"), "{held}");
 }
