@@ -33,12 +33,22 @@ struct ToEventPage {
     /// All whom the filters find, instead of those who are named.
     all: bool,
     events: Vec<EventView>,
-    fault: Option<&'static str>,
-    /// What was done for others, where no place was left for these.
-    done: Option<String>,
+    told: Told,
     back: String,
     /// The list's conditions, to come back to.
     pairs: Vec<(&'static str, String)>,
+}
+
+/// What the page says besides.
+#[derive(Default, Serialize)]
+struct Told {
+    fault: Option<&'static str>,
+    /// Not as many are found as the page showed that was answered.
+    changed: bool,
+    /// What was done for others, where no place was left for these.
+    done: Option<String>,
+    /// The event that was chosen already.
+    chosen: Option<String>,
 }
 
 /// Asks about all whom the filters find.
@@ -50,7 +60,7 @@ pub async fn ask(auth: Auth<Editor>, State(state): State<ApiState>, mut reader: 
     }
     match found(&auth, &query).await? {
         Ok(people) if people.is_empty() => see_other(&query.address("/app/people", &[])),
-        Ok(people) => show(&auth, &state, &query, people, true, StatusCode::OK, None, None).await,
+        Ok(people) => show(&auth, &state, &query, people, true, StatusCode::OK, Told::default()).await,
         Err(why) => Ok(flash(see_other(&query.address("/app/people", &[]))?, why, None)),
     }
 }
@@ -70,17 +80,17 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) 
         Ok(people) => people,
         Err(why) => return Ok(flash(see_other(&back)?, why, None)),
     };
-    // Whoever sees a number adds so many, and nobody else.
+    // Whoever sees a number adds so many. A campaign asks again in the same way.
     if all && form.value("expected") != Some(people.len().to_string().as_str()) {
-        let fault = "Other people are found now than before. Nobody was added; look at them again.";
-        return show(&auth, &state, &query, people, all, StatusCode::CONFLICT, Some(fault), None).await;
+        let told = Told { changed: true, chosen: form.value("event").map(str::to_owned), ..Told::default() };
+        return show(&auth, &state, &query, people, all, StatusCode::CONFLICT, told).await;
     }
-    let Some(chosen) = form.value("event") else { return show(&auth, &state, &query, people, all, StatusCode::OK, None, None).await };
+    let Some(chosen) = form.value("event") else { return show(&auth, &state, &query, people, all, StatusCode::OK, Told::default()).await };
     let event = match auth.app().event_get(auth.read(), chosen).await {
         Ok(event) => event,
         Err(AppError::EventUnknown) => {
             let fault = if chosen.is_empty() { "Choose an event." } else { "This event was deleted meanwhile. Choose another one." };
-            return show(&auth, &state, &query, people, all, StatusCode::UNPROCESSABLE_ENTITY, Some(fault), None).await;
+            return show(&auth, &state, &query, people, all, StatusCode::UNPROCESSABLE_ENTITY, Told { fault: Some(fault), ..Told::default() }).await;
         }
         Err(other) => return Err(other.into()),
     };
@@ -92,7 +102,7 @@ pub async fn add(auth: Auth<Editor>, State(state): State<ApiState>, form: Form) 
     }
     let unplaced: HashSet<&UserId> = done.unplaced.iter().collect();
     let left = people.into_iter().filter(|user| unplaced.contains(&user.id)).collect();
-    show(&auth, &state, &query, left, false, StatusCode::OK, None, Some(words)).await
+    show(&auth, &state, &query, left, false, StatusCode::OK, Told { done: Some(words), ..Told::default() }).await
 }
 
 /// Everybody whom the filters find, by name; or why they cannot be taken.
@@ -120,7 +130,6 @@ async fn selected(auth: &Auth<Editor>, form: &Form) -> Result<Vec<User>, AppErro
     Ok(auth.app().user_get_many(auth.read(), &ids).await?.into_iter().flatten().collect())
 }
 
-#[expect(clippy::too_many_arguments, reason = "each is a part of the page")]
 async fn show(
     auth: &Auth<Editor>,
     state: &ApiState,
@@ -128,16 +137,14 @@ async fn show(
     people: Vec<User>,
     all: bool,
     status: StatusCode,
-    fault: Option<&'static str>,
-    done: Option<String>,
+    told: Told,
 ) -> Result<Response, ApiError> {
     let context = ToEventPage {
         shell: Shell::of(auth, state, Place::People),
         people: people.iter().map(Named::from).collect(),
         all,
         events: events(auth).await?.iter().map(|event| EventView::of(auth.app(), event, auth.locale())).collect(),
-        fault,
-        done,
+        told,
         back: query.address("/app/people", &[]),
         pairs: query.pairs(),
     };
