@@ -13,6 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 use super::domains::{self, Places, domain_of, means_the_domain};
+use super::hang_ups::{self, HANG_UPS_MAX};
 use super::ledger::{Counted, Step};
 use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::AppError;
@@ -32,11 +33,17 @@ struct Claimed {
 struct Ended {
     delivery: Delivery,
     result: Result<(), MailError>,
+    /// The connection stood, and the server ended it before it had the mail.
+    hung_up: bool,
+    /// It does so at this mail, and takes those of others.
+    own_fault: bool,
 }
 
 /// One connection and the right to have it. It is opened when it is needed first.
 struct Line {
     connection: Option<Box<dyn Connection>>,
+    /// Times that the server hung up, without a mail taken between them.
+    hang_ups: u32,
     _place: OwnedSemaphorePermit,
 }
 
@@ -166,7 +173,7 @@ async fn open(run: &Run, lines: &mut Vec<Line>, wanted: usize) {
             run.app.mail_lines.clone().try_acquire_owned().ok()
         };
         match place {
-            Some(place) => lines.push(Line { connection: None, _place: place }),
+            Some(place) => lines.push(Line { connection: None, hang_ups: 0, _place: place }),
             None => return,
         }
     }
@@ -279,7 +286,7 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
         if step.to == DeliveryState::Pending {
             match step.retry_at {
                 Some(at) if at > now => feeder.retry_at(at),
-                _ => feeder.put_back(step.delivery.clone()),
+                _ => feeder.put_last(step.delivery.clone()),
             }
         }
     }
@@ -317,11 +324,11 @@ async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (Delive
 
 /// The ledger's step for an outcome, and what the run learns from it.
 fn record(run: &Run, ended: Ended) -> Step {
-    let Ended { delivery, result } = ended;
-    let now = run.app.now_ms();
+    let Ended { delivery, result, own_fault, .. } = ended;
     match result {
         Ok(()) => {
             *run.refusals.lock() = Refusals::default();
+            run.hang_ups.lock().taken();
             run.app.domains.accepted(domain_of(delivery.email.as_ref()));
             run.sent.fetch_add(1, Ordering::Relaxed);
             Step::sent(delivery, run.app.stamp())
@@ -331,21 +338,32 @@ fn record(run: &Run, ended: Ended) -> Step {
             Step::failed(delivery, DeliveryState::Error, reply)
         }
         Err(MailError::Temporary { reply }) => {
-            let becomes = if delivery.attempts + 1 >= ATTEMPTS_MAX { DeliveryState::Error } else { DeliveryState::Pending };
-            refused(run, &delivery, &reply, becomes);
+            refused(run, &delivery, &reply, not_now(&delivery));
             if means_the_domain(&reply) {
                 run.app.domains.put_off(domain_of(delivery.email.as_ref()), run.app.clock.elapsed());
             }
-            if becomes == DeliveryState::Error {
-                Step::failed(delivery, DeliveryState::Error, reply)
-            } else {
-                let at = now + run.app.settings.retry_after_ms(delivery.attempts);
-                Step::retry(delivery, reply, Some(at), true)
-            }
+            later(run, delivery, reply)
         }
         Err(MailError::Unknown { cause }) => Step::failed(delivery, DeliveryState::Unknown, cause),
+        // As if it had said "later": else the row would be tried first in each run, and the campaign would never end.
+        Err(MailError::Unavailable { cause }) if own_fault => later(run, delivery, hang_ups::words(&cause)),
         Err(MailError::Unavailable { cause }) => Step::retry(delivery, cause, None, false),
     }
+}
+
+/// What becomes of a row that the server does not want now.
+fn not_now(delivery: &Delivery) -> DeliveryState {
+    if delivery.attempts + 1 >= ATTEMPTS_MAX { DeliveryState::Error } else { DeliveryState::Pending }
+}
+
+/// Another attempt after a while, or none where there were enough.
+fn later(run: &Run, delivery: Delivery, words: String) -> Step {
+    let becomes = not_now(&delivery);
+    if becomes == DeliveryState::Error {
+        return Step::failed(delivery, becomes, words);
+    }
+    let at = run.app.now_ms() + run.app.settings.retry_after_ms(delivery.attempts);
+    Step::retry(delivery, words, Some(at), true)
 }
 
 fn refused(run: &Run, delivery: &Delivery, reply: &str, becomes: DeliveryState) {
@@ -368,31 +386,47 @@ fn nameless(reply: &str) -> String {
     reply.split_whitespace().map(|word| if word.contains('@') { "…" } else { word }).collect::<Vec<_>>().join(" ")
 }
 
-/// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand.
+/// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand. One that the server ended
+/// at a mail is opened again for another mail: only where that goes on is it the connection, or the server.
 async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut Denied, batch: &Span) -> Vec<Ended> {
     let one = async |line: &mut Line, claim: Claimed| {
         let span = spans::mail(batch, run.app.transport.name(), &claim.delivery);
-        let result = match line_ready(run, line).await {
-            Ok(connection) => connection.send(&claim.mail).await,
-            Err(error) => Err(error),
+        let (result, connected) = match line_ready(run, line).await {
+            Ok(connection) => (connection.send(&claim.mail).await, true),
+            Err(error) => (Err(error), false),
         };
         spans::mail_ended(&span, &result);
         let result = result.map(|_| ());
         if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.connection.take().is_some() {
             run.open_lines.fetch_sub(1, Ordering::Relaxed);
         }
-        Ended { delivery: claim.delivery, result }
+        let hung_up = connected && matches!(result, Err(MailError::Unavailable { .. }));
+        line.hang_ups = if hung_up { line.hang_ups + 1 } else { 0 };
+        Ended { delivery: claim.delivery, result, hung_up, own_fault: false }
     };
-    let ended = join_all(lines.iter_mut().zip(claimed).map(|(line, claim)| one(line, claim))).await;
-    for (i, outcome) in ended.iter().enumerate().rev() {
-        if let Err(MailError::Unavailable { cause }) = &outcome.result {
-            if run.open_lines.load(Ordering::Relaxed) == 0 {
-                run.halt(Halt::Unavailable(cause.clone()));
-            } else if lines.len() > i {
-                // The server allows fewer connections than we would like.
-                lines.swap_remove(i);
-                denied.one(Instant::now());
+    let mut ended = join_all(lines.iter_mut().zip(claimed).map(|(line, claim)| one(line, claim))).await;
+    let taken = run.sent.load(Ordering::Relaxed) + ended.iter().filter(|outcome| outcome.result.is_ok()).count();
+    let some_taken = taken > 0 || run.campaign.counts.get(DeliveryState::Sent) > 0;
+    for (i, outcome) in ended.iter_mut().enumerate().rev() {
+        let Err(MailError::Unavailable { cause }) = &outcome.result else { continue };
+        if outcome.hung_up
+            && let Some(line) = lines.get_mut(i)
+        {
+            let mut hang_ups = run.hang_ups.lock();
+            outcome.own_fault = hang_ups.one(&outcome.delivery, taken, some_taken);
+            if outcome.own_fault {
+                line.hang_ups = 0;
             }
+            if outcome.own_fault || (line.hang_ups < HANG_UPS_MAX && hang_ups.are_few()) {
+                continue;
+            }
+        }
+        if run.open_lines.load(Ordering::Relaxed) == 0 {
+            run.halt(Halt::Unavailable(cause.clone()));
+        } else if lines.len() > i {
+            // The server allows fewer connections than we would like.
+            lines.swap_remove(i);
+            denied.one(Instant::now());
         }
     }
     ended

@@ -93,6 +93,11 @@ impl Feeder {
         self.waiting.push_front(delivery);
     }
 
+    /// The same, after the others: nobody got it, and that may be its own fault.
+    pub(super) fn put_last(&mut self, delivery: Delivery) {
+        self.waiting.push_back(delivery);
+    }
+
     /// The row goes out again in a later run.
     pub(super) fn retry_at(&mut self, at: i64) {
         self.earliest_retry = Some(self.earliest_retry.map_or(at, |earliest| earliest.min(at)));

@@ -8,6 +8,7 @@
 mod batch;
 mod domains;
 mod feeder;
+mod hang_ups;
 mod ledger;
 mod limiter;
 
@@ -30,6 +31,7 @@ use crate::{App, AppError, Call, spans};
 pub use domains::DomainLimits;
 pub(crate) use domains::Domains;
 use feeder::Feeder;
+use hang_ups::HangUps;
 pub(crate) use limiter::Limiter;
 
 /// Groups of connections: while one waits for its commit, the others hand over.
@@ -62,6 +64,7 @@ struct Run {
     /// Mails that the server took in this run.
     sent: AtomicUsize,
     refusals: Mutex<Refusals>,
+    hang_ups: Mutex<HangUps>,
     /// No further claims, for whatever reason.
     halted: AtomicBool,
     why: Mutex<Option<Halt>>,
@@ -155,6 +158,7 @@ impl App {
             open_lines: AtomicUsize::new(0),
             sent: AtomicUsize::new(0),
             refusals: Mutex::default(),
+            hang_ups: Mutex::default(),
             halted: AtomicBool::new(false),
             why: Mutex::new(None),
             span: Span::current(),

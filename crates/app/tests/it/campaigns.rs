@@ -323,6 +323,55 @@ async fn a_mail_server_that_stays_away_pauses_the_campaign_after_about_an_hour()
 }
 
 #[tokio::test]
+async fn one_recipient_at_whom_the_mail_server_hangs_up_keeps_nobody_else_from_their_mail() {
+    // The first of the ledger, and the last.
+    for id in ["00", "zz"] {
+        let t = TestApp::new();
+        t.user_at(id, "bad@example.org").await;
+        for i in 0..39 {
+            t.user_at(&format!("a{i:02}"), &format!("u{i:03}@example.org")).await;
+        }
+        t.mail.answer("bad@example.org", &[Answer::Lost; 1_000]);
+        let campaign = t.campaign(json!({})).await;
+        t.settle().await;
+        let counts = t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts;
+        assert_eq!((counts.sent_count, counts.pending_count), (39, 1), "{id}");
+        for _ in 0..10 {
+            t.later(4_000);
+            t.settle().await;
+        }
+        let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+        assert_eq!((done.status, done.counts.sent_count, done.counts.error_count), (CampaignState::Sent, 39, 1), "{id}: {:?}", done.reason);
+        assert_eq!(t.mail.taken(), addresses(39, |_| true), "each once");
+        let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[DeliveryState::Error]).await.unwrap().items;
+        let words = rows.first().unwrap().error.as_deref();
+        assert_eq!((rows.len(), rows[0].attempts, words), (1, 6, Some("the mail server ends the connection at this mail: reset")));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_server_that_hangs_up_at_everybody_is_waited_for_and_no_attempt_is_counted() {
+    let t = TestApp::new();
+    people(&t, 12).await;
+    for address in addresses(12, |_| true) {
+        t.mail.answer(&address, &[Answer::Lost; 1_000]);
+    }
+    let campaign = t.campaign(json!({})).await;
+    let (mut minutes, mut held) = (0, campaign.clone());
+    while held.status != CampaignState::Paused && minutes < 240 {
+        t.settle().await;
+        held = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+        t.later(60);
+        minutes += 1;
+    }
+    assert!((30..=90).contains(&minutes), "{minutes} minutes");
+    assert!(held.reason.unwrap().contains("the mail server cannot be used"));
+    assert_eq!((held.counts.pending_count, held.counts.total()), (12, 12), "nothing is lost");
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[]).await.unwrap().items;
+    assert!(rows.iter().all(|row| row.attempts == 0), "a mail that never left is no attempt");
+}
+
+#[tokio::test]
 async fn a_domain_that_says_later_gets_its_mails_later_and_the_others_theirs_now() {
     let t = TestApp::new();
     people(&t, 10).await;

@@ -24,6 +24,11 @@ async fn campaign(options: &[&str], over: impl Fn(&Value) -> bool) -> (Value, Ve
 
 /// The same through the mail server at this address. Returns the campaign and its rows.
 async fn campaign_through(url: &str, folder: &Path, over: impl Fn(&Value) -> bool) -> (Value, Vec<Value>) {
+    campaign_until(url, folder, over, |_| true).await
+}
+
+/// The same until something holds of the campaign, and then something of its rows.
+async fn campaign_until(url: &str, folder: &Path, over: impl Fn(&Value) -> bool, rows_say: impl Fn(&[Value]) -> bool) -> (Value, Vec<Value>) {
     let data = folder.join("data");
     std::fs::create_dir(&data).unwrap();
     embedded(&data);
@@ -39,15 +44,18 @@ async fn campaign_through(url: &str, folder: &Path, over: impl Fn(&Value) -> boo
     let ended = loop {
         let now = get(&client, at.clone()).await;
         if over(&now) {
-            break now;
+            let rows = get(&client, format!("{}/email/status/{}?size=100", server.base, made["email_id"].as_str().unwrap())).await;
+            let rows = rows["items"].as_array().unwrap().clone();
+            if rows_say(&rows) {
+                break (now, rows);
+            }
         }
         assert!(begin.elapsed() < Duration::from_mins(2), "{now}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
-    let rows = get(&client, format!("{}/email/status/{}?size=100", server.base, made["email_id"].as_str().unwrap())).await;
     server.stop();
     assert_verified(&data);
-    (ended, rows["items"].as_array().unwrap().clone())
+    ended
 }
 
 /// A campaign on so many connections through a mail server with these manners: everybody is sent to, at the first attempt that is one, and once.
@@ -150,4 +158,21 @@ async fn a_mail_server_that_gives_three_of_twenty_connections_gets_everything_on
     };
     everybody_is_sent_to_once(manners, 20).await;
     assert!(turned_away.load(Ordering::Relaxed) > 0, "it meant it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_recipient_at_whom_the_server_hangs_up_waits_and_all_others_are_sent_to() {
+    let folder = folder();
+    let manners = |moment: &Moment<'_>| if moment.verb == "RCPT" && moment.line.contains("<a7@") { Act::HangUp } else { Act::Behave };
+    let mail = Server::start(manners).await;
+    let url = format!("smtp://127.0.0.1:{}?connections=4", mail.port);
+    // It is tried again later, as somebody of whom the server says "later".
+    let waits = |row: &Value| row["status"] == "pending" && row["attempts"].as_u64().is_some_and(|attempts| attempts > 0);
+    let (campaign, rows) = campaign_until(&url, folder.path(), |now| count(now, "sent") == PEOPLE - 1, |rows| rows.iter().any(waits)).await;
+    assert_eq!((count(&campaign, "sent"), campaign["status"].as_str()), (PEOPLE - 1, Some("sending")), "{campaign}");
+    let bad = rows.iter().find(|row| row["email"] == "a7@example.org").unwrap();
+    assert!(waits(bad) && bad["error"].as_str().unwrap().starts_with("the mail server ends the connection at this mail: "), "{bad}");
+    assert!(rows.iter().all(|row| waits(row) || (row["status"] == "sent" && row["attempts"] == 1)), "{rows:?}");
+    let to: HashSet<String> = mail.arrived().into_iter().map(|taken| taken.to).collect();
+    assert_eq!((mail.arrived().len(), to.len()), (PEOPLE - 1, PEOPLE - 1), "each once: {to:?}");
 }
