@@ -146,7 +146,15 @@ impl App {
     /// Ids of those who may be recipients, in order, after this one; none when there are no more.
     pub(crate) async fn candidates_walk(&self, of: &Recipients, after: Option<String>, limit: u32) -> Result<Vec<String>, AppError> {
         match source(of) {
-            Source::Index => Ok(self.index.walk(Kind::User, conditions_of(&of.filter), after, limit).await?),
+            Source::Index => {
+                let mut ids = self.index.walk(Kind::User, conditions_of(&of.filter), after.clone(), limit).await?;
+                // An index is not trusted: an id that comes again would be refused by the ledger, again and again, and one that is not after this one would lead
+                // the walk in a circle.
+                ids.sort_unstable();
+                ids.dedup();
+                ids.retain(|id| after.as_ref().is_none_or(|after| id > after));
+                Ok(ids)
+            }
             Source::Nobody => Ok(Vec::new()),
             Source::List(event) => {
                 let after = after.map(|id| keys::attendance(&UserId::from(id), event));
