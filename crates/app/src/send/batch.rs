@@ -16,9 +16,9 @@ use super::domains::{self, Places, domain_of, means_the_domain};
 use super::hang_ups::{self, HANG_UPS_MAX};
 use super::ledger::{Counted, Step};
 use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
-use crate::AppError;
 use crate::campaigns::same_address;
 use crate::spans;
+use crate::{App, AppError};
 
 /// Times that one mail is handed over before a temporary refusal is taken as final.
 const ATTEMPTS_MAX: u32 = 6;
@@ -27,6 +27,26 @@ const ATTEMPTS_MAX: u32 = 6;
 struct Claimed {
     delivery: Delivery,
     mail: Handover,
+    at: ClaimedAt,
+}
+
+/// When a row was claimed, by both clocks: one does not count the time in which the machine was suspended, the other one may be set.
+#[derive(Debug, Clone, Copy)]
+struct ClaimedAt {
+    elapsed: Duration,
+    ms: i64,
+}
+
+impl ClaimedAt {
+    fn now(app: &App) -> Self {
+        Self { elapsed: app.clock.elapsed(), ms: app.now_ms() }
+    }
+    /// Whether the lease under which it was claimed may have run out since, so that another worker may have called the row lost, and somebody may have had it
+    /// sent again. A lease is renewed every third of its time: as long as the process runs, more than half of it is left.
+    fn is_old(self, app: &App) -> bool {
+        let by_elapsed = app.clock.elapsed().saturating_sub(self.elapsed).as_millis() as i64;
+        by_elapsed.max(app.now_ms().saturating_sub(self.ms)) > i64::from(app.settings.lease_seconds) * 1_000 / 2
+    }
 }
 
 /// What became of a claimed row.
@@ -37,6 +57,8 @@ struct Ended {
     hung_up: bool,
     /// It does so at this mail, and takes those of others.
     own_fault: bool,
+    /// It was not handed over, because its claim was too old.
+    too_late: bool,
 }
 
 /// One connection and the right to have it. It is opened when it is needed first.
@@ -229,7 +251,7 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
             Ok(user) => {
                 let address = delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned();
                 match app.mail_for(&run.prepared, &run.campaign.id, &user, &address) {
-                    Ok(mail) => claims.push(Claimed { delivery, mail }),
+                    Ok(mail) => claims.push(Claimed { delivery, mail, at: ClaimedAt::now(app) }),
                     Err(reason) => skips.push(Step::left_out(delivery, DeliveryState::Skipped, &reason)),
                 }
             }
@@ -242,7 +264,9 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
         for step in records.iter().chain(&skips) {
             step.write(app, &mut tx, &run.token, &mut counted);
         }
-        for claim in &claims {
+        let at = ClaimedAt::now(app);
+        for claim in &mut claims {
+            claim.at = at;
             Step::claim(&claim.delivery).write(app, &mut tx, &run.token, &mut counted);
         }
         if tx.is_empty() {
@@ -392,6 +416,11 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
     let one = async |line: &mut Line, claim: Claimed| {
         let span = spans::mail(batch, run.app.transport.name(), &claim.delivery);
         let (result, connected) = match line_ready(run, line).await {
+            // Whoever stood still for so long may have lost the row without knowing. If not, it waits again.
+            Ok(_) if claim.at.is_old(&run.app) => {
+                let result = Err(MailError::Unavailable { cause: "the worker stood still before the mail was handed over".to_owned() });
+                return Ended { delivery: claim.delivery, result, hung_up: false, own_fault: false, too_late: true };
+            }
             Ok(connection) => (connection.send(&claim.mail).await, true),
             Err(error) => (Err(error), false),
         };
@@ -402,13 +431,16 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
         }
         let hung_up = connected && matches!(result, Err(MailError::Unavailable { .. }));
         line.hang_ups = if hung_up { line.hang_ups + 1 } else { 0 };
-        Ended { delivery: claim.delivery, result, hung_up, own_fault: false }
+        Ended { delivery: claim.delivery, result, hung_up, own_fault: false, too_late: false }
     };
     let mut ended = join_all(lines.iter_mut().zip(claimed).map(|(line, claim)| one(line, claim))).await;
     let taken = run.sent.load(Ordering::Relaxed) + ended.iter().filter(|outcome| outcome.result.is_ok()).count();
     let some_taken = taken > 0 || run.campaign.counts.get(DeliveryState::Sent) > 0;
     for (i, outcome) in ended.iter_mut().enumerate().rev() {
         let Err(MailError::Unavailable { cause }) = &outcome.result else { continue };
+        if outcome.too_late {
+            continue;
+        }
         if outcome.hung_up
             && let Some(line) = lines.get_mut(i)
         {

@@ -143,6 +143,56 @@ async fn a_row_whose_worker_died_is_unknown_and_only_a_person_sends_it_again() {
 }
 
 #[tokio::test]
+async fn a_worker_that_slept_over_its_claims_hands_none_of_them_over_when_it_wakes() {
+    let t = TestApp::new();
+    people(&t, 20).await;
+    let doors = t.mail.shut();
+    let sleeper = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    let in_state = async |wanted: DeliveryState| t.states(&campaign).await.values().filter(|state| **state == wanted).count();
+    until("each connection has a row in hand", async || in_state(DeliveryState::Sending).await == 6).await;
+    // It sleeps, so its own clock stands still, until its lease has run out. Another one takes the campaign over, and a person has the lost rows sent again.
+    let other = t.another("other");
+    other.later(31);
+    let awake = other.worker();
+    let ended = async |sent: i64| {
+        let now = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+        now.status == CampaignState::Sent && now.counts.sent_count == sent
+    };
+    until("the other one has sent the rest", async || ended(14).await).await;
+    assert_eq!(in_state(DeliveryState::Unknown).await, 6);
+    other.app.campaign_retry(&call(), &campaign.id, vec![DeliveryState::Unknown]).await.unwrap();
+    until("the lost ones are sent again", async || ended(20).await).await;
+    assert_eq!(other.mail.taken(), addresses(20, |_| true));
+    // It wakes with the rows still in its hands.
+    t.later(31);
+    doors.add_permits(1_000);
+    sleeper.stop().await;
+    awake.stop().await;
+    assert!(t.mail.taken().is_empty(), "mailed twice: {:?}", t.mail.taken());
+    let counts = t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts;
+    assert_eq!((counts.sent_count, counts.total(), in_state(DeliveryState::Sent).await), (20, 20, 20));
+}
+
+#[tokio::test]
+async fn a_worker_that_slept_and_was_not_taken_over_sends_what_it_had_claimed() {
+    let t = TestApp::new();
+    people(&t, 20).await;
+    let doors = t.mail.shut();
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    let in_hand = async || t.states(&campaign).await.values().filter(|state| **state == DeliveryState::Sending).count();
+    until("each connection has a row in hand", async || in_hand().await == 6).await;
+    t.later(31);
+    doors.add_permits(1_000);
+    until("everybody is sent to", async || t.app.campaign_get(&call(), &campaign.id).await.unwrap().status == CampaignState::Sent).await;
+    worker.stop().await;
+    assert_eq!(t.mail.taken(), addresses(20, |_| true));
+    let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[]).await.unwrap().items;
+    assert!(rows.iter().all(|row| row.attempts == 1 && row.error.is_none()), "{rows:?}");
+}
+
+#[tokio::test]
 async fn who_was_deleted_changed_or_suppressed_after_the_freeze_is_not_mailed() {
     let t = TestApp::new();
     people(&t, 20).await;

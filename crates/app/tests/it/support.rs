@@ -88,6 +88,16 @@ impl TestApp {
         Self { app: App::new(parts), clock, mail }
     }
 
+    /// Another process on the same storage and index, with a mail server and a clock of its own.
+    pub fn another(&self, worker_name: &str) -> Self {
+        let clock = Arc::new(FixedClock::new(self.app.now()));
+        let mail = Arc::new(ScriptedTransport::default());
+        let settings = AppSettings { worker_name: worker_name.to_owned(), ..self.app.settings.clone() };
+        let (engine, index) = (self.app.store.engine.clone(), self.app.index.clone());
+        let parts = AppParts { engine, index, transport: mail.clone(), clock: clock.clone(), ids: Arc::new(SeededIds::new(2)), settings };
+        Self { app: App::new(parts), clock, mail }
+    }
+
     pub fn worker(&self) -> Worker {
         Worker::spawn(self.app.clone())
     }
@@ -268,6 +278,7 @@ pub struct ScriptedTransport {
     pub in_hand: Arc<Mutex<HashMap<String, (usize, usize)>>>,
     pub down: Arc<Mutex<bool>>,
     pub gate: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
+    pub doors: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
     /// What it says of the address that mail comes from.
     pub sender: Arc<Mutex<Option<Identity>>>,
 }
@@ -281,6 +292,12 @@ impl ScriptedTransport {
         let gate = Arc::new(tokio::sync::Semaphore::new(0));
         *self.gate.lock() = Some(gate.clone());
         gate
+    }
+    /// Connections open only as permits are added.
+    pub fn shut(&self) -> Arc<tokio::sync::Semaphore> {
+        let doors = Arc::new(tokio::sync::Semaphore::new(0));
+        *self.doors.lock() = Some(doors.clone());
+        doors
     }
     /// What was taken, as it came over the wire, in the order in which it came.
     pub fn messages(&self) -> Vec<Vec<u8>> {
@@ -313,6 +330,10 @@ struct ScriptedConnection {
 #[async_trait]
 impl Transport for ScriptedTransport {
     async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        let doors = self.doors.lock().clone();
+        if let Some(doors) = doors {
+            doors.acquire().await.unwrap().forget();
+        }
         if *self.down.lock() {
             return Err(MailError::Unavailable { cause: "down".to_owned() });
         }
