@@ -12,13 +12,14 @@ use emcrm_mail::{Connection, Handover, MailError, Mailbox, Receipt, Transport};
 use emcrm_model::{Campaign, CampaignId, CampaignState, DeliveryState, RandomIds, SystemClock};
 use emcrm_search::{Index, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
-use emcrm_store::{Engine, EngineError, Item, Key, Query, Queue, Rows, Table, TransactError, Transaction, keys};
+use emcrm_store::{Campaigns, Engine, EngineError, Item, Key, Query, Queue, Rows, Table, TransactError, Transaction, keys};
 use parking_lot::Mutex;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
+use tokio::sync::Semaphore;
 
 use crate::forgetful::Forgetful;
-use crate::support::{call, campaign_draft, user_draft};
+use crate::support::{call, campaign_draft, until, user_draft};
 
 const PEOPLE: usize = 700;
 const CONNECTIONS: usize = 8;
@@ -93,6 +94,44 @@ impl Transport for Narrow {
     fn name(&self) -> &'static str {
         "narrow"
     }
+}
+
+/// Takes one mail for each permit.
+struct Gated {
+    mail: Arc<Slow>,
+    permits: Semaphore,
+}
+
+struct GatedTransport(Arc<Gated>);
+
+struct GatedLine(Arc<Gated>);
+
+#[async_trait]
+impl Transport for GatedTransport {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        Ok(Box::new(GatedLine(self.0.clone())))
+    }
+    fn connections_max(&self) -> usize {
+        CONNECTIONS
+    }
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+    async fn health(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        "gated"
+    }
+}
+
+#[async_trait]
+impl Connection for GatedLine {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        self.0.permits.acquire().await.unwrap().forget();
+        Line(self.0.mail.clone()).send(handover).await
+    }
+    async fn close(self: Box<Self>) {}
 }
 
 /// Reads fail for a moment as soon as the first mails are out.
@@ -218,7 +257,11 @@ fn a_worker_that_dies_at_any_moment_mails_nobody_twice_and_loses_nobody() {
 
 /// Sixty people and a campaign to all of them that has been asked to be sent.
 async fn sending(app: &Arc<App>) -> CampaignId {
-    for i in 0..60 {
+    sending_to(app, 60).await
+}
+
+async fn sending_to(app: &Arc<App>, people: usize) -> CampaignId {
+    for i in 0..people {
         app.user_create(&call(), None, user_draft(&format!("u{i:04}"), json!({}))).await.unwrap();
     }
     assert!(app.index_settled(Duration::from_mins(1)).await.unwrap());
@@ -305,6 +348,57 @@ fn what_a_server_said_is_recorded_though_people_cannot_be_read() {
         worker.stop().await;
         assert_eq!((campaign.status, campaign.counts.sent_count, campaign.counts.get(DeliveryState::Unknown)), (CampaignState::Sent, 60, 0));
         assert!(mail.taken.lock().values().all(|times| *times == 1));
+    });
+}
+
+#[test]
+fn a_campaign_that_is_paused_and_resumed_fifty_times_and_then_cancelled_mails_nobody_twice_and_its_states_add_up() {
+    const ROUNDS: usize = 50;
+    // More than pass in all rounds together, so that the campaign does not end before it is cancelled.
+    const ALL: usize = 400;
+    let (index, mail): (Arc<dyn Index>, _) = (Arc::new(TantivyIndex::memory().unwrap()), Arc::new(Slow::default()));
+    let engine: Arc<dyn Engine> = Arc::new(SqliteEngine::memory());
+    let gated = Arc::new(Gated { mail: mail.clone(), permits: Semaphore::new(0) });
+    let mut random = StdRng::seed_from_u64(20_261_127);
+    runtime().block_on(async {
+        let app = app_through(&engine, &index, Arc::new(GatedTransport(gated.clone())));
+        let worker = Worker::spawn(app.clone());
+        let id = sending_to(&app, ALL).await;
+        let campaign = async || app.store.campaigns.get(&id).await.unwrap().unwrap();
+        let passed = |wanted: usize| mail.taken.lock().values().sum::<usize>() == wanted;
+        gated.permits.add_permits(1);
+        until("the first mail goes", async || passed(1)).await;
+        let mut permits = 1;
+        for _ in 0..ROUNDS {
+            let more = random.random_range(0..=6);
+            permits += more;
+            gated.permits.add_permits(more);
+            tokio::time::sleep(Duration::from_micros(random.random_range(0..6_000))).await;
+            app.campaign_pause(&call(), &id).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(random.random_range(0..6_000))).await;
+            app.campaign_resume(&call(), &id).await.unwrap();
+        }
+        until("it goes on after the last one", async || passed(permits)).await;
+        app.campaign_cancel(&call(), &id).await.unwrap();
+        // Those in hand go through.
+        gated.permits.add_permits(ALL);
+        until("nothing waits and nothing is in hand", async || {
+            let counts = campaign().await.counts;
+            counts.pending_count == 0 && counts.sending_count == 0
+        })
+        .await;
+        worker.stop().await;
+        let Campaign { status, counts, total_recipients, .. } = campaign().await;
+        assert_eq!((status, total_recipients as usize, counts.total() as usize), (CampaignState::Cancelled, ALL, ALL), "{counts:?}");
+        let rows = engine.query(Campaigns::deliveries(&id).limit(1_000)).await.unwrap().items;
+        let rows: Vec<DeliveryState> = rows.into_iter().map(|row| Campaigns::read_delivery(row).unwrap().status).collect();
+        for state in DeliveryState::ALL {
+            assert_eq!(rows.iter().filter(|row| **row == state).count() as i64, counts.get(state), "{state:?}");
+        }
+        let taken = mail.taken.lock();
+        assert!(taken.values().all(|times| *times == 1), "twice");
+        assert_eq!(taken.len() as i64, counts.sent_count + counts.get(DeliveryState::Unknown), "{counts:?}");
+        assert!(taken.len() >= permits && taken.len() <= permits + CONNECTIONS, "{} mails, {permits} before it was cancelled", taken.len());
     });
 }
 
