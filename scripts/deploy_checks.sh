@@ -57,3 +57,4 @@ deploy/deploy.sh --dry-run --example production --tag 1 >"$DEV/deploy-dry-run.tx
 grep -q 'terraform .* apply' "$DEV/deploy-dry-run.txt" || fail "the dry run of deploy.sh does not come to its apply"
 say "  deploy/deploy.sh: its dry run goes to the end"
 tests/deploy/run.sh
+tests/deploy/local.sh
