@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image from deploy/docker/Dockerfile as it is, where no engine and no registry of images can be reached: on bases made here, under the names that
-# the Dockerfile uses. Then starts it as in production (not as root, with a read-only root, without capabilities), waits until it is well, and says how
-# large it is and how long that took. What it does not show: the published bases, and a push. ./dev.sh image runs it.
+# the Dockerfile uses. Then starts it as in production (not as root, with a read-only root, without capabilities), waits until it is well and
+# shows the made-up community, and says how large it is and how long that took. What it does not show: the published bases, and a push. ./dev.sh image runs it.
 #
 # ROOT, DEV: folders. DEBIAN_MIRROR: where Debian's packages come from, if not from Debian itself. The bases and the layers stay in $DEV/image, so that the
 # second time takes as long as the product does to compile.
@@ -110,6 +110,33 @@ sys.exit("/health did not answer 200 within 30 seconds")
 PY
 }
 
+# shows_demo PORT: the application's first page names an event of the made-up community, as the API tells it.
+shows_demo() {
+  python3 - "$1" <<'PY'
+import html, json, sys, urllib.request
+def ask(path):
+    with urllib.request.urlopen(f"http://127.0.0.1:{sys.argv[1]}{path}", timeout=10) as answer:
+        if answer.status != 200:
+            sys.exit(f"{path} answers {answer.status}")
+        return answer.read().decode()
+titles = [event["title"] for event in json.loads(ask("/events"))["items"]]
+page = html.unescape(ask("/app"))
+if not any(title in page for title in titles):
+    sys.exit(f"/app shows none of the {len(titles)} events: {', '.join(titles)}")
+PY
+}
+
+# An engine, and compose, ask by it whether the container is well. podman run is told below not to: there is no systemd here that would do it.
+health_check() {
+  "${PODMAN[@]}" image inspect "$IMAGE" | python3 -c '
+import json, sys
+image = json.load(sys.stdin)[0]
+found = (image.get("Healthcheck") or image.get("HealthCheck") or image["Config"].get("Healthcheck") or {}).get("Test")
+if found != ["CMD", "emcrm", "doctor", "--live"]:
+    sys.exit(f"the health check of the image is {found}")
+'
+}
+
 # label NAME VALUE: the image has it.
 label() {
   local found
@@ -136,8 +163,9 @@ run() {
     cat "$WORK/health.log" >&2
     fail "the command of the health check does not say that it is well"
   }
+  shows_demo "$port" || fail "it does not serve the application"
   size="$("${PODMAN[@]}" image inspect --format '{{.Size}}' "$IMAGE")"
-  say "  $((size / 1000000)) MB; /health answers 200 after $took ms of podman run, with the made-up community"
+  say "  $((size / 1000000)) MB; /health answers 200 after $took ms of podman run; /app shows the made-up community"
   say "  it runs as user 10001, its root cannot be written to, and it has no capabilities"
   "${PODMAN[@]}" stop --time 20 "$NAME" >/dev/null
   wait "$container" || status=$?
@@ -173,4 +201,5 @@ quietly image build "$ROOT" --file "$DOCKERFILE" --tag "$IMAGE" --build-arg "EMC
 label revision "$commit"
 label version "$version"
 label source here
+health_check || fail "the image lost its health check"
 run
