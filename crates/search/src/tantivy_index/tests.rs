@@ -34,6 +34,7 @@ mod files {
 
     use super::*;
     use crate::tantivy_index::fields::SCHEMA_VERSION;
+    use crate::tantivy_index::version::Version;
 
     /// The folder of the first version.
     const FIRST: &str = "v2-000001";
@@ -135,10 +136,18 @@ mod files {
     #[tokio::test]
     async fn what_cannot_be_read_is_made_anew_and_incomplete() {
         type Damage = fn(&Path);
-        let damages: [(&str, Damage); 7] = [
+        let damages: [(&str, Damage); 8] = [
             ("another schema version", |search| {
                 fs::rename(search.join(FIRST), search.join("v0-000001")).unwrap();
                 fs::write(search.join("current"), "v0-000001").unwrap();
+            }),
+            ("other fields under the same name", |search| {
+                let mut fields = tantivy::schema::Schema::builder();
+                fields.add_u64_field("other", tantivy::schema::INDEXED);
+                let version = search.join(FIRST);
+                fs::remove_dir_all(&version).unwrap();
+                Version::create(FIRST.to_owned(), &version, &fields.build()).unwrap();
+                fs::write(version.join("complete"), "").unwrap();
             }),
             ("no pointer", |search| fs::remove_file(search.join("current")).unwrap()),
             ("garbage as pointer", |search| fs::write(search.join("current"), [0xFF, 0, b'/', b'.']).unwrap()),
