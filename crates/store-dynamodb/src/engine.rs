@@ -71,11 +71,11 @@ async fn client(settings: &DynamoSettings) -> Client {
     Client::new(&sdk_config(&aws).await)
 }
 
-/// Notes the layout in tables that have no note of it yet.
+/// Notes the layout in tables that have no note of it yet, or that of an earlier one: from now on a program that knows only that one refuses them.
 pub async fn note_format(engine: &dyn Engine) -> Result<(), EngineError> {
     let mut tx = Transaction::new();
     let attrs = [("version".to_owned(), FORMAT.into())].into_iter().collect();
-    tx.put(Table::Main, Item { key: keys::format(), attrs }).when(Guard::Absent).or(Rule::Changed);
+    tx.put(Table::Main, Item { key: keys::format(), attrs }).when(Guard::AtMost("version".to_owned(), FORMAT - 1)).or(Rule::Changed);
     match engine.transact(tx).await {
         Ok(()) | Err(TransactError::Refused(_)) => Ok(()),
         Err(TransactError::Engine(error)) => Err(error),

@@ -12,8 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use emcrm_store::sqlite::SqliteEngine;
-use emcrm_store::{Engine as _, Item, Key, Table, Transaction};
-use emcrm_store_dynamodb::DynamoEngine;
+use emcrm_store::{Engine as _, Item, Key, Table, Transaction, keys};
+use emcrm_store_dynamodb::{DynamoEngine, FORMAT};
 use serde_json::{Value, json};
 
 use crate::helpers::process::{Process, emcrm, run, start};
@@ -131,10 +131,13 @@ fn data_of_earlier_versions_open_verify_and_work() {
     }
 }
 
-/// The items of a file are those that the same version wrote into tables.
+/// The items of a file are those that the same version wrote into tables. Every second time the tables say that they are of an earlier format; else they say
+/// nothing, as those that were made before there was a note of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn items_of_earlier_versions_in_tables_open_verify_and_work() {
-    for (_, file) in earlier() {
+    let files = earlier();
+    assert!(files.len() > 1);
+    for (at, (_, file)) in files.into_iter().enumerate() {
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("items.db");
         std::fs::write(&database, unpacked(&file)).unwrap();
@@ -150,9 +153,18 @@ async fn items_of_earlier_versions_in_tables_open_verify_and_work() {
                 engine.transact(tx).await.unwrap();
             }
         }
+        let note = async |version: i64| {
+            let mut tx = Transaction::new();
+            tx.update(Table::Main, keys::format()).set("version", version);
+            engine.transact(tx).await.unwrap();
+        };
+        if at % 2 == 1 {
+            note(FORMAT - 1).await;
+        }
         let command = || {
             let mut command = emcrm(folder.path());
             command
+                .env("APP_SECRET_KEY", KEY)
                 .env("DB_ENGINE", "dynamodb")
                 .env("DB_DYNAMODB_ENDPOINT", tables.endpoint.as_deref().unwrap())
                 .env("DB_MAIN_TABLE_NAME", &tables.main_table)
@@ -160,6 +172,12 @@ async fn items_of_earlier_versions_in_tables_open_verify_and_work() {
             command
         };
         tokio::task::block_in_place(|| opens_verifies_and_works(&file, command));
+        let noted = engine.get(Table::Main, &keys::format()).await.unwrap().unwrap();
+        assert_eq!(noted.attrs["version"], FORMAT, "{}: the start brings the note up to date", file.display());
+        note(FORMAT + 1).await;
+        let (status, _, told) = tokio::task::block_in_place(|| run(command()));
+        assert_eq!(status, 3, "{told}");
+        assert!(told.contains(&format!("{} was written by a newer version (layout {},", tables.main_table, FORMAT + 1)), "{told}");
         DynamoEngine::drop_tables(&tables).await.unwrap();
     }
 }

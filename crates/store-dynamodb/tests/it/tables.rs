@@ -40,6 +40,22 @@ async fn tables_of_a_newer_version_are_refused_and_left_as_they_are() {
 }
 
 #[tokio::test]
+async fn tables_of_an_earlier_version_open_and_are_noted_as_of_this_one() {
+    let settings = settings();
+    DynamoEngine::create_tables(&settings).await.unwrap();
+    let engine = DynamoEngine::open(settings.clone()).await.unwrap();
+    let mut tx = Transaction::new();
+    tx.update(Table::Main, keys::format()).set("version", FORMAT - 1);
+    engine.transact(tx).await.unwrap();
+    let engine = DynamoEngine::open(settings.clone()).await.unwrap();
+    let stored = async || engine.get(Table::Main, &keys::format()).await.unwrap().and_then(|item| item.attrs["version"].as_i64());
+    assert_eq!(stored().await, Some(FORMAT - 1), "opening writes nothing");
+    note_format(&engine).await.unwrap();
+    assert_eq!(stored().await, Some(FORMAT));
+    DynamoEngine::drop_tables(&settings).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_processes_may_make_the_tables_at_once() {
     let settings = settings();
     let (one, two) = tokio::join!(DynamoEngine::create_tables(&settings), DynamoEngine::create_tables(&settings));
