@@ -182,6 +182,55 @@ async fn items_of_earlier_versions_in_tables_open_verify_and_work() {
     }
 }
 
+#[test]
+fn a_search_index_of_another_schema_is_filled_again_by_the_server_itself() {
+    let (_, file) = earlier().pop().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    std::fs::write(data.join("emcrm.db"), unpacked(&file)).unwrap();
+    let start = || {
+        let mut command = emcrm(folder.path());
+        command.env("APP_SECRET_KEY", KEY);
+        start(command)
+    };
+    // Searches answer 503 until the index is whole.
+    let of_york = |server: &Process| {
+        let begin = std::time::Instant::now();
+        loop {
+            let (head, body) = answer(server, "POST", "/search/query_users", "application/json", r#"{"city": "York"}"#);
+            if head.starts_with("HTTP/1.1 200") {
+                return serde_json::from_str::<Value>(&body).unwrap()["total"].as_u64().unwrap();
+            }
+            assert!(head.starts_with("HTTP/1.1 503") && begin.elapsed().as_secs() < 20, "{head} {body}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    };
+    let end = |mut server: Process| {
+        server.signal("TERM");
+        assert_eq!(server.end().0.code(), Some(0));
+    };
+    let server = start();
+    let before = of_york(&server);
+    assert!(before > 0);
+    end(server);
+
+    let search = data.join("search");
+    let pointer = || std::fs::read_to_string(search.join("current")).unwrap();
+    let made = pointer();
+    let (_, number) = made.split_once('-').unwrap();
+    let other = format!("v0-{number}");
+    std::fs::rename(search.join(&made), search.join(&other)).unwrap();
+    std::fs::write(search.join("current"), &other).unwrap();
+
+    let server = start();
+    assert_eq!(of_york(&server), before);
+    end(server);
+    let schema = |version: &str| version.split_once('-').unwrap().0.to_owned();
+    assert_eq!(schema(&pointer()), schema(&made));
+    assert!(!search.join(&other).exists(), "what it cannot read is removed");
+}
+
 fn items(database: &Path, table: &str) -> Vec<Item> {
     let connection = rusqlite::Connection::open(database).unwrap();
     let mut rows = connection.prepare(&format!("SELECT pk, sk, item FROM {table}")).unwrap();
