@@ -1,12 +1,17 @@
 //! A campaign before and between its sendings: drafts, schedules, pauses.
 
-use emcrm_app::AppError;
-use emcrm_app::verify::{FindingKind, verify};
-use emcrm_model::{CampaignState, DeliveryState, PageRequest};
-use emcrm_store::{Queue, Table, Transaction, keys};
-use serde_json::json;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use crate::support::{Answer, TestApp, call, campaign_with, clean, public, reread, schedule};
+use emcrm_app::verify::{FindingKind, verify};
+use emcrm_app::{AppError, Worker};
+use emcrm_model::{Campaign, CampaignState, DeliveryState, PageRequest};
+use emcrm_store::{Queue, Table, Transaction, keys};
+use jiff::SignedDuration;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::support::{Answer, TestApp, call, campaign_with, clean, public, reread, schedule, until};
 
 /// What a campaign's item costs at each batch must not grow with its text; campaigns of earlier versions hold the text themselves.
 #[tokio::test]
@@ -227,8 +232,12 @@ async fn a_clock_that_jumps_back_or_forth_sends_nothing_twice() {
     t.user("ann").await;
     let campaign = t.app.campaign_draft(&call(), campaign_with(json!({})), Some(schedule("2026-11-22T10:00:00Z", json!({})))).await.unwrap();
     t.later(3_600 + 60);
+    let gate = t.mail.hold();
     let worker = t.worker();
+    until("the mail is in hand", async || reread(&t, &campaign).await.counts.sending_count == 1).await;
     t.later(-7_200);
+    // Enough for a second mail, if there were one.
+    gate.add_permits(10);
     worker.stop().await;
     t.later(7_200);
     t.settle().await;
@@ -237,6 +246,69 @@ async fn a_clock_that_jumps_back_or_forth_sends_nothing_twice() {
     t.later(10_000);
     t.settle().await;
     assert_eq!((reread(&t, &campaign).await.status, t.mail.taken().len()), (CampaignState::Sent, 1));
+}
+
+/// Rows have no lease: only another run that finds a row in hand calls it `unknown`. So whatever one clock does, a run that lives records its own.
+#[tokio::test]
+async fn a_clock_that_is_set_by_a_day_while_mails_are_in_hand_loses_none_and_sends_none_twice() {
+    for hours in [24, -24] {
+        let (t, campaign, gate, worker) = mails_in_hand(PEOPLE).await;
+        t.clock.jump(SignedDuration::from_hours(hours));
+        gate.add_permits(100);
+        until("it ends", async || reread(&t, &campaign).await.status.is_final()).await;
+        worker.stop().await;
+        assert_each_sent_once(&t, &campaign, &t.mail.taken()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_worker_whose_clock_is_ahead_takes_a_campaign_over_and_the_first_records_what_it_had_in_hand() {
+    let (t, campaign, gate, worker) = mails_in_hand(PEOPLE).await;
+    let ahead = t.another("ahead");
+    // For this one all leases of the first have run out.
+    ahead.later(3_600);
+    let second = ahead.worker();
+    until("the second one ends it", async || reread(&t, &campaign).await.status.is_final()).await;
+    let between = reread(&t, &campaign).await;
+    assert_eq!((between.status, between.counts.total()), (CampaignState::Sent, PEOPLE as i64));
+    assert_eq!((between.counts.sent_count, between.counts.get(DeliveryState::Unknown)), (PEOPLE as i64 - IN_HAND, IN_HAND), "nobody can know yet");
+    assert!(t.mail.taken().is_empty());
+    gate.add_permits(100);
+    until("the first one says what it knows", async || reread(&t, &campaign).await.counts.sent_count == PEOPLE as i64).await;
+    worker.stop().await;
+    second.stop().await;
+    let mut taken = [t.mail.taken(), ahead.mail.taken()].concat();
+    taken.sort();
+    assert_each_sent_once(&t, &campaign, &taken).await;
+}
+
+/// Recipients of a campaign of which only the first mails are in hand.
+const PEOPLE: usize = 20;
+/// One on each connection.
+const IN_HAND: i64 = 6;
+
+/// A campaign to so many people whose first mails are in hand, each on its connection.
+async fn mails_in_hand(people: usize) -> (TestApp, Campaign, Arc<Semaphore>, Worker) {
+    let t = TestApp::new();
+    for n in 0..people {
+        t.user(&format!("u{n:03}")).await;
+    }
+    t.settle().await;
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    until("mails are in hand", async || reread(&t, &campaign).await.counts.sending_count == IN_HAND).await;
+    (t, campaign, gate, worker)
+}
+
+/// Everybody got one mail, every row says so, and the counts are those of the rows.
+async fn assert_each_sent_once(t: &TestApp, campaign: &Campaign, taken: &[String]) {
+    let done = reread(t, campaign).await;
+    assert_eq!((done.status, done.total_recipients, done.counts.total()), (CampaignState::Sent, PEOPLE as u64, PEOPLE as i64));
+    assert_eq!(done.counts.sent_count, PEOPLE as i64, "{:?}", done.counts);
+    let states = t.states(campaign).await;
+    assert!(states.len() == PEOPLE && states.values().all(|state| *state == DeliveryState::Sent), "{states:?}");
+    assert_eq!((taken.len(), taken.iter().collect::<BTreeSet<_>>().len()), (PEOPLE, PEOPLE), "{taken:?}");
 }
 
 #[tokio::test]
