@@ -20,6 +20,7 @@ mod campaign_lists;
 mod campaigns;
 mod cascade;
 mod consent;
+mod cut_off;
 mod dead_letters;
 mod events;
 mod faults;
