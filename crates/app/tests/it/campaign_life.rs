@@ -11,7 +11,7 @@ use jiff::SignedDuration;
 use serde_json::json;
 use tokio::sync::Semaphore;
 
-use crate::support::{Answer, TestApp, call, campaign_with, clean, public, reread, schedule, until};
+use crate::support::{Answer, TestApp, call, campaign_with, clean, header, public, reread, schedule, until};
 
 /// What a campaign's item costs at each batch must not grow with its text; campaigns of earlier versions hold the text themselves.
 #[tokio::test]
@@ -93,6 +93,66 @@ async fn a_draft_is_edited_duplicated_sent_and_remembers_who_did_what() {
     assert!(matches!(t.app.campaign_get(&call(), &copy.id).await, Err(AppError::CampaignUnknown)));
     assert_eq!(t.app.campaign_list(&call(), PageRequest::first()).await.unwrap().total, 1);
     clean(&t).await;
+}
+
+/// As if it had got there by itself, with nobody who goes on with it.
+async fn stands_at(t: &TestApp, campaign: &Campaign, state: CampaignState) {
+    let mut tx = Transaction::new();
+    t.app.store.campaigns.update_any(&mut tx, &campaign.id).set("status", state.as_str()).set("frozenAt", "2026-11-22T09:00:00.000000Z");
+    t.app.store.engine.transact(tx).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_is_not_edited_in_any_state() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&call(), campaign_with(json!({})), None).await.unwrap();
+    use CampaignState::{Cancelled, Error, Freezing, Paused, Pending, Sending, Sent};
+    for state in [Pending, Freezing, Sending, Paused, Sent, Cancelled, Error] {
+        stands_at(&t, &campaign, state).await;
+        let edited = t.app.campaign_edit(&call(), &campaign.id, campaign_with(json!({"subject": "Bye", "body": "Another text."}))).await;
+        assert!(matches!(edited, Err(AppError::CampaignState { now, wanted: "edited" }) if now == state), "{state}: {edited:?}");
+        let now = reread(&t, &campaign).await;
+        assert_eq!((now.status, now.subject, now.body), (state, campaign.subject.clone(), campaign.body.clone()));
+    }
+}
+
+#[tokio::test]
+async fn an_edit_while_somebody_sends_is_in_every_mail_or_is_refused() {
+    let version = |name: &str| campaign_with(json!({"subject": format!("Subject {name}"), "body": format!("Text {name}.")}));
+    // Each round the edit comes a little later.
+    for round in 0..16 {
+        let t = TestApp::new();
+        for name in ["ann", "ben", "cem"] {
+            t.user(name).await;
+        }
+        t.settle().await;
+        let campaign = t.app.campaign_draft(&call(), version("one"), None).await.unwrap();
+        let somebody = call();
+        let edit = async {
+            for _ in 0..round {
+                reread(&t, &campaign).await;
+            }
+            t.app.campaign_edit(&somebody, &campaign.id, version("two")).await
+        };
+        let worker = t.worker();
+        let (edited, sent) = tokio::join!(edit, t.app.campaign_send(&somebody, &campaign.id));
+        worker.stop().await;
+        t.settle().await;
+        sent.unwrap();
+        let (is, is_not) = match edited {
+            Ok(_) => ("two", "one"),
+            Err(AppError::CampaignState { wanted: "edited", .. }) => ("one", "two"),
+            Err(other) => panic!("round {round}: {other:?}"),
+        };
+        let mails: Vec<String> = t.mail.messages().into_iter().map(|mail| String::from_utf8(mail).unwrap()).collect();
+        assert_eq!((mails.len(), reread(&t, &campaign).await.status), (3, CampaignState::Sent), "round {round}");
+        for mail in &mails {
+            let subject = header(mail, "Subject");
+            assert_eq!(subject, Some(format!("Subject {is}")), "round {round}");
+            assert!(mail.contains(&format!("Text {is}.")) && !mail.contains(&format!("Text {is_not}.")), "round {round}: {mail}");
+        }
+    }
 }
 
 #[tokio::test]
