@@ -297,7 +297,7 @@ async fn changed_entries_are_not_forgotten_in_silence() {
 }
 
 /// Somebody with a name.
-fn by(name: &str) -> Call {
+pub fn by(name: &str) -> Call {
     let caller = Caller { name: format!("staff:{name}"), label: name.to_owned(), grant: Some(Grant::Role(Role::Sender)) };
     Call { actor: Actor::Staff(caller), ..call() }
 }

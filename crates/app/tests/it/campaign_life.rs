@@ -7,10 +7,11 @@ use emcrm_app::verify::{FindingKind, verify};
 use emcrm_app::{AppError, Worker};
 use emcrm_model::{Campaign, CampaignState, DeliveryState, PageRequest};
 use emcrm_store::{Queue, Table, Transaction, keys};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
+use crate::audit::by;
 use crate::support::{Answer, TestApp, call, campaign_with, clean, header, public, reread, schedule, until};
 
 /// What a campaign's item costs at each batch must not grow with its text; campaigns of earlier versions hold the text themselves.
@@ -153,6 +154,30 @@ async fn an_edit_while_somebody_sends_is_in_every_mail_or_is_refused() {
             assert!(mail.contains(&format!("Text {is}.")) && !mail.contains(&format!("Text {is_not}.")), "round {round}: {mail}");
         }
     }
+}
+
+#[tokio::test]
+async fn the_log_says_who_paused_resumed_retried_and_cancelled_and_when() {
+    let t = TestApp::new();
+    t.user("ann").await;
+    let campaign = t.app.campaign_draft(&by("Dora"), campaign_with(json!({})), None).await.unwrap();
+    let mut done = vec![("draft".to_owned(), "Dora".to_owned(), t.app.now())];
+    stands_at(&t, &campaign, CampaignState::Sending).await;
+    for (what, who) in [("paused", "Pia"), ("resumed", "Rob"), ("paused", "Pat"), ("retried", "Rea"), ("cancelled", "Cy")] {
+        t.later(60);
+        let (person, id) = (by(who), &campaign.id);
+        let moved = match what {
+            "paused" => t.app.campaign_pause(&person, id).await,
+            "resumed" => t.app.campaign_resume(&person, id).await,
+            "retried" => t.app.campaign_retry(&person, id, vec![DeliveryState::Error]).await,
+            _ => t.app.campaign_cancel(&person, id).await,
+        };
+        moved.unwrap();
+        done.push((what.to_owned(), who.to_owned(), t.app.now()));
+    }
+    let log = t.app.campaign_log(&call(), &campaign.id).await.unwrap();
+    let log: Vec<_> = log.into_iter().map(|entry| (entry.what, entry.who, entry.at.parse::<Timestamp>().unwrap())).collect();
+    assert_eq!(log, done);
 }
 
 #[tokio::test]
