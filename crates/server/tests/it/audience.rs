@@ -17,9 +17,15 @@ use crate::helpers::{Options, TestApp};
 
 /// A mail server with one connection, which takes a mail for each permit.
 #[derive(Clone)]
-struct Held {
-    gate: Arc<Semaphore>,
-    taken: Arc<Mutex<Vec<String>>>,
+pub struct Held {
+    pub gate: Arc<Semaphore>,
+    pub taken: Arc<Mutex<Vec<String>>>,
+}
+
+impl Held {
+    pub fn new() -> Self {
+        Self { gate: Arc::new(Semaphore::new(0)), taken: Arc::default() }
+    }
 }
 
 #[async_trait]
@@ -69,7 +75,7 @@ async fn is_clean(app: &TestApp) {
 
 #[tokio::test]
 async fn who_is_gone_stopped_moved_or_somebody_else_between_freeze_and_send_gets_no_mail() {
-    let held = Held { gate: Arc::new(Semaphore::new(0)), taken: Arc::default() };
+    let held = Held::new();
     let mut app = TestApp::with(Options { transport: Some(Arc::new(held.clone())), ..Options::default() }, router).await;
     app.work();
     // The first is in hand, and keeps the others waiting.

@@ -1,12 +1,16 @@
 //! Campaigns before they are sent, and what comes back: drafts, schedules, templates, suppressions, links in mails, reports.
 
+use std::sync::Arc;
+
 use axum::body::Body;
-use axum::http::Method;
+use axum::http::{Method, Request};
 use emcrm_model::CampaignId;
 use emcrm_server::router::router;
 use emcrm_store::Transaction;
+use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
+use crate::audience::Held;
 use crate::helpers::{Answer, Options, TestApp};
 
 async fn public() -> TestApp {
@@ -101,6 +105,63 @@ async fn a_draft_is_written_read_changed_scheduled_and_sent() {
     let text = String::from_utf8(watched.body.clone()).unwrap();
     assert_eq!(watched.header("content-type"), "text/event-stream");
     assert!(text.starts_with("event: progress\ndata: {\"status\":\"sent\",\"totalRecipients\":2"), "{text}");
+}
+
+/// What a watcher is told next; none at the end.
+async fn next_event(body: &mut Body) -> Option<Value> {
+    let mut text = String::new();
+    while !text.ends_with("\n\n") {
+        let data = body.frame().await?.unwrap().into_data().unwrap();
+        text.push_str(std::str::from_utf8(&data).unwrap());
+        // A sign of life, from a machine that is slow.
+        if text.starts_with(':') && text.ends_with("\n\n") {
+            text.clear();
+        }
+    }
+    Some(serde_json::from_str(text.strip_prefix("event: progress\ndata: ").unwrap()).unwrap())
+}
+
+#[tokio::test]
+async fn who_watches_a_campaign_is_told_how_far_it_is_how_fast_it_goes_and_when_it_ends() {
+    let held = Held::new();
+    let mut app = TestApp::with(Options { transport: Some(Arc::new(held.clone())), ..Options::default() }, router).await;
+    app.work();
+    for id in ["ann", "ben", "cem", "dan", "eve", "fay"] {
+        app.user(id).await;
+    }
+    app.settled().await;
+    let id = app.post("/email/send", content()).await.ok()["email_id"].as_str().unwrap().to_owned();
+    reaches(&app, &id, "sending").await;
+    let request = Request::get(format!("/email/requests/{id}/events")).body(Body::empty()).unwrap();
+    let mut body = app.edge.answer(request, None).await.into_body();
+    let told = |event: &Value| ["status", "totalRecipients", "perSecond", "secondsLeft"].map(|name| event[name].clone());
+
+    let first = next_event(&mut body).await.unwrap();
+    assert_eq!(told(&first), [json!("sending"), json!(6), json!(0), Value::Null], "nothing moves yet: {first}");
+    // A look happens when somebody reads on, a second later: by then these two are recorded.
+    held.gate.add_permits(2);
+    sent_are(&app, &id, 2).await;
+    let second = next_event(&mut body).await.unwrap();
+    assert_eq!(told(&second), [json!("sending"), json!(6), json!(2), json!(2)], "{second}");
+    assert_eq!((&second["counts"]["sent"], &second["counts"]["sending"], &second["counts"]["pending"]), (&json!(2), &json!(1), &json!(3)));
+    held.gate.add_permits(100);
+    reaches(&app, &id, "sent").await;
+    let last = next_event(&mut body).await.unwrap();
+    assert_eq!(told(&last), [json!("sent"), json!(6), json!(4), json!(0)], "{last}");
+    assert_eq!(next_event(&mut body).await, None, "it has ended");
+    assert_eq!(held.taken.lock().unwrap().len(), 6);
+    app.stop().await;
+}
+
+/// Waits until so many mails of a campaign are recorded.
+async fn sent_are(app: &TestApp, id: &str, sent: u64) {
+    for _ in 0..4_000 {
+        if app.get(&format!("/email/requests/{id}")).await.ok()["counts"]["sent"] == sent {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    panic!("there were never {sent} mails sent");
 }
 
 #[tokio::test]
