@@ -62,6 +62,27 @@ fn unsubscribe_token(t: &TestApp, address: &str) -> String {
     link.trim_matches(['<', '>']).strip_prefix("https://crm.example/u/").unwrap().to_owned()
 }
 
+#[tokio::test]
+async fn a_link_to_unsubscribe_works_ten_years_later_in_another_process_with_the_same_secret() {
+    let t = public();
+    t.user("ann").await;
+    t.user("ben").await;
+    t.sent(campaign_with(json!({}))).await;
+    let token = unsubscribe_token(&t, "ann@example.org");
+    let after = t.beside("after");
+    after.later(10 * 366 * 86_400);
+    let subscriber = after.app.unsubscribe_open(&token).await.unwrap().unwrap();
+    assert_eq!((subscriber.email.as_ref().unwrap().as_str(), subscriber.suppressed), ("ann@example.org", None));
+    after.app.unsubscribe(&call(), &subscriber).await.unwrap();
+    assert_eq!(after.app.unsubscribe_open(&token).await.unwrap().unwrap().suppressed, Some(SuppressionReason::Unsubscribed));
+    let campaign = after.sent(campaign_with(json!({}))).await;
+    let states = after.states(&campaign).await;
+    assert_eq!((states["ann@example.org"], states["ben@example.org"]), (DeliveryState::Suppressed, DeliveryState::Sent));
+    // The secret is what makes it work.
+    let other = TestApp::with_key(t.app.store.engine.clone(), [8; 32]);
+    assert!(other.app.unsubscribe_open(&token).await.unwrap().is_none());
+}
+
 async fn moved_to(t: &TestApp, user: &User, address: &str) {
     let patch = UserPatch::parse(&json!({ "email": address })).unwrap();
     t.app.user_patch(&call(), &user.id, patch).await.unwrap();
