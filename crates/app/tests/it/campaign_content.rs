@@ -2,7 +2,7 @@
 
 use emcrm_app::{AppError, DomainLimits};
 use emcrm_mail::Identity;
-use emcrm_model::{CampaignState, DeliveryState, EmailAddress, MailTemplateDraft, PageRequest, Recipients};
+use emcrm_model::{CampaignState, DeliveryState, EmailAddress, EventPatch, MailTemplateDraft, PageRequest, Recipients};
 use emcrm_store::{Table, Transaction, keys};
 use serde_json::{Value, json};
 
@@ -164,6 +164,35 @@ async fn faulty_content_is_refused_when_it_is_saved_wherever_it_is_saved() {
         assert_eq!(fields, ["subject", "body"]);
     }
     assert!(matches!(t.app.campaign_list(&call(), PageRequest::first()).await, Err(AppError::NothingThere(_))));
+}
+
+/// UID and SEQUENCE of the calendar file in the newest mail.
+fn newest_entry(t: &TestApp) -> (String, u32) {
+    let mails = t.mail.messages();
+    let mail = mailparse::parse_mail(mails.last().unwrap()).unwrap();
+    let ics = mail.subparts[1].get_body().unwrap();
+    let value = |name: &str| ics.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim().to_owned();
+    (value("UID:"), value("SEQUENCE:").parse().unwrap())
+}
+
+#[tokio::test]
+async fn after_a_change_of_the_event_the_calendar_file_of_the_next_campaign_replaces_the_earlier_one() {
+    let t = public();
+    t.user("ann").await;
+    let event = t.event("Rust night", json!({"venue": "Hall"})).await;
+    let mut entries = Vec::new();
+    for venue in ["Hall", "Cellar", "Roof"] {
+        if venue != "Hall" {
+            let patch = EventPatch::parse(&json!({ "venue": venue })).unwrap();
+            t.app.event_patch(&call(), &event.id, patch).await.unwrap();
+        }
+        t.sent(campaign_with(json!({"body": "{{ event.title }}", "eventId": event.id.as_str()}))).await;
+        entries.push(newest_entry(&t));
+    }
+    assert_eq!(t.mail.taken().len(), 3);
+    for two in entries.windows(2) {
+        assert!(two[0].0 == two[1].0 && two[0].1 < two[1].1, "the same event, and a higher number: {entries:?}");
+    }
 }
 
 #[tokio::test]
