@@ -34,7 +34,7 @@ const CAPACITY: ReturnConsumedCapacity = ReturnConsumedCapacity::Total;
 const OLD: ReturnValuesOnConditionCheckFailure = ReturnValuesOnConditionCheckFailure::AllOld;
 
 /// Layout of the items. It counts up when a program that knows only the one before would read them wrongly.
-pub const FORMAT: i64 = 1;
+pub const FORMAT: i64 = 2;
 
 /// Why the tables cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -69,7 +69,7 @@ async fn a_link_to_unsubscribe_works_ten_years_later_in_another_process_with_the
     t.user("ben").await;
     t.sent(campaign_with(json!({}))).await;
     let token = unsubscribe_token(&t, "ann@example.org");
-    let after = t.beside("after");
+    let after = t.another("after");
     after.later(10 * 366 * 86_400);
     let subscriber = after.app.unsubscribe_open(&token).await.unwrap().unwrap();
     assert_eq!((subscriber.email.as_ref().unwrap().as_str(), subscriber.suppressed), ("ann@example.org", None));
