@@ -231,10 +231,13 @@ fn storm(engine: Arc<dyn Engine>, seed: u64) -> After {
         // Each lives a little longer than those before it: on a machine so slow that nobody gets far in a moment, somebody gets far in the end.
         std::thread::sleep(Duration::from_millis(random.random_range(1..30 + deaths / 4)));
         let campaign = runtime.block_on(living.campaign_get(&call(), &id)).unwrap();
-        if campaign.status.is_final() || deaths > 1_000 {
-            runtime.block_on(worker.stop());
+        let (taken, twice) = {
             let taken = mail.taken.lock();
-            return After { campaign, deaths: deaths as usize, twice: taken.values().filter(|times| **times > 1).count(), taken: taken.len() };
+            (taken.len(), taken.values().filter(|times| **times > 1).count())
+        };
+        if campaign.status.is_final() || twice > 0 || deaths > 1_000 {
+            runtime.block_on(worker.stop());
+            return After { campaign, deaths: deaths as usize, twice, taken };
         }
         // Everything that waits is gone at once, wherever it waits.
         std::mem::forget(worker);
