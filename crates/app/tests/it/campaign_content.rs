@@ -146,6 +146,20 @@ async fn a_sender_that_is_not_verified_or_not_signed_is_told_before_anything_is_
 }
 
 #[tokio::test]
+async fn a_way_to_the_mail_server_that_is_not_encrypted_is_told_before_anything_is_sent() {
+    let t = public();
+    t.user("ann").await;
+    t.settle().await;
+    for (encrypted, warned) in [(Some(false), true), (Some(true), false), (None, false)] {
+        *t.mail.encrypted.lock() = encrypted;
+        let found = t.app.campaign_preflight(&call(), campaign_with(json!({}))).await.unwrap();
+        assert_eq!((found.tls, found.recipients, found.errors.len()), (encrypted, 1, 0), "it keeps nothing from being sent");
+        let warnings: Vec<&str> = found.warnings.iter().map(String::as_str).collect();
+        assert_eq!(warnings, if warned { vec!["The way to the mail server is not encrypted."] } else { vec![] }, "{encrypted:?}");
+    }
+}
+
+#[tokio::test]
 async fn faulty_content_is_refused_when_it_is_saved_wherever_it_is_saved() {
     let t = TestApp::new();
     t.user("ann").await;

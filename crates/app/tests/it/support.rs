@@ -281,6 +281,8 @@ pub struct ScriptedTransport {
     pub doors: Arc<Mutex<Option<Arc<tokio::sync::Semaphore>>>>,
     /// What it says of the address that mail comes from.
     pub sender: Arc<Mutex<Option<Identity>>>,
+    /// What it says of the way that mail goes.
+    pub encrypted: Arc<Mutex<Option<bool>>>,
 }
 
 impl ScriptedTransport {
@@ -352,6 +354,9 @@ impl Transport for ScriptedTransport {
     }
     async fn sender(&self, _from: &str) -> Option<Identity> {
         self.sender.lock().clone()
+    }
+    fn encrypted(&self) -> Option<bool> {
+        *self.encrypted.lock()
     }
     fn name(&self) -> &'static str {
         "scripted"

@@ -74,6 +74,8 @@ impl Transport for SmtpTransport {
 
     fn encrypted(&self) -> Option<bool> {
         match self.shared.settings.tls {
+            // It does not leave this machine here.
+            TlsMode::Off if self.shared.settings.is_here() => None,
             TlsMode::Off => Some(false),
             TlsMode::Required | TlsMode::Implicit => Some(true),
             TlsMode::Opportunistic => None,
@@ -82,5 +84,29 @@ impl Transport for SmtpTransport {
 
     fn name(&self) -> &'static str {
         "smtp"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whether_mail_goes_encrypted_is_said_where_it_is_sure_and_mail_leaves_this_machine() {
+        for (url, said) in [
+            ("smtp://mail.example.org?tls=none", Some(false)),
+            ("smtp://192.0.2.1?tls=none", Some(false)),
+            ("smtp://mail.example.org", None),
+            ("smtp://mail.example.org?tls=required", Some(true)),
+            ("smtp+starttls://mail.example.org", Some(true)),
+            ("smtps://mail.example.org", Some(true)),
+            ("smtps://127.0.0.1", Some(true)),
+            ("smtp://127.0.0.1:2525", None),
+            ("smtp://localhost?tls=none", None),
+            ("smtp://[::1]", None),
+        ] {
+            let transport = SmtpTransport::new(SmtpSettings::parse(url).unwrap()).unwrap();
+            assert_eq!(transport.encrypted(), said, "{url}");
+        }
     }
 }

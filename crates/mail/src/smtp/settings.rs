@@ -127,6 +127,11 @@ impl SmtpSettings {
         Ok(settings)
     }
 
+    /// Whether the server is on this machine.
+    pub(crate) fn is_here(&self) -> bool {
+        self.host == "localhost" || self.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
     fn set(&mut self, scheme: &str, key: &str, value: &str) -> Result<(), BadSmtpSettings> {
         let bad = |allowed| BadSmtpSettings::Value { key: key.to_owned(), value: value.chars().take(40).collect(), allowed };
         let number = |max: u32, allowed| value.parse::<u32>().ok().filter(|n| (1..=max).contains(n)).ok_or_else(|| bad(allowed));

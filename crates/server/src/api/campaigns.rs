@@ -101,7 +101,7 @@ pub struct PreflightOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub sender: Option<SenderOut>,
-    /// Whether the way to the mail server is encrypted; absent where that is not known.
+    /// Whether the way to the mail server is encrypted; absent where that is not known, or mail does not leave the machine.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub tls: Option<bool>,
