@@ -234,7 +234,7 @@ impl App {
         }
         let message = Message {
             from: self.settings.mail_from.clone(),
-            to: Mailbox { name: None, address: user.email.as_str().to_owned() },
+            to: Mailbox { name: None, address: user.email.as_str().trim().to_owned() },
             reply_to: None,
             subject: if again { format!("You have a place already: {title}") } else { format!("Your place: {title}") },
             text,

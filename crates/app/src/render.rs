@@ -139,7 +139,7 @@ impl App {
     pub(crate) fn mail_for(&self, prepared: &Prepared, campaign: &CampaignId, user: &User, address: &str) -> Result<Handover, String> {
         let Filled { content, unsubscribe_url } = self.fill(prepared, Some(campaign), user).map_err(|error| error.to_string())?;
         let name = user.full_name();
-        let to = Mailbox { name: Some(name).filter(|name| !name.is_empty()), address: address.to_owned() };
+        let to = Mailbox { name: Some(name).filter(|name| !name.is_empty()), address: address.trim().to_owned() };
         let message_id = message_id(campaign.as_str(), user.id.as_str(), self.mail_domain());
         let delivery = self.links.of(campaign, &user.id).seal(Purpose::Delivery, "");
         let headers = vec![(DELIVERY_HEADER.to_owned(), delivery)];

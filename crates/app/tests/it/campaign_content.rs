@@ -1,12 +1,14 @@
 //! What a campaign says and to whom, before anything is sent: content, templates, preflight.
 
+use std::collections::BTreeSet;
+
 use emcrm_app::{AppError, DomainLimits};
 use emcrm_mail::Identity;
-use emcrm_model::{CampaignState, DeliveryState, EmailAddress, EventPatch, MailTemplateDraft, PageRequest, Recipients};
+use emcrm_model::{CampaignState, DeliveryState, EmailAddress, EventPatch, MailTemplateDraft, PageRequest, Recipients, SuppressionReason};
 use emcrm_store::{Table, Transaction, keys};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, call, campaign_with, clean, public, reread, schedule};
+use crate::support::{TestApp, call, campaign_with, clean, public, reread, schedule, until};
 
 #[tokio::test]
 async fn who_lacks_a_value_is_left_out_and_the_ledger_says_why() {
@@ -123,6 +125,81 @@ async fn of_two_who_share_an_address_the_one_whose_it_is_gets_the_mail() {
     assert_eq!(skipped.iter().map(|row| (&row.user_id, row.error.as_deref())).collect::<Vec<_>>(), [(&ben.id, Some("another person has this address"))]);
     let counts = reread(&t, &campaign).await.counts;
     assert_eq!((counts.sent_count, counts.skipped_count, counts.total()), (2, 1, 3));
+}
+
+/// As tables hold it that were adopted.
+async fn stored_with(t: &TestApp, name: &str, email: &str) {
+    let user = t.user(name).await;
+    let mut tx = Transaction::new();
+    tx.update(Table::Main, keys::user(&user.id)).set("email", email);
+    t.app.store.engine.transact(tx).await.unwrap();
+}
+
+#[tokio::test]
+async fn addresses_that_no_mail_can_go_to_are_left_out_and_the_preflight_counts_as_the_freeze_does() {
+    let t = public();
+    t.user("ann").await;
+    let long = format!("{}@example.org", "x".repeat(243));
+    let bad = ["nobody", "ben@localhost", "cem@@example.org", "dan@example.org, eve@example.org", "fay@example.org\r\nBcc: x@example.org", long.as_str()];
+    for (i, email) in bad.into_iter().enumerate() {
+        stored_with(&t, &format!("bad{i}"), email).await;
+    }
+    // White space around an address is no fault of it. Who asked for no mail is counted as that, whatever the address is like.
+    stored_with(&t, "gil", " Gil@example.org\n").await;
+    stored_with(&t, "hal", "hal@").await;
+    let hal = EmailAddress::from("hal@".to_owned());
+    t.app.suppression_add(&call(), &hal, SuppressionReason::Manual, None).await.unwrap();
+    t.settle().await;
+    let found = t.app.campaign_preflight(&call(), campaign_with(json!({}))).await.unwrap();
+    let left_out: Vec<_> = found.left_out.iter().map(|(reason, left)| (*reason, left.count)).collect();
+    assert_eq!((found.matches, found.recipients, left_out), (9, 2, vec![("invalid_address", 6), ("manual", 1)]));
+    let named: BTreeSet<&str> = found.left_out["invalid_address"].people.iter().map(|left| left.user.email.as_str()).collect();
+    assert_eq!(named, BTreeSet::from(bad));
+
+    // Nothing is handed over before the audience is frozen.
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.app.campaign_create(&call(), campaign_with(json!({}))).await.unwrap();
+    until("frozen", async || reread(&t, &campaign).await.status == CampaignState::Sending).await;
+    let counts = reread(&t, &campaign).await.counts;
+    assert_eq!((counts.skipped_count, counts.suppressed_count, counts.total()), (6, 1, 9));
+    gate.add_permits(9);
+    until("sent", async || reread(&t, &campaign).await.status == CampaignState::Sent).await;
+    worker.stop().await;
+    assert_eq!(t.mail.taken(), ["Gil@example.org", "ann@example.org"]);
+    let counts = reread(&t, &campaign).await.counts;
+    assert_eq!((counts.sent_count, counts.skipped_count, counts.suppressed_count, counts.total()), (2, 6, 1, 9));
+    let skipped = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[DeliveryState::Skipped]).await.unwrap().items;
+    assert_eq!(skipped.len(), 6);
+    for row in skipped {
+        let told = (row.error.as_deref(), row.attempts, row.sent_at);
+        assert_eq!(told, (Some("the address is not one that mail can be sent to"), 0, None), "{:?}", row.email);
+    }
+}
+
+#[tokio::test]
+async fn whose_mail_would_be_too_long_is_left_out_and_the_preflight_counts_as_the_ledger_does() {
+    let t = public();
+    // Four bytes each, as many as a city may have.
+    t.user_with("ann", json!({ "city": "\u{1d49c}".repeat(50) })).await;
+    t.user_with("ben", json!({ "city": "York" })).await;
+    t.settle().await;
+    for format in ["text", "markdown", "html"] {
+        let draft = || campaign_with(json!({ "bodyFormat": format, "body": "{{user.city}} ".repeat(7_000) }));
+        let found = t.app.campaign_preflight(&call(), draft()).await.unwrap();
+        assert_eq!((found.matches, found.recipients, found.left_out["too_long"].count), (2, 1, 1), "{format}");
+        assert_eq!(found.left_out["too_long"].people[0].user.first_name, "ann");
+        let campaign = t.sent(draft()).await;
+        let rows = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[]).await.unwrap().items;
+        let mut told: Vec<_> = rows.iter().map(|row| (row.email.as_ref().unwrap().as_str(), row.status, row.error.as_deref())).collect();
+        told.sort_unstable_by_key(|(email, ..)| *email);
+        assert_eq!(
+            told,
+            [("ann@example.org", DeliveryState::Skipped, Some("the mail would be longer than 1000000 bytes")), ("ben@example.org", DeliveryState::Sent, None),],
+            "{format}"
+        );
+        clean(&t).await;
+    }
 }
 
 #[tokio::test]
