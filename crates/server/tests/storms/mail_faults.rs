@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use crate::scripted::{Act, Moment, Server};
+use crate::scripted::{Act, Moment, Server, say};
 use crate::support::{Process, Sink, assert_verified, client, embedded, folder, get, post_ok};
 
 const PEOPLE: usize = 40;
+/// Those at each of two domains: more than may be refused in a row.
+const EACH: usize = 105;
 
 /// A campaign to everybody through a sink with these options, until `over` holds. Returns the campaign and the number of mails that arrived whole.
 async fn campaign(options: &[&str], over: impl Fn(&Value) -> bool) -> (Value, Vec<Value>, usize) {
@@ -29,13 +31,19 @@ async fn campaign_through(url: &str, folder: &Path, over: impl Fn(&Value) -> boo
 
 /// The same until something holds of the campaign, and then something of its rows.
 async fn campaign_until(url: &str, folder: &Path, over: impl Fn(&Value) -> bool, rows_say: impl Fn(&[Value]) -> bool) -> (Value, Vec<Value>) {
+    let people: Vec<String> = (0..PEOPLE).map(|i| format!("a{i}@example.org")).collect();
+    campaign_to(&people, url, folder, over, rows_say).await
+}
+
+/// The same to these addresses, in their order. Returns the first hundred rows.
+async fn campaign_to(people: &[String], url: &str, folder: &Path, over: impl Fn(&Value) -> bool, rows_say: impl Fn(&[Value]) -> bool) -> (Value, Vec<Value>) {
     let data = folder.join("data");
     std::fs::create_dir(&data).unwrap();
     embedded(&data);
     let client = client();
     let server = Process::start(&data, Some(url)).await;
-    for i in 0..PEOPLE {
-        let user = json!({ "firstName": "Ann", "lastName": i.to_string(), "email": format!("a{i}@example.org") });
+    for (i, email) in people.iter().enumerate() {
+        let user = json!({ "id": format!("a{i:03}"), "firstName": "Ann", "lastName": i.to_string(), "email": email });
         post_ok(&client, format!("{}/users/", server.base), &user).await;
     }
     let made = post_ok(&client, format!("{}/email/send", server.base), &json!({ "filter": {}, "subject": "Hi", "body": "Come." })).await;
@@ -68,6 +76,51 @@ async fn everybody_is_sent_to_once(manners: impl Fn(&Moment<'_>) -> Act + Send +
     assert!(rows.iter().all(|row| row["status"] == "sent" && row["attempts"] == 1), "{rows:?}");
     let to: Vec<String> = mail.arrived().into_iter().map(|taken| taken.to).collect();
     assert_eq!((to.len(), to.iter().collect::<HashSet<_>>().len()), (PEOPLE, PEOPLE), "each once: {to:?}");
+}
+
+/// A campaign through a server that says this to whoever is at `one.example`, and takes all others: those at `two.example`, each once. Returns the campaign, its
+/// first hundred rows, and how many recipients were refused.
+async fn one_domain_is_told(
+    words: &'static str,
+    people: &[String],
+    over: impl Fn(&Value) -> bool,
+    rows_say: impl Fn(&[Value]) -> bool,
+) -> (Value, Vec<Value>, usize) {
+    let folder = folder();
+    let told = Arc::new(AtomicUsize::new(0));
+    let counter = told.clone();
+    let manners = move |moment: &Moment<'_>| {
+        if moment.verb == "RCPT" && moment.line.contains("@one.example>") {
+            counter.fetch_add(1, Ordering::Relaxed);
+            return say(words);
+        }
+        Act::Behave
+    };
+    let mail = Server::start(manners).await;
+    let url = format!("smtp://127.0.0.1:{}?connections=4", mail.port);
+    let (campaign, rows) = campaign_to(people, &url, folder.path(), over, rows_say).await;
+    let mut arrived: Vec<String> = mail.arrived().into_iter().map(|taken| taken.to).collect();
+    arrived.sort_unstable();
+    let mut two: Vec<String> = people.iter().filter(|to| to.ends_with("@two.example")).cloned().collect();
+    two.sort_unstable();
+    assert_eq!(arrived, two, "each once");
+    assert_eq!(count(&campaign, "sent"), two.len(), "{campaign}");
+    assert!(rows.iter().filter(|row| !is_at_one(row)).all(|row| row["status"] == "sent" && row["attempts"] == 1), "{rows:?}");
+    (campaign, rows, told.load(Ordering::Relaxed))
+}
+
+fn is_at_one(row: &Value) -> bool {
+    row["email"].as_str().unwrap().ends_with("@one.example")
+}
+
+/// Everybody at the other domain was sent to, and those at this one wait.
+fn one_waits(now: &Value) -> bool {
+    count(now, "sent") == EACH && count(now, "pending") == EACH && count(now, "sending") == 0
+}
+
+/// People at both domains, in turn.
+fn in_turn() -> Vec<String> {
+    (0..EACH).flat_map(|i| ["one", "two"].map(|domain| format!("a{i}@{domain}.example"))).collect()
 }
 
 fn count(campaign: &Value, state: &str) -> usize {
@@ -175,4 +228,39 @@ async fn one_recipient_at_whom_the_server_hangs_up_waits_and_all_others_are_sent
     assert!(rows.iter().all(|row| waits(row) || (row["status"] == "sent" && row["attempts"] == 1)), "{rows:?}");
     let to: HashSet<String> = mail.arrived().into_iter().map(|taken| taken.to).collect();
     assert_eq!((mail.arrived().len(), to.len()), (PEOPLE - 1, PEOPLE - 1), "each once: {to:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_domain_that_is_refused_for_good_loses_its_mails_and_all_others_are_sent_to() {
+    let words = "550 5.7.1 nobody at one.example takes mail from here";
+    let ended = |now: &Value| ["sent", "error", "paused"].iter().any(|state| now["status"] == *state);
+    let (campaign, rows, told) = one_domain_is_told(words, &in_turn(), ended, |_| true).await;
+    assert_eq!((campaign["status"].as_str(), count(&campaign, "error"), told), (Some("sent"), EACH, EACH), "{campaign}");
+    let lost = |row: &Value| row["status"] == "error" && row["attempts"] == 1 && row["error"] == words;
+    assert!(rows.iter().filter(|row| is_at_one(row)).all(lost), "{rows:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_domain_whose_mailboxes_are_refused_for_now_waits_and_all_others_are_sent_to() {
+    let words = "450 4.2.1 later";
+    // A few of the others first, then more than a hundred refusals in a row.
+    let at = |domain: &'static str, range: std::ops::Range<usize>| range.map(move |i| format!("a{i}@{domain}.example"));
+    let people: Vec<String> = at("two", 0..8).chain(at("one", 0..EACH)).chain(at("two", 8..EACH)).collect();
+    let waits = |row: &Value| row["status"] == "pending" && row["attempts"] == 1 && row["error"] == words;
+    let (campaign, rows, told) = one_domain_is_told(words, &people, one_waits, |rows| rows.iter().filter(|row| is_at_one(row)).all(waits)).await;
+    assert_eq!((campaign["status"].as_str(), told), (Some("sending"), EACH), "{campaign}");
+    assert_eq!(rows.iter().filter(|row| is_at_one(row)).count(), 92);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_domain_that_says_later_is_left_alone_and_all_others_are_sent_to() {
+    let words = "451 4.7.1 greylisted";
+    let (campaign, rows, told) = one_domain_is_told(words, &in_turn(), one_waits, |_| true).await;
+    assert_eq!(campaign["status"], "sending", "{campaign}");
+    // Those that were in hand when it said so first; it is asked for no other.
+    assert!((1..=16).contains(&told), "{told}");
+    let of_one: Vec<&Value> = rows.iter().filter(|row| is_at_one(row)).collect();
+    assert!(of_one.iter().all(|row| row["status"] == "pending"), "{of_one:?}");
+    let tried = of_one.iter().filter(|row| row["attempts"] == 1 && row["error"] == words).count();
+    assert_eq!((tried, of_one.iter().filter(|row| row["attempts"] == 0).count()), (told, of_one.len() - told), "{of_one:?}");
 }
