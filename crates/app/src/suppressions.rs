@@ -1,6 +1,8 @@
 //! Addresses that must not be mailed: the list, and what people do by the links in their mails.
 
-use emcrm_model::{CampaignId, CampaignKind, Delivery, EmailAddress, FieldErrors, Page, PageRequest, Role, Suppression, SuppressionReason, User, UserId};
+use emcrm_model::{
+    CampaignId, CampaignKind, Delivery, EmailAddress, FieldErrors, Listed, Page, PageRequest, Role, Suppression, SuppressionReason, User, UserId,
+};
 use emcrm_store::{CountKind, Rule, Suppressions, Transaction, keys};
 use jiff::Timestamp;
 
@@ -57,19 +59,19 @@ pub struct ImportFault {
     pub message: String,
 }
 
-fn import_line(text: &str) -> Result<(EmailAddress, SuppressionReason), String> {
+fn import_line(text: &str) -> Result<(Listed, SuppressionReason), String> {
     let mut parts = text.splitn(3, [',', ';', '\t']).map(|part| part.trim().trim_matches('"').trim());
-    let address = parts.next().unwrap_or_default();
-    let email = EmailAddress::parse(address).map_err(|error| error.to_string())?;
+    let listed = Listed::parse(parts.next().unwrap_or_default())?;
     let word = parts.next().unwrap_or_default().to_lowercase();
     let reason = if word.is_empty() { Some(SuppressionReason::Manual) } else { SuppressionReason::parse(&word) };
     let words = || SuppressionReason::ALL.map(SuppressionReason::as_str).join(", ");
-    reason.map(|reason| (email, reason)).ok_or_else(|| format!("the reason \u{201c}{word}\u{201d} is not one of: {}", words()))
+    reason.map(|reason| (listed, reason)).ok_or_else(|| format!("the reason \u{201c}{word}\u{201d} is not one of: {}", words()))
 }
 
-/// How the audit trail calls an address: by its digest, because the trail outlives an erasure.
+/// How the audit trail calls an address: by its digest, because the trail outlives an erasure. A digest may be named itself.
 fn suppression_of(address: &EmailAddress) -> String {
-    keys::suppression_hash(address).pk
+    let named = keys::suppression(address).pk;
+    if named.starts_with(keys::SUPPRESSION_HASH_PREFIX) { named } else { keys::suppression_hash(address).pk }
 }
 
 /// That an address was put on the list.
@@ -101,8 +103,8 @@ impl App {
         self.store.suppressions.get(address).await?.ok_or(AppError::SuppressionUnknown)
     }
 
-    /// Puts the addresses of a text on the list, one a line, each with a reason behind a comma where it has one: what a spreadsheet or another service gives.
-    /// Faulty lines are named and do not keep the others out.
+    /// Puts the addresses of a text on the list, one a line, each with a reason behind a comma where it has one: what a spreadsheet, another service or an
+    /// export gives. Faulty lines are named and do not keep the others out.
     pub async fn suppression_import(&self, call: &Call, text: &str) -> Result<SuppressionImport, AppError> {
         call.require(Role::Sender)?;
         let lines: Vec<(usize, &str)> = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim())).filter(|(_, line)| !line.is_empty()).collect();
@@ -113,12 +115,12 @@ impl App {
         self.audit(call, Deed::new("suppression.imported", "").with(format!("{} lines", lines.len()))).await?;
         for (line, text) in lines {
             match import_line(text) {
-                Ok((email, reason)) => match self.suppress(&email, reason, None, None, None).await? {
+                Ok((listed, reason)) => match self.suppress_listed(&listed, reason, None, None).await? {
                     Suppressed::Already => done.known += 1,
                     Suppressed::New | Suppressed::Graver => done.taken += 1,
                 },
                 // The first line of an export names its columns.
-                Err(_) if line == 1 && !text.contains('@') => {}
+                Err(_) if line == 1 && !text.contains('@') && !text.contains(Listed::HASH_MARK) => {}
                 Err(message) => done.faults.push(ImportFault { line, text: text.chars().take(100).collect(), message }),
             }
         }
@@ -130,6 +132,23 @@ impl App {
         call.require(Role::Sender)?;
         self.suppress(address, reason, note, None, Some((call, suppression_added(address)))).await?;
         self.suppression_get(call, address).await
+    }
+
+    /// The same of what an export says: an address, or the hash of one. A hash keeps no note.
+    pub async fn suppression_take(&self, call: &Call, listed: &Listed, reason: SuppressionReason, note: Option<String>) -> Result<(), AppError> {
+        call.require(Role::Sender)?;
+        self.suppress_listed(listed, reason, note, Some(call)).await?;
+        Ok(())
+    }
+
+    async fn suppress_listed(&self, listed: &Listed, reason: SuppressionReason, note: Option<String>, noted: Option<&Call>) -> Result<Suppressed, AppError> {
+        match listed {
+            Listed::Address(address) => self.suppress(address, reason, note, None, noted.map(|call| (call, suppression_added(address)))).await,
+            Listed::Hash(hash) => {
+                let deed = Deed::new("suppression.added", keys::suppression_of_hash(hash).pk);
+                self.suppress_hash(hash, reason, None, noted.map(|call| (call, deed))).await
+            }
+        }
     }
 
     /// Takes an address off the list: somebody says that it may be mailed again.
@@ -150,6 +169,7 @@ impl App {
     ) -> Result<Suppressed, AppError> {
         let entry = Suppression {
             email: Some(address.normalised().to_owned()),
+            email_hash: None,
             reason,
             note: note.map(|note| note.chars().take(500).collect()),
             campaign_id: campaign.map(ToString::to_string),
@@ -309,15 +329,22 @@ impl App {
                 }
                 Ok(outcome)
             }
-            (None, Some(hash)) => self.suppress_hash(hash, reason, campaign, call, deed).await,
+            (None, Some(hash)) => self.suppress_hash(hash, reason, Some(campaign), Some((call, deed))).await,
             (None, None) => Ok(Suppressed::Already),
         }
     }
 
     /// The same rules as for an address. An entry in clear, where the address is here again, cannot be found from its hash: it stays, and the graver of
     /// both counts.
-    async fn suppress_hash(&self, hash: &str, reason: SuppressionReason, campaign: &CampaignId, call: &Call, deed: Deed) -> Result<Suppressed, AppError> {
-        let entry = Suppression { email: None, reason, note: None, campaign_id: Some(campaign.to_string()), created_at: self.stamp() };
+    async fn suppress_hash(
+        &self,
+        hash: &str,
+        reason: SuppressionReason,
+        campaign: Option<&CampaignId>,
+        noted: Option<(&Call, Deed)>,
+    ) -> Result<Suppressed, AppError> {
+        let campaign_id = campaign.map(ToString::to_string);
+        let entry = Suppression { email: None, email_hash: None, reason, note: None, campaign_id, created_at: self.stamp() };
         for attempt in 0..ATTEMPTS {
             back_off(attempt).await;
             let mut tx = Transaction::new();
@@ -333,7 +360,9 @@ impl App {
                     Suppressed::Graver
                 }
             };
-            self.audit_note(&mut tx, call, deed.clone());
+            if let Some((call, deed)) = &noted {
+                self.audit_note(&mut tx, call, deed.clone());
+            }
             if crate::freeze::moved(self.transact(tx).await)? {
                 return Ok(outcome);
             }
@@ -393,11 +422,13 @@ mod tests {
 
     #[test]
     fn a_line_of_an_import_is_an_address_with_or_without_a_reason() {
-        let read = |text| import_line(text).map(|(email, reason)| (email.as_str().to_owned(), reason.as_str()));
-        assert_eq!(read("ann@example.org"), Ok(("ann@example.org".to_owned(), "manual")));
-        assert_eq!(read("\"ann@example.org\", Bounced, 2026-01-01T00:00:00Z,,note"), Ok(("ann@example.org".to_owned(), "bounced")));
-        assert_eq!(read("ann@example.org;complained"), Ok(("ann@example.org".to_owned(), "complained")));
-        assert!(read("nobody").is_err());
-        assert!(read("ann@example.org,because").unwrap_err().contains("because"));
+        let ann = || Listed::Address(EmailAddress::parse("ann@example.org").unwrap());
+        assert_eq!(import_line("ann@example.org"), Ok((ann(), SuppressionReason::Manual)));
+        assert_eq!(import_line("\"ann@example.org\", Bounced, 2026-01-01T00:00:00Z,,note"), Ok((ann(), SuppressionReason::Bounced)));
+        assert_eq!(import_line("ann@example.org;complained"), Ok((ann(), SuppressionReason::Complained)));
+        let hash = "0a".repeat(32);
+        assert_eq!(import_line(&format!("sha256:{hash},complained,2026-01-01T00:00:00Z,,")), Ok((Listed::Hash(hash), SuppressionReason::Complained)));
+        assert!(import_line("nobody").is_err());
+        assert!(import_line("ann@example.org,because").unwrap_err().contains("because"));
     }
 }

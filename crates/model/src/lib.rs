@@ -55,5 +55,5 @@ pub use pages::{Page, PageRequest, Position};
 pub use recipients::{Audience, Recipients};
 pub use rev::Rev;
 pub use slug::Slug;
-pub use suppressions::{Suppression, SuppressionReason};
+pub use suppressions::{Listed, Suppression, SuppressionReason};
 pub use users::{Gender, User, UserDraft, UserPatch};

@@ -105,16 +105,17 @@ fn hashed_item(hash: &str, entry: &Suppression) -> Item {
 
 fn graver(clear: Option<Suppression>, hashed: Option<Suppression>) -> Option<Suppression> {
     match (clear, hashed) {
-        (Some(clear), Some(hashed)) if hashed.reason.weight() > clear.reason.weight() => Some(Suppression { email: clear.email, ..hashed }),
+        (Some(clear), Some(hashed)) if hashed.reason.weight() > clear.reason.weight() => Some(Suppression { email: clear.email, email_hash: None, ..hashed }),
         (clear, hashed) => clear.or(hashed),
     }
 }
 
 /// Entries of an earlier service may hold nothing but the key.
 fn read(mut item: Item) -> Result<Suppression, EngineError> {
-    let address = item.key.pk.strip_prefix(keys::SUPPRESSION_PREFIX).filter(|_| !item.key.pk.starts_with(keys::SUPPRESSION_HASH_PREFIX)).map(str::to_owned);
+    let hash = item.key.pk.strip_prefix(keys::SUPPRESSION_HASH_PREFIX).map(str::to_owned);
+    let address = item.key.pk.strip_prefix(keys::SUPPRESSION_PREFIX).filter(|_| hash.is_none()).map(str::to_owned);
     if let Some(address) = address {
         item.attrs.entry("email").or_insert_with(|| address.into());
     }
-    from_item(item)
+    Ok(Suppression { email_hash: hash, ..from_item::<Suppression>(item)? })
 }

@@ -389,7 +389,7 @@ async fn a_graver_reason_that_came_meanwhile_is_not_lost() {
     let list = &t.app.store.suppressions;
     let address = EmailAddress::parse("ann@example.org").unwrap();
     let hash = keys::address_hash(&address);
-    let entry = |reason| Suppression { email: None, reason, note: None, campaign_id: None, created_at: "2026-01-01T00:00:00Z".to_owned() };
+    let entry = |reason| Suppression { email: None, email_hash: None, reason, note: None, campaign_id: None, created_at: "2026-01-01T00:00:00Z".to_owned() };
     let (old, graver) = (entry(SuppressionReason::Unsubscribed), entry(SuppressionReason::Complained));
     let commit = async |change: &dyn Fn(&mut Transaction)| {
         let mut tx = Transaction::new();

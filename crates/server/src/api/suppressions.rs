@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::IntoResponse;
 use emcrm_app::{App, AppError, Call};
-use emcrm_model::{EmailAddress, Fields, PageRequest, Position, Suppression, SuppressionReason};
+use emcrm_model::{EmailAddress, FieldErrors, Fields, Listed, PageRequest, Position, Suppression, SuppressionReason};
 use futures::stream;
 use serde::Serialize;
 use serde_json::Value;
+use std::fmt;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
@@ -41,7 +42,7 @@ pub struct SuppressionIn {
 #[derive(Debug, ToSchema)]
 #[schema(as = SuppressionImport)]
 pub struct ImportIn {
-    /// At most 5,000 entries like those that are put on the list one by one. Faulty ones are named in the answer and do not keep the others out.
+    /// At most 5,000 entries like those put on the list one by one; `email` may be `sha256:` and a hash, as in the CSV. Faulty ones are named and keep no others out.
     #[schema(max_items = 5000, value_type = Vec<Value>)]
     pub items: Vec<Value>,
 }
@@ -51,7 +52,7 @@ pub struct ImportIn {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Suppression)]
 pub struct SuppressionOut {
-    /// Normalised. Absent when the person was erased: only a hash is kept then.
+    /// Normalised. Absent when the person was erased: only a hash is kept then, which the CSV has.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub email: Option<String>,
@@ -68,7 +69,7 @@ pub struct SuppressionOut {
 
 impl From<Suppression> for SuppressionOut {
     fn from(entry: Suppression) -> Self {
-        let Suppression { email, reason, note, campaign_id, created_at } = entry;
+        let Suppression { email, reason, note, campaign_id, created_at, .. } = entry;
         Self { email, reason: reason.as_str(), note, email_id: campaign_id, created_at }
     }
 }
@@ -93,9 +94,9 @@ pub struct ImportFault {
     pub message: String,
 }
 
-fn entry_of(value: &Value) -> Result<(EmailAddress, SuppressionReason, Option<String>), emcrm_model::FieldErrors> {
+fn entry_of<T, E: fmt::Display>(value: &Value, parse: impl FnOnce(&str) -> Result<T, E>) -> Result<(T, SuppressionReason, Option<String>), FieldErrors> {
     let mut fields = Fields::new(value)?;
-    let email = fields.parsed("email", usize::MAX, EmailAddress::parse);
+    let email = fields.parsed("email", usize::MAX, parse);
     let reason = fields.optional_choice("reason", &SuppressionReason::ALL.map(|reason| (reason.as_str(), reason))).unwrap_or_default();
     let note = fields.optional_text("note", 0..=500);
     fields.finish(email.map(|email| (email, reason, note)))
@@ -114,7 +115,7 @@ pub async fn list(auth: Auth<Viewer>, mut query: QueryReader) -> Answer {
 #[utoipa::path(post, path = "/email/suppressions", tag = "Email", operation_id = "suppression_add", request_body = SuppressionIn,
     responses((status = 200, description = "The entry", body = SuppressionOut)))]
 pub async fn add(auth: Auth<Sender>, body: JsonBody) -> Answer {
-    let (email, reason, note) = entry_of(&body.value)?;
+    let (email, reason, note) = entry_of(&body.value, EmailAddress::parse)?;
     json(&SuppressionOut::from(auth.app().suppression_add(&auth.write(&body)?, &email, reason, note).await?))
 }
 
@@ -142,9 +143,9 @@ pub async fn import(auth: Auth<Sender>, body: JsonBody) -> Answer {
     let call = auth.write(&body)?;
     let (mut taken, mut faults) = (0, Vec::new());
     for (item, value) in items.iter().enumerate() {
-        match entry_of(value) {
-            Ok((email, reason, note)) => {
-                auth.app().suppression_add(&call, &email, reason, note).await?;
+        match entry_of(value, Listed::parse) {
+            Ok((listed, reason, note)) => {
+                auth.app().suppression_take(&call, &listed, reason, note).await?;
                 taken += 1;
             }
             Err(error) => faults.push(ImportFault { item, message: error.to_string() }),
@@ -155,7 +156,8 @@ pub async fn import(auth: Auth<Sender>, body: JsonBody) -> Answer {
 
 /// The whole list as CSV.
 #[utoipa::path(get, path = "/email/suppressions.csv", tag = "Email", operation_id = "suppressions_csv",
-    responses((status = 200, description = "One line for each entry", body = String, content_type = "text/csv")))]
+    responses((status = 200, description = "One line for each entry; `email` is `sha256:` and a hash where the person was erased", body = String,
+        content_type = "text/csv")))]
 pub async fn export(auth: Auth<Viewer>, State(state): State<ApiState>) -> Answer {
     auth.app().audit_export(auth.read(), "suppressions.exported", "").await?;
     let start = Rows { app: state.app.clone(), call: auth.read().clone(), csv: state.csv(), position: Position::Number(1), begun: false, ended: false };
@@ -190,9 +192,10 @@ impl Rows {
         match self.app.suppression_list(&self.call, request).await {
             Ok(page) => {
                 for entry in &page.items {
-                    let email = entry.email.as_deref().unwrap_or("(erased)");
                     let campaign = entry.campaign_id.as_deref().unwrap_or_default();
-                    self.csv.row(&mut text, &[email, entry.reason.as_str(), &entry.created_at, campaign, entry.note.as_deref().unwrap_or_default()]);
+                    // An import reads line by line.
+                    let note = entry.note.as_deref().unwrap_or_default().replace(['\r', '\n'], " ");
+                    self.csv.row(&mut text, &[&entry.listed(), entry.reason.as_str(), &entry.created_at, campaign, &note]);
                 }
                 match page.next {
                     Some(next) => self.position = Position::Cursor(next),
@@ -216,14 +219,16 @@ fn address(text: &str) -> Result<EmailAddress, ApiError> {
 }
 
 /// Whether an address is on the list, and why.
-#[utoipa::path(get, path = "/email/suppressions/{email}", tag = "Email", operation_id = "suppression_get", params(("email" = String, Path, description = "The address")),
+#[utoipa::path(get, path = "/email/suppressions/{email}", tag = "Email", operation_id = "suppression_get",
+    params(("email" = String, Path, description = "The address, or `sha256:` and its hash")),
     responses((status = 200, description = "The entry", body = SuppressionOut)))]
 pub async fn get(auth: Auth<Viewer>, PathText(email): PathText) -> Answer {
     json(&SuppressionOut::from(auth.app().suppression_get(auth.read(), &address(&email)?).await?))
 }
 
 /// Take an address off the list: it may be mailed again.
-#[utoipa::path(delete, path = "/email/suppressions/{email}", tag = "Email", operation_id = "suppression_remove", params(("email" = String, Path, description = "The address")),
+#[utoipa::path(delete, path = "/email/suppressions/{email}", tag = "Email", operation_id = "suppression_remove",
+    params(("email" = String, Path, description = "The address, or `sha256:` and its hash")),
     responses((status = 200, description = "It is gone", body = MessageOut)))]
 pub async fn remove(auth: Auth<Sender>, PathText(email): PathText) -> Answer {
     auth.app().suppression_remove(&auth.write(&NoBody)?, &address(&email)?).await?;

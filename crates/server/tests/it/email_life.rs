@@ -1,12 +1,14 @@
 //! Campaigns before they are sent, and what comes back: drafts, schedules, templates, suppressions, links in mails, reports.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::http::{Method, Request};
-use emcrm_model::CampaignId;
+use emcrm_app::verify::verify;
+use emcrm_model::{CampaignId, EmailAddress};
 use emcrm_server::router::router;
-use emcrm_store::Transaction;
+use emcrm_store::{Transaction, keys};
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 
@@ -263,6 +265,94 @@ async fn the_suppression_list_is_kept_imported_and_exported() {
     ] {
         assert_eq!(answer.problem(404), "suppression_not_found");
     }
+}
+
+/// The list as CSV, and what it says of each entry: whom it is about, and why.
+async fn exported(app: &TestApp) -> (String, Vec<Value>, Vec<(String, String)>) {
+    let text = String::from_utf8(app.get("/email/suppressions.csv").await.body).unwrap();
+    let rows: Vec<_> = csv::Reader::from_reader(text.as_bytes()).deserialize::<BTreeMap<String, String>>().map(Result::unwrap).collect();
+    let said = rows.iter().map(|row| (row["email"].clone(), row["reason"].clone())).collect();
+    (text, rows.iter().map(|row| json!(row)).collect(), said)
+}
+
+#[tokio::test]
+async fn an_exported_suppression_list_is_taken_elsewhere_with_those_who_were_erased() {
+    let app = public().await;
+    for entry in [
+        json!({"email": "ann@example.org", "reason": "complained", "note": "Ann, by phone"}),
+        json!({"email": "+cem@example.org", "reason": "bounced"}),
+        json!({"email": "dan@example.org", "note": "said:\nevil@example.org"}),
+    ] {
+        app.post("/email/suppressions", entry).await.ok();
+    }
+    app.post("/users/ann/erase", json!({})).await.ok();
+    app.quiet().await;
+    let (text, items, said) = exported(&app).await;
+    let hash_of = |address: &str| keys::address_hash(&EmailAddress::parse(address).unwrap());
+    let one = |email: &str, reason: &str| (email.to_owned(), reason.to_owned());
+    let ann = format!("sha256:{}", hash_of("ann@example.org"));
+    let expected = [one("'+cem@example.org", "bounced"), one("dan@example.org", "manual"), one(&ann, "complained")];
+    let sorted = |mut said: Vec<(String, String)>| {
+        said.sort_unstable();
+        said
+    };
+    assert_eq!(sorted(said), expected);
+    assert!(!text.contains("ann@") && !text.contains("by phone") && text.lines().count() == 4, "{text}");
+
+    let other = public().await;
+    let done = other.post("/email/suppressions/import", json!({ "items": items })).await.ok();
+    assert_eq!(done, json!({"taken": 3, "faults": []}));
+    assert_eq!(other.get("/email/suppressions/ann@example.org").await.ok()["reason"], "complained");
+    assert_eq!(other.get("/email/suppressions/%2Bcem@example.org").await.ok()["reason"], "bounced");
+    assert_eq!(sorted(exported(&other).await.2), expected);
+    let found = other.post("/email/preflight", content()).await.ok();
+    assert_eq!((&found["recipients"], &found["leftOut"]["complained"]["count"]), (&json!(1), &json!(1)), "Ann is known by the hash");
+    // Here and there once more: all of it is there already.
+    for (app, items) in [(&other, exported(&other).await.1), (&app, items)] {
+        assert_eq!(app.post("/email/suppressions/import", json!({ "items": items })).await.ok()["taken"], 3);
+        assert_eq!((app.get("/email/suppressions").await.ok()["total"].clone(), sorted(exported(app).await.2)), (json!(3), expected.to_vec()));
+    }
+
+    // A graver reason wins over the hash's, and a lighter one does not.
+    for (reason, stands) in [("bounced", "bounced"), ("unsubscribed", "bounced"), ("complained", "complained")] {
+        let items = json!([{ "email": format!("sha256:{}", hash_of("eve@example.org")), "reason": reason, "note": "kept nowhere" }]);
+        assert_eq!(other.post("/email/suppressions/import", json!({ "items": items })).await.ok()["taken"], 1);
+        let entry = other.get("/email/suppressions/eve@example.org").await.ok();
+        assert_eq!((entry["reason"].as_str(), entry.get("email"), entry.get("note")), (Some(stands), None, None));
+    }
+    let report = verify(&other.app, false, &|_, _| ()).await.unwrap();
+    assert!(report.is_clean(), "{:#?}", report.findings);
+}
+
+#[tokio::test]
+async fn a_hash_of_a_client_is_of_the_right_form_or_refused() {
+    let app = TestApp::new().await;
+    let hash = "0a".repeat(32);
+    let bad =
+        ["sha256:".to_owned(), format!("sha256:{hash}0"), format!("sha256:{}g", &hash[1..]), format!("sha256:{}", "0".repeat(500_000)), "(erased)".to_owned()];
+    let items: Vec<Value> = bad.iter().map(|email| json!({ "email": email })).collect();
+    let done = app.post("/email/suppressions/import", json!({ "items": items })).await.ok();
+    let faults = done["faults"].as_array().unwrap();
+    assert_eq!((&done["taken"], faults.len()), (&json!(0), bad.len()));
+    assert!(faults.iter().all(|fault| fault["message"].as_str().unwrap().len() < 200), "{faults:?}");
+    // One by one it is an address that is put on the list.
+    assert_eq!(app.post("/email/suppressions", json!({ "email": format!("sha256:{hash}") })).await.faults(), ["body.email: value_error"]);
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 0);
+
+    let items = json!([{ "email": format!("sha256:{}", hash.to_uppercase()) }]);
+    app.post("/email/suppressions/import", json!({ "items": items })).await.ok();
+    let at = format!("/email/suppressions/sha256:{hash}");
+    assert_eq!(app.get(&at).await.ok()["reason"], "manual");
+    for other in [format!("{at}0"), "/email/suppressions/sha256:".to_owned()] {
+        assert_eq!(app.delete(&other).await.problem(404), "suppression_not_found");
+    }
+    app.delete(&at).await.ok();
+    assert_eq!(app.get("/email/suppressions").await.ok()["total"], 0);
+    while app.app.audit_chain().await.unwrap() > 0 {}
+    let trail = app.get(&format!("/audit?object=suppress%23sha256:{hash}")).await.ok();
+    let mut done: Vec<_> = trail["items"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
+    done.sort_unstable();
+    assert_eq!(done, ["suppression.added", "suppression.removed"]);
 }
 
 #[tokio::test]

@@ -113,6 +113,36 @@ async fn addresses_are_put_on_the_list_and_taken_off_it() {
 }
 
 #[tokio::test]
+async fn an_exported_list_is_imported_as_it_is_with_those_who_were_erased() {
+    const PATH: &str = "/app/settings/suppressions";
+    let import = format!("{PATH}/import");
+    let app = TestApp::new().await;
+    let hash = "0a".repeat(32);
+    // The first line is no head: it is about somebody.
+    let faulty = html(&send(&app, &import, &[("text", "sha256:0a,manual")]).await, 422);
+    assert!(faulty.contains("0 addresses were put on the list, 1 line was not taken") && faulty.contains("64 hexadecimal digits"), "{faulty}");
+    let text = format!("sha256:{hash},complained\r\n'+bea@example.org,bounced");
+    html(&send(&app, &import, &[("text", &text)]).await, 200);
+    app.post("/email/suppressions", json!({ "email": "cid@example.org", "note": "said:\nevil@example.org" })).await.ok();
+    assert!(html(&app.get(PATH).await, 200).contains("erased; a hash of it is kept"));
+
+    let exported = async |app: &TestApp| String::from_utf8(app.get(&format!("{PATH}.csv")).await.body).unwrap();
+    let told = |text: &str| {
+        let mut told: Vec<String> = text.lines().map(|line| line.splitn(3, ',').take(2).collect::<Vec<_>>().join(",")).collect();
+        told.sort_unstable();
+        told
+    };
+    let file = exported(&app).await;
+    assert_eq!(told(&file), ["'+bea@example.org,bounced", "cid@example.org,manual", "email,reason", &format!("sha256:{hash},complained")]);
+    let other = TestApp::new().await;
+    let done = html(&send(&other, &import, &[("text", &file)]).await, 200);
+    assert!(done.contains("3 addresses were put on the list."), "{done}");
+    assert_eq!(told(&exported(&other).await), told(&file));
+    let again = html(&send(&other, &import, &[("text", &file)]).await, 200);
+    assert!(again.contains("0 addresses were put on the list, 3 had been on it."), "{again}");
+}
+
+#[tokio::test]
 async fn templates_are_kept_used_changed_and_deleted() {
     const PATH: &str = "/app/settings/templates";
     let app = TestApp::new().await;
