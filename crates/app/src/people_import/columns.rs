@@ -110,6 +110,26 @@ mod tests {
     }
 
     #[test]
+    fn a_cell_that_is_too_long_is_named_by_its_field() {
+        const SHORT: [&str; 6] = ["firstName", "lastName", "jobTitle", "company", "city", "state"];
+        let body = |more: usize| {
+            let mut body = json!({ "email": "ann@example.org", "phoneNumber": "1".repeat(20 + more), "avatar": "x".repeat(2048 + more) });
+            for field in SHORT {
+                body[field] = json!("\u{df}".repeat(50 + more));
+            }
+            body
+        };
+        assert!(draft_of(&body(0)).is_ok() && patch_of(&body(0)).is_ok());
+        let expected: Vec<String> = ["firstName", "lastName", "phoneNumber", "avatar", "jobTitle", "company", "city", "state"]
+            .iter()
+            .zip([50, 50, 20, 2048, 50, 50, 50, 50])
+            .map(|(field, most)| format!("{field}: must have at most {most} characters"))
+            .collect();
+        assert_eq!(draft_of(&body(1)).unwrap_err(), expected);
+        assert_eq!(patch_of(&body(1)).unwrap_err(), expected);
+    }
+
+    #[test]
     fn columns_are_guessed_by_their_names_each_field_once() {
         let guessed = guess(&texts(&["First Name", "E-Mail", "email", "Notes", "Firma", "JOB_TITLE"]));
         let fields: Vec<_> = guessed.iter().map(|field| field.as_deref().unwrap_or("-")).collect();

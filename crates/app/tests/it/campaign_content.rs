@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use emcrm_app::{AppError, DomainLimits};
-use emcrm_mail::Identity;
+use emcrm_mail::{Identity, Opened};
 use emcrm_model::{CampaignState, DeliveryState, EmailAddress, EventPatch, MailTemplateDraft, PageRequest, Recipients, SuppressionReason};
 use emcrm_store::{Table, Transaction, keys};
 use serde_json::{Value, json};
@@ -200,6 +200,45 @@ async fn whose_mail_would_be_too_long_is_left_out_and_the_preflight_counts_as_th
         );
         clean(&t).await;
     }
+}
+
+#[tokio::test]
+async fn a_mail_to_somebody_whose_every_field_is_at_its_limit_is_whole_and_within_bounds() {
+    let t = public();
+    // Four bytes each.
+    let wide = |characters: usize| "\u{1d49c}".repeat(characters);
+    let address = format!("{}@{1}.{1}.{2}.org", "a".repeat(64), "d".repeat(63), "d".repeat(57));
+    let mut fields = json!({ "email": address, "phoneNumber": wide(20), "avatar": wide(2048) });
+    for field in ["firstName", "lastName", "jobTitle", "company", "city", "state"] {
+        fields[field] = json!(wide(50));
+    }
+    t.user_with("ann", fields).await;
+    t.settle().await;
+    let names = ["firstName", "lastName", "fullName", "email", "phoneNumber", "jobTitle", "company", "city", "state"];
+    let body = names.map(|name| format!("{{{{ user.{name} }}}}")).join("\n");
+    let subject = "{{ user.fullName }} {{ user.phoneNumber }} {{ user.jobTitle }} {{ user.company }} {{ user.city }} {{ user.state }}";
+    for format in ["text", "markdown", "html"] {
+        let draft = || campaign_with(json!({ "bodyFormat": format, "subject": subject, "body": body }));
+        let found = t.app.campaign_preflight(&call(), draft()).await.unwrap();
+        assert_eq!((found.recipients, found.left_out.len(), found.errors.len()), (1, 0, 0), "{format}");
+        let campaign = t.sent(draft()).await;
+        assert_eq!(reread(&t, &campaign).await.counts.sent_count, 1, "{format}");
+        let sent = t.mail.messages().pop().unwrap();
+        assert!(sent.len() < 30_000, "{format}: {}", sent.len());
+        assert!(sent.split(|byte| *byte == b'\n').all(|line| line.len() <= 999), "{format}: a line is too long for a mail server");
+        let opened = Opened::read(&sent);
+        let full = format!("{} {}", wide(50), wide(50));
+        assert!(opened.header("To").unwrap().contains(&address), "{format}: {:?}", opened.header("To"));
+        let subject = [full.clone(), wide(20), wide(50), wide(50), wide(50), wide(50)].join(" ");
+        assert_eq!(opened.header("Subject").unwrap(), subject, "{format}");
+        for part in [opened.text.as_deref(), opened.html.as_deref().or(opened.text.as_deref())] {
+            let part = part.unwrap();
+            assert!(part.contains(&full) && part.contains(&address) && part.contains(&wide(20)), "{format}: {part}");
+            assert_eq!(part.matches('\u{1d49c}').count(), 8 * 50 + 20, "{format}: {part}");
+        }
+    }
+    assert_eq!(t.mail.taken(), [address.as_str(); 3]);
+    clean(&t).await;
 }
 
 #[tokio::test]

@@ -186,6 +186,52 @@ async fn each_field_has_its_limits() {
     }
 }
 
+const TEXTS: [&str; 9] = ["firstName", "lastName", "email", "phoneNumber", "avatar", "jobTitle", "company", "city", "state"];
+
+/// As long as the field may be, and so much longer.
+fn long(field: &str, more: usize) -> String {
+    match field {
+        "email" => format!("{}@{1}.{1}.{2}.org", "a".repeat(64), "d".repeat(63), "d".repeat(57 + more)),
+        "phoneNumber" => "ß".repeat(20 + more),
+        "avatar" => "ß".repeat(2048 + more),
+        _ => "ß".repeat(50 + more),
+    }
+}
+
+#[tokio::test]
+async fn all_fields_at_their_limits_are_taken_and_each_beyond_is_named_wherever_it_is_written() {
+    let app = TestApp::new().await;
+    app.user("ann").await;
+    let all = |more: usize| {
+        let mut body = json!({});
+        for field in TEXTS {
+            body[field] = json!(long(field, more));
+        }
+        body
+    };
+    let fault = |field: &str| format!("body.{field}: {}", if field == "email" { "value_error" } else { "string_too_long" });
+    assert_eq!(long("email", 0).len(), 254);
+    for field in TEXTS {
+        let mut body = all(0);
+        body[field] = json!(long(field, 1));
+        assert_eq!(app.post("/users", body.clone()).await.faults(), [fault(field)]);
+        assert_eq!(app.put("/users/ann", body).await.faults(), [fault(field)]);
+        assert_eq!(app.patch("/users/ann", json!({ field: long(field, 1) })).await.faults(), [fault(field)]);
+    }
+    for answer in [app.post("/users", all(1)).await, app.put("/users/ann", all(1)).await, app.patch("/users/ann", all(1)).await] {
+        assert_eq!(answer.faults(), TEXTS.map(fault));
+    }
+    assert_eq!(app.get("/users/ann").await.ok()["email"], "ann@example.org", "nothing was changed");
+    app.patch("/users/ann", all(0)).await.ok();
+    app.put("/users/ann", all(0)).await.ok();
+    let ann = app.get("/users/ann").await.ok();
+    app.delete("/users/ann").await.ok();
+    let new = app.post("/users", all(0)).await.ok();
+    for field in TEXTS {
+        assert_eq!((&ann[field], &new[field]), (&json!(long(field, 0)), &json!(long(field, 0))), "{field}");
+    }
+}
+
 #[tokio::test]
 async fn unknown_fields_and_counters_in_a_body_are_ignored() {
     let app = TestApp::new().await;
