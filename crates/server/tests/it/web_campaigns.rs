@@ -1,10 +1,13 @@
 //! `/app/campaigns` as people use it: by forms alone.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::Method;
+use emcrm_mail::{Connection, Handover, MailError, Receipt, Transport};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::helpers::{Answer, Options, TestApp};
 
@@ -94,6 +97,17 @@ async fn reaches(app: &TestApp, href: &str, state: &str) -> Value {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     panic!("the campaign did not get {state}");
+}
+
+/// Waits until so many of its mails are in this state.
+async fn counted(app: &TestApp, href: &str, state: &str, count: u64) {
+    for _ in 0..2_000 {
+        if app.get(&format!("/email/requests/{}", id(href))).await.ok()["counts"][state] == count {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("there were never {count} mails {state}");
 }
 
 #[tokio::test]
@@ -464,9 +478,9 @@ async fn a_step_at_the_wrong_moment_is_a_page_that_says_so() {
 struct Busy;
 
 #[async_trait::async_trait]
-impl emcrm_mail::Transport for Busy {
-    async fn connect(&self) -> Result<Box<dyn emcrm_mail::Connection>, emcrm_mail::MailError> {
-        Err(emcrm_mail::MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
+impl Transport for Busy {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        Err(MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
     }
     fn connections_max(&self) -> usize {
         1
@@ -474,8 +488,8 @@ impl emcrm_mail::Transport for Busy {
     fn rate(&self) -> Option<u32> {
         Some(2)
     }
-    async fn health(&self) -> Result<(), emcrm_mail::MailError> {
-        Err(emcrm_mail::MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
+    async fn health(&self) -> Result<(), MailError> {
+        Err(MailError::Unavailable { cause: "busy <b>today</b>".to_owned() })
     }
     fn name(&self) -> &'static str {
         "busy"
@@ -484,7 +498,7 @@ impl emcrm_mail::Transport for Busy {
 
 #[tokio::test]
 async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_count() {
-    let app = with_people(Options { transport: Some(std::sync::Arc::new(Busy)), ..Options::default() }).await;
+    let app = with_people(Options { transport: Some(Arc::new(Busy)), ..Options::default() }).await;
     let href = draft(&app).await;
     let review = html(&app.get(&format!("{href}/preflight")).await, 200);
     assert!(review.contains("Mail cannot be handed over now") && review.contains("disabled"), "{review}");
@@ -493,27 +507,143 @@ async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_c
     assert!(test.contains("was not sent") && !test.contains("<b>today"), "{test}");
     // Somebody sends it all the same, by the API.
     app.call(Method::POST, &format!("/email/requests/{}/send", id(&href)), &[], Body::empty()).await.ok();
-    let campaign = app.get(&format!("/email/requests/{}", id(&href))).await.ok();
+    reaches(&app, &href, "sending").await;
     let page = html(&app.get(&href).await, 200);
     assert!(page.contains("data-hx-trigger=\"every 2s\"") && page.contains("<b>0</b> of 2 sent"), "{page}");
-    let state = campaign["status"].as_str().unwrap();
-    let same = app.get(&format!("{href}/progress?state={state}&at=0&handled=0")).await;
+    assert!(page.contains("<dt>Mails a second</dt><dd><span class=\"muted\">not yet</span></dd>") && !page.contains("Left, about"), "{page}");
+    let same = app.get(&format!("{href}/progress?state=sending&at=0&handled=0")).await;
+    assert_eq!(same.header("hx-refresh"), "");
     assert!(html(&same, 200).starts_with("<section class=\"live-panel\" id=\"progress\""));
     let other = app.get(&format!("{href}/progress?state=draft&at=x&handled=-5")).await;
     assert_eq!((other.status.as_u16(), other.header("hx-refresh")), (200, "true"));
-    if state == "sending" {
-        // Pressed twice, it is paused once; and home says that it waits for somebody.
-        for _ in 0..2 {
-            leads_to(&send(&app, &format!("{href}/pause"), &[]).await);
-        }
-        let home = html(&app.get("/app").await, 200);
-        assert!(home.contains("” is paused</a>") && home.contains(&format!("<a class=\"title\" href=\"{href}\">“")), "{home}");
+    // Pressed twice, it is paused once; and home says that it waits for somebody.
+    for _ in 0..2 {
+        leads_to(&send(&app, &format!("{href}/pause"), &[]).await);
     }
+    let home = html(&app.get("/app").await, 200);
+    assert!(home.contains("” is paused</a>") && home.contains(&format!("<a class=\"title\" href=\"{href}\">“")), "{home}");
+    counted(&app, &href, "pending", 2).await;
     let ask = html(&app.get(&format!("{href}/cancel")).await, 200);
     assert!(ask.contains("Cancel 2 mails"), "{ask}");
     leads_to(&send(&app, &format!("{href}/cancel"), &[]).await);
     app.quiet().await;
     let page = html(&app.get(&href).await, 200);
     assert!(page.contains("Cancelled <small>2</small>") && !page.contains("every 2s"), "{page}");
+    app.stop().await;
+}
+
+/// A mail server with one connection, which answers a mail for each permit. It refuses the first one to Bea, and nobody learns what became of the first one to Cid.
+#[derive(Clone)]
+struct Moody {
+    gate: Arc<Semaphore>,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Moody {
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport for Moody {
+    async fn connect(&self) -> Result<Box<dyn Connection>, MailError> {
+        Ok(Box::new(self.clone()))
+    }
+    fn connections_max(&self) -> usize {
+        1
+    }
+    fn rate(&self) -> Option<u32> {
+        None
+    }
+    async fn health(&self) -> Result<(), MailError> {
+        Ok(())
+    }
+    fn name(&self) -> &'static str {
+        "moody"
+    }
+}
+
+#[async_trait::async_trait]
+impl Connection for Moody {
+    async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        let first = !self.asked().contains(&handover.to);
+        self.asked.lock().unwrap().push(handover.to.clone());
+        self.gate.acquire().await.unwrap().forget();
+        match handover.to.as_str() {
+            "bea@example.org" if first => Err(MailError::Permanent { reply: "550 5.1.1 no such user".to_owned() }),
+            "cid@example.org" if first => Err(MailError::Unknown { cause: "reset".to_owned() }),
+            _ => Ok(Receipt { reply: "250 ok".to_owned() }),
+        }
+    }
+    async fn close(self: Box<Self>) {}
+}
+
+/// Which of the steps a campaign's page has a button for.
+fn buttons(page: &str, href: &str) -> Vec<&'static str> {
+    ["pause", "resume", "retry", "cancel"].into_iter().filter(|step| page.contains(&format!("{href}/{step}\""))).collect()
+}
+
+#[tokio::test]
+async fn a_campaign_is_paused_and_resumed_and_what_was_lost_is_sent_again_by_buttons() {
+    let moody = Moody { gate: Arc::new(Semaphore::new(0)), asked: Arc::default() };
+    let app = with_people(Options { public_url: Some("https://crm.example"), transport: Some(Arc::new(moody.clone())), ..Options::default() }).await;
+    let content = [("subject", "Hello {{ user.firstName }}"), ("body", "Come all."), ("bodyFormat", "text"), ("do", "review")];
+    let to = leads_to(&send(&app, "/app/campaigns/new", &content).await);
+    let href = to.strip_suffix("/preflight").unwrap();
+    let expected = hidden(&html(&app.get(&to).await, 200), "expected");
+    leads_to(&send(&app, &format!("{href}/send"), &[("expected", &expected)]).await);
+    reaches(&app, href, "sending").await;
+
+    // It runs: how fast, and until when.
+    moody.gate.add_permits(1);
+    counted(&app, href, "sent", 1).await;
+    app.clock.advance(jiff::SignedDuration::from_secs(2));
+    let page = html(&app.get(href).await, 200);
+    for part in ["<b>1</b> of 3 sent", "<dt>Mails a second</dt><dd>0.5</dd>", "<dt>Left, about</dt><dd>4 s</dd>", "badge filled live now\">Sending</span>"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert_eq!(buttons(&page, href), ["pause", "cancel"]);
+
+    // Paused: what is in hand is recorded, and nobody else's turn comes, however willing the mail server is.
+    assert_eq!(leads_to(&send(&app, &format!("{href}/pause"), &[]).await), href);
+    moody.gate.add_permits(100);
+    counted(&app, href, "error", 1).await;
+    app.quiet().await;
+    assert_eq!(moody.asked(), ["ann@example.org", "bea@example.org"]);
+    let page = html(&app.get(href).await, 200);
+    assert!(page.contains("<b>1</b> of 3 sent") && page.contains("badge filled warn\">Paused</span>") && !page.contains("Left, about"), "{page}");
+    assert_eq!(buttons(&page, href), ["resume", "retry", "cancel"]);
+    html(&send(&app, &format!("{href}/unschedule"), &[]).await, 409);
+
+    // Resumed, however often that is pressed, it goes to its end.
+    for _ in 0..2 {
+        assert_eq!(leads_to(&send(&app, &format!("{href}/resume"), &[]).await), href);
+    }
+    app.quiet().await;
+    assert_eq!(moody.asked().len(), 3, "{:?}", moody.asked());
+    let page = html(&app.get(href).await, 200);
+    for part in
+        ["<b>1</b> of 3 sent", "badge filled ok\">Sent</span>", "1 mail that was refused", "1 mail whose fate is unknown", "name=\"states\" value=\"unknown\">"]
+    {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    assert!(!page.contains("data-hx-trigger") && !page.contains("Left, about"), "nothing happens any more: {page}");
+    assert_eq!(buttons(&page, href), ["retry"]);
+
+    // Sent again, first what is ticked, then the rest.
+    assert_eq!(leads_to(&send(&app, &format!("{href}/retry"), &[("states", "error")]).await), href);
+    app.quiet().await;
+    assert!(html(&app.get(href).await, 200).contains("<b>2</b> of 3 sent"));
+    assert_eq!(moody.asked()[3..], ["bea@example.org"]);
+    assert_eq!(leads_to(&send(&app, &format!("{href}/retry"), &[("states", "error"), ("states", "unknown")]).await), href);
+    app.quiet().await;
+    let page = html(&app.get(href).await, 200);
+    assert!(page.contains("<b>3</b> of 3 sent") && page.contains("badge filled ok\">Sent</span>"), "{page}");
+    assert!(buttons(&page, href).is_empty(), "{page}");
+    assert_eq!(moody.asked()[3..], ["bea@example.org", "cid@example.org"]);
+    for words in ["Paused", "Resumed", "Sent again what was refused or unknown"] {
+        assert!(page.contains(&format!("<span class=\"break\">{words}</span>")), "{words}: {page}");
+    }
     app.stop().await;
 }
