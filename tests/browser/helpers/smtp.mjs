@@ -1,22 +1,34 @@
-// A mail server that takes every mail, except for those to addresses that it is told to refuse, in words of a test's choice.
+// A mail server that takes every mail, except for those to addresses that it is told to refuse, in words of a test's choice, or to lose: it hangs up once it
+// has such a mail, and nobody learns what became of it.
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { until } from './api.mjs';
 
-export async function startSmtp({ refuse = /^$/, words = '5.1.1 no such mailbox' } = {}) {
+export async function startSmtp({ refuse = /^$/, lose = /^$/, words = '5.1.1 no such mailbox', connections = 8 } = {}) {
   const mails = [];
+  // Mails that may be answered yet, and those that wait for it.
+  let free = Infinity;
+  const waiting = [];
+  const turn = () =>
+    new Promise((resolve) => {
+      if (free > 0) resolve(free--);
+      else waiting.push(resolve);
+    });
   const server = createServer((socket) => {
     socket.on('error', () => {});
     const say = (line) => socket.write(`${line}\r\n`);
     let to = [];
     let lines;
     say('220 mail.example.org');
-    createInterface(socket).on('line', (line) => {
+    createInterface(socket).on('line', async (line) => {
       if (lines) {
         if (line !== '.') return lines.push(line);
-        mails.push({ to, text: lines.join('\r\n') });
+        const mail = { to, text: lines.join('\r\n') };
         [to, lines] = [[], undefined];
+        await turn();
+        if (mail.to.some((address) => lose.test(address))) return socket.destroy();
+        mails.push(mail);
         return say('250 taken');
       }
       const verb = line.slice(0, 4).toUpperCase();
@@ -38,7 +50,24 @@ export async function startSmtp({ refuse = /^$/, words = '5.1.1 no such mailbox'
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
-    url: `smtp://127.0.0.1:${server.address().port}?connections=8`,
+    url: `smtp://127.0.0.1:${server.address().port}?connections=${connections}`,
+    // To whom, in the order in which they were taken.
+    taken: () => mails.flatMap(({ to }) => to),
+    // From now on a mail is answered only when it is let through.
+    hold: () => {
+      free = 0;
+    },
+    pass: (count) => {
+      for (let n = 0; n < count; n++) {
+        const next = waiting.shift();
+        if (next) next();
+        else free++;
+      }
+    },
+    // Everything is fine again.
+    mend: () => {
+      [refuse, lose] = [/^$/, /^$/];
+    },
     // Where the link leads that mail programs show as a button to unsubscribe, or another one of ours.
     linkTo: (address, kind = 'u') =>
       until(`a mail to ${address}`, () => {
