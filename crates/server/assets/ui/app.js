@@ -27,6 +27,12 @@
   const focusFault = (root) => root.querySelector("[data-focus]")?.focus();
   focusFault(document);
   document.addEventListener("htmx:afterSwap", (event) => focusFault(event.detail.target ?? document));
+  // What is pressed by a key may come anew by that: the focus is not lost, it goes to what stands in its place.
+  const held = new WeakSet();
+  document.addEventListener("htmx:beforeRequest", ({ detail }) => { if (detail.target.contains(document.activeElement)) held.add(detail.xhr); });
+  document.addEventListener("htmx:afterSettle", ({ detail, target }) => {
+    if (held.has(detail.xhr) && document.activeElement === document.body) target.querySelector("[data-again]")?.focus();
+  });
   // What could not be loaded says so where it would have been.
   document.addEventListener("htmx:responseError", (event) => {
     const part = event.detail.xhr.responseText;
