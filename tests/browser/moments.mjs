@@ -1,6 +1,12 @@
 // What pages show only at times: a form with faults, two who saved, an open menu, an empty installation, a sign-in. For pictures, and for what holds on every
 // page; what they do is tested elsewhere. Each is reached by `act` on a page of its server: `full` has the community of seed.mjs, `empty` nobody, `outbox`
-// writes mails to files, `signin` has people who sign in. Those of one server come one after the other, in one visit.
+// writes mails to files, `restored` came out of a backup, `signin` has people who sign in. Those of one server come one after the other, in one visit.
+// The last entry, where there is one, holds the complaints of the browser that belong to it.
+
+import { until } from './helpers/api.mjs';
+import { script } from './hostile.mjs';
+import { HELD_BACK } from './pages.mjs';
+import { inDays } from './seed.mjs';
 
 const press = (page, name, role = 'button') => Promise.all([page.waitForEvent('load'), page.getByRole(role, { name }).last().click()]);
 // Past the browser's own checks, as an old browser would.
@@ -19,6 +25,8 @@ async function signIn(page, name, path) {
 export const SETTINGS = {
   empty: {},
   outbox: { MAIL_TRANSPORT: 'outbox' },
+  // Nobody listens there, so a mail waits.
+  restored: { MAIL_SMTP_URL: 'smtp://127.0.0.1:9' },
   signin: { AUTH_ENABLED: 'true', AUTH_ISSUER: process.env.EMCRM_OIDC, AUTH_CLIENT_ID: 'crm', AUTH_CLIENT_SECRET: 'crm-secret', AUTH_ROLES: 'admins=admin,viewers=viewer' },
 };
 
@@ -41,7 +49,7 @@ export const MOMENTS = [
     await page.getByLabel('Email').fill('adaeze at quillmoor');
     await page.getByLabel('First name').fill('');
     await send(page, 'main form[method=post]');
-  }],
+  }, [/^answer: 422 POST \/app\/people\/[^/]+\/edit/]],
   ['full', 'person-toast', async (page, s) => {
     await page.goto(`/app/people/${s.other.id}/edit`);
     await press(page, /^Save/);
@@ -51,20 +59,25 @@ export const MOMENTS = [
     if (await page.getByRole('button', { name: /^Import \d/ }).count()) await press(page, /^Import \d/);
     await page.getByRole('heading', { name: 'Imported' }).waitFor();
   }],
+  ['full', 'import-undone', async (page, s) => {
+    await page.goto(s.import);
+    await press(page, /^Undo the import/);
+    await page.getByRole('heading', { name: 'Taken back' }).waitFor();
+  }],
   ['full', 'event-faults', async (page) => {
     await page.goto('/app/events/new');
     await page.getByLabel('Starts').fill('2031-05-08T18:00');
     await page.getByLabel('Ends').fill('2031-05-08T17:00');
     await page.getByLabel('Capacity').fill('many');
     await press(page, 'Save event');
-  }],
+  }, [/^answer: 422 POST \/app\/events\/new/]],
   ['full', 'event-conflict', async (page, s, api) => {
     await page.goto(`/app/events/${s.past.id}/edit`);
     await api.patch(`/events/${s.past.id}`, { venue: `Room ${Math.floor(Math.random() * 1000)}` });
     await page.getByLabel('Venue').fill('Hall 4');
     await page.getByLabel('Description').fill('Bring a crash.');
     await press(page, 'Save event');
-  }],
+  }, [/^answer: 409 POST \/app\/events\/[^/]+\/edit/]],
   ['full', 'event-found', async (page, s) => {
     await page.goto(`/app/events/${s.event.id}`);
     await page.getByLabel('Add a person by name or address').pressSequentially('Teo');
@@ -85,15 +98,22 @@ export const MOMENTS = [
     await page.goto('/app/campaigns/new');
     await page.getByLabel('Body', { exact: true }).fill('Hello {{ user.nickname }}');
     await press(page, 'Save draft');
-  }],
+  }, [/^answer: 422 POST \/app\/campaigns\/new/]],
   ['full', 'campaign-retry', async (page, s) => {
     await page.goto(`/app/campaigns/${s.campaign}`);
     await page.getByRole('button', { name: 'Retry…' }).click();
   }],
+  ['full', 'campaign-paused', async (page, s, api) => {
+    const { email_id: id } = await api.post('/email/send', { filter: {}, subject: '{% raw %}<b>{{7*7}}</b>{% endraw %} by and by', body: 'Hello {{ user.firstName }}', eventId: s.event.id, rate: 1 });
+    await until('it to begin', async () => (await api.get(`/email/requests/${id}`)).status === 'sending');
+    await page.goto(`/app/campaigns/${id}`);
+    await press(page, 'Pause');
+    await page.getByRole('button', { name: 'Resume' }).waitFor();
+  }],
   ['full', 'campaign-send', async (page, s) => {
     await page.goto(`/app/campaigns/${s.draft}/preflight`);
     await page.getByRole('button', { name: /^Send \d+ mails?…/ }).click();
-  }],
+  }, HELD_BACK],
   ['full', 'token-made', async (page) => {
     await page.goto('/app/settings/tokens');
     await page.getByLabel('Name').fill('Door tablet');
@@ -103,14 +123,14 @@ export const MOMENTS = [
     await page.goto('/app/settings/suppressions');
     await page.getByLabel(/^Or addresses/).fill('left@example.org, unsubscribed\nno address\n');
     await press(page, 'Add them to the list');
-  }],
+  }, [/^answer: 422 POST \/app\/settings\/suppressions\/import/]],
   ['full', 'search-none', (page) => page.goto('/app/search?q=nobody-is-called-this')],
   ['full', 'public-done', (page) => page.goto('/e/hostile-event?done')],
   ['full', 'public-faults', async (page) => {
     await page.goto('/e/hostile-event');
     await page.getByLabel('Email').fill('noor at example');
     await send(page, 'form[method=post]');
-  }],
+  }, [/^answer: 422 POST \/e\/hostile-event/]],
   ['full', 'unsubscribed', async (page, s) => {
     await page.goto(s.unsubscribe);
     await press(page, 'Unsubscribe');
@@ -119,7 +139,7 @@ export const MOMENTS = [
     await page.goto(s.place);
     await send(page, 'form[method=post]');
   }],
-  ['full', 'not-allowed', (page) => page.goto('/app/people/import/nothing/start')],
+  ['full', 'not-allowed', (page) => page.goto('/app/people/import/nothing/start'), [/^answer: 405 GET \/app\/people\/import\/nothing\/start/]],
   ['full', 'query-faulty', (page) => page.goto('/app/people?size=many')],
   ...['/app', '/app/people', '/app/events', '/app/events/calendar', '/app/campaigns', '/app/search', '/app/settings/templates', '/app/settings/suppressions', '/app/settings/tokens'].map((path) => ['empty', `first${path.slice(4).replaceAll('/', '-') || '-home'}`, (page) => page.goto(path)]),
   ['outbox', 'outbox-empty', (page) => page.goto('/app/outbox')],
@@ -134,6 +154,40 @@ export const MOMENTS = [
     await page.goto('/app/outbox');
     await Promise.all([page.waitForEvent('load'), page.getByRole('rowheader').getByRole('link').first().click()]);
   }],
+  // A confirmation and a campaign were under way in the backup. Whether they went out after it nobody knows.
+  ['restored', 'settings-gave-up', async (page, _, api, server) => {
+    await api.post('/users/', { firstName: 'Adaeze', lastName: 'Quist', email: 'adaeze.quist@quillmoor.example' });
+    await api.post('/events/', { slug: 'thursday', title: 'Rust in Production', startAt: '2031-05-08T18:00:00', endAt: '2031-05-08T21:00:00', timezone: 'Europe/Berlin', public: true });
+    await api.settled();
+    await api.post('/email/send', { filter: {}, subject: 'A place for you on Thursday', body: 'Hello {{ user.firstName }}', scheduledAt: inDays(60), timezone: 'Europe/Berlin' });
+    await page.goto('/e/thursday');
+    await page.getByLabel('First name').fill(script('public.firstName'));
+    await page.getByLabel('Email').fill(`${'long'.repeat(15)}@${'domain'.repeat(9)}.example.org`);
+    await press(page, 'Take a place');
+    await server.restart(() => server.run(['restored', '--at', '2026-11-25T10:00:00Z']));
+    await page.goto('/app/settings');
+    await page.getByRole('region', { name: 'Tasks that gave up, table' }).getByText('restored from a backup').waitFor();
+  }],
+  ['restored', 'settings-drop', async (page) => {
+    await page.goto('/app/settings');
+    await press(page, /^Throw away/, 'link');
+    await page.getByRole('heading', { name: 'Throw this task away?' }).waitFor();
+  }],
+  ['restored', 'campaign-held', async (page) => {
+    await page.goto('/app/campaigns');
+    await press(page, 'A place for you on Thursday', 'link');
+    await page.locator('.notice').getByText('restored from a backup').waitFor();
+  }],
+  ['restored', 'home-held', async (page) => {
+    await page.goto('/app');
+    await page.getByRole('main').getByText('is paused').waitFor();
+  }],
+  ['restored', 'settings-dropped', async (page) => {
+    await page.goto('/app/settings');
+    await press(page, /^Throw away/, 'link');
+    await press(page, 'Throw the task away');
+    await page.locator('.toasts').getByText(/thrown away/).waitFor();
+  }],
   ['signin', 'signin', (page) => page.goto('/app/signin?return=/app/people')],
   ['signin', 'home-signedin', async (page) => {
     await signIn(page, 'ann', '/app');
@@ -146,14 +200,14 @@ export const MOMENTS = [
     await page.getByLabel('Email').fill('noor@example.org');
     await page.context().clearCookies();
     await press(page, /^(Save|Add)/);
-  }],
+  }, [/^answer: 401 POST \/app\/people\/new/]],
   ['signin', 'viewer', async (page) => {
     await signIn(page, 'bob', '/app/people');
   }],
-  ['signin', 'forbidden', (page) => page.goto('/app/events/new')],
+  ['signin', 'forbidden', (page) => page.goto('/app/events/new'), [/^answer: 403 GET \/app\/events\/new/]],
   ['signin', 'signout', (page) => page.goto('/app/signout')],
   ['signin', 'no-role', async (page) => {
     await page.context().clearCookies();
     await signIn(page, 'zoe', '/app');
-  }],
+  }, [/^answer: 403 GET \/app$/]],
 ];

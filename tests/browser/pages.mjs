@@ -48,6 +48,7 @@ export const PAGES = [
   { route: '/app/campaigns/new', path: (s) => `/app/campaigns/new?company=${encodeURIComponent(s.other.company)}`, name: 'campaign-new' },
   { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.campaign}?size=100`, name: 'campaign', shows: ['campaign', 'person', 'event', 'refusal'] },
   { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.draft}`, name: 'campaign-draft', shows: ['campaign'] },
+  { route: '/app/campaigns/{id}', path: (s) => `/app/campaigns/${s.scheduled}`, name: 'campaign-scheduled', shows: ['campaign', 'event'] },
   { route: '/app/campaigns/{id}/edit', path: (s) => `/app/campaigns/${s.draft}/edit`, name: 'campaign-edit', shows: ['campaign', 'person', 'template'] },
   { route: '/app/campaigns/{id}/preflight', path: (s) => `/app/campaigns/${s.draft}/preflight`, name: 'campaign-preflight', shows: ['campaign', 'person'], allow: HELD_BACK },
   { route: '/app/campaigns/{id}/mail/{user}', path: (s) => `/app/campaigns/${s.campaign}/mail/${s.person.id}`, name: 'campaign-mail', shows: ['campaign', 'person'], allow: HELD_BACK },

@@ -53,12 +53,12 @@ try {
       await take(person.page, name);
     }
     await person.context.close();
-    for (const kind of ['full', 'empty', 'outbox', 'signin']) {
+    for (const kind of ['full', ...Object.keys(SETTINGS)]) {
       const of = kind === 'full' ? server : await startServer({ settings: SETTINGS[kind] });
       const one = await visitor(of);
       for (const [, name, act] of MOMENTS.filter(([where]) => where === kind)) {
         try {
-          await act(one.page, seeded, of.api);
+          await act(one.page, seeded, of.api, of);
         } catch (error) {
           throw new Error(`${name}: ${error.message}`);
         }

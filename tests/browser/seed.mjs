@@ -18,7 +18,7 @@ const LAST = ['Okonjo', 'Lindqvist', 'Ramanath', 'Achterveld', 'Nwosu-Bell', 'Ta
 const TITLES = ['Software Engineer', 'Platform Engineer', 'Data Engineer', 'Engineering Manager'];
 const COMPANIES = ['Quillmoor Labs', 'Oakhurl Systems', 'Kelvane Robotics', 'Nimbarra'];
 
-const inDays = (days, hour = 18) => {
+export const inDays = (days, hour = 18) => {
   const day = new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10);
   return `${day}T${String(hour).padStart(2, '0')}:00:00`;
 };

@@ -112,6 +112,8 @@ export async function startServer({ aws = onAws, settings = {}, prepare = [] } =
     search: beneath.search,
     api: api(address),
     log: () => log.join('\n'),
+    // A command on its data, while nobody holds them.
+    run: (args) => run(args, options),
     // `meanwhile`: what happens to its data while nobody holds them.
     restart: async (meanwhile) => {
       await end();
