@@ -108,7 +108,7 @@ export async function seedImport(address, { plain = false } = {}) {
 }
 
 // What has no way in by the API without signing in: a token, and somebody who takes a place.
-async function seedForms(address, { plain = false } = {}) {
+export async function seedForms(address, { plain = false } = {}) {
   await submit(address, '/app/settings/tokens', (body) => {
     body.set('name', plain ? 'Door tablet' : LITERAL.token[0]);
     body.set('grant', 'viewer');

@@ -5,6 +5,12 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 import { until } from './api.mjs';
 
+// The link of this kind in a mail as it is on its way. A long line goes on in the next, in the head by white space and in the body by `=`.
+export function linkIn(text, kind) {
+  const whole = text.replaceAll(/\r\n[ \t]|=\r\n/g, '').replaceAll('=3D', '=');
+  return new RegExp(`/${kind}/[\\w.~-]+`).exec(whole)?.[0];
+}
+
 export async function startSmtp({ refuse = /^$/, lose = /^$/, words = '5.1.1 no such mailbox', connections = 8 } = {}) {
   const mails = [];
   // Mails that may be answered yet, and those that wait for it.
@@ -70,11 +76,12 @@ export async function startSmtp({ refuse = /^$/, lose = /^$/, words = '5.1.1 no 
     },
     // Where the link leads that mail programs show as a button to unsubscribe, or another one of ours.
     linkTo: (address, kind = 'u') =>
-      until(`a mail to ${address}`, () => {
-        // A long line of a mail goes on in the next, in the head by white space and in the body by `=`.
-        const texts = mails.filter((mail) => mail.to.includes(address)).map(({ text }) => text.replaceAll(/\r\n[ \t]|=\r\n/g, '').replaceAll('=3D', '='));
-        return texts.map((text) => new RegExp(`/${kind}/[\\w.~-]+`).exec(text)?.[0]).find(Boolean);
-      }),
+      until(`a mail to ${address}`, () =>
+        mails
+          .filter((mail) => mail.to.includes(address))
+          .map(({ text }) => linkIn(text, kind))
+          .find(Boolean),
+      ),
     stop: () => server.close(),
   };
 }
