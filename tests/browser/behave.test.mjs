@@ -129,7 +129,8 @@ describe('behaviour', () => {
       for (const control of [true, false]) {
         const user = await server.api.post('/users/', { firstName: 'Kept', lastName: `Page ${control}`, email: `kept-${control}@page.example` });
         await server.api.settled();
-        const page = await (await browser.newContext({ baseURL: server.address })).newPage();
+        const person = await visitor(server, { browser });
+        const { page } = person;
         if (control) {
           // Without this header the browser shows the page that it kept.
           await page.route('**/app/**', async (route) => {
@@ -150,7 +151,7 @@ describe('behaviour', () => {
         await page.waitForURL(/q=Kept$/, { waitUntil: 'commit' });
         await page.getByRole('heading', { level: 1, name: 'People' }).waitFor();
         assert.equal(await page.getByText(`Kept Page ${control}`).count() > 0, control);
-        await page.context().close();
+        await person.close();
       }
     } finally {
       await browser.close();
@@ -308,6 +309,40 @@ describe('behaviour', () => {
       await page.waitForLoadState();
     }
     assert.deepEqual(seen, names);
+    await person.close();
+  });
+
+  test('a list that shrinks while it is paged shows nobody twice and leaves nobody out who is still there', async () => {
+    const names = Array.from({ length: 130 }, (_, n) => `Shrink${String(n).padStart(3, '0')}`);
+    const ids = new Map();
+    for (const name of names) ids.set(name, (await server.api.post('/users/', { firstName: name, lastName: 'Paging', email: `${name}@shrink.example`, company: 'Shrinking' })).id);
+    await server.api.settled();
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/people?company=Shrinking&sort=name&size=20', { check: false });
+    const seen = [];
+    const gone = [];
+    for (;;) {
+      const heads = await page.getByRole('region', { name: 'People, table' }).getByRole('rowheader').allTextContents();
+      const here = heads.map((text) => /Shrink\d\d\d/.exec(text)?.[0]);
+      seen.push(...here);
+      // The first and the last on this page, between whom one goes on, and one who is still to come.
+      for (const name of [here[0], here.at(-1), names[names.indexOf(here.at(-1)) + 6]]) {
+        if (!name) continue;
+        await server.api.delete(`/users/${ids.get(name)}`);
+        gone.push(name);
+      }
+      await server.api.settled();
+      const next = page.getByRole('link', { name: 'Next' });
+      if (seen.length > names.length || (await next.count()) === 0 || (await next.getAttribute('aria-disabled')) === 'true') break;
+      const before = page.url();
+      await next.click();
+      await page.waitForURL((url) => url.href !== before);
+      await page.waitForLoadState();
+    }
+    const never = names.filter((name) => !seen.includes(name));
+    assert.ok(never.length >= 5 && never.every((name) => gone.includes(name)), `never seen: ${never}`);
+    assert.deepEqual(seen, names.filter((name) => !never.includes(name)));
     await person.close();
   });
 });

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { startServer } from './helpers/server.mjs';
-import { closeBrowser, theBrowser, visitor } from './helpers/visitor.mjs';
+import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { seed } from './seed.mjs';
 
 // Bytes over the wire of the first visit, with everything it needs.
@@ -28,8 +28,9 @@ describe('loading', () => {
 
   // Everything that a first visit fetches: address, bytes on the wire, what the browser knows of each.
   async function firstVisit(path, { width = 1280, timezoneId = 'UTC' } = {}) {
-    const context = await (await theBrowser()).newContext({ baseURL: server.address, viewport: { width, height: 900 }, timezoneId });
-    const page = await context.newPage();
+    // Pages move as they do for most people.
+    const person = await visitor(server, { width, timezoneId, reducedMotion: 'no-preference' });
+    const { page } = person;
     await page.addInitScript(() => {
       window.moved = 0;
       new PerformanceObserver((list) => list.getEntries().forEach((entry) => { if (!entry.hadRecentInput) window.moved += entry.value; })).observe({ type: 'layout-shift', buffered: true });
@@ -41,7 +42,7 @@ describe('loading', () => {
     const moved = await page.evaluate(() => window.moved);
     const headers = new Map();
     for (const answer of answers) headers.set(answer.url(), await answer.allHeaders());
-    await context.close();
+    await person.close();
     return { timing, headers, moved };
   }
 

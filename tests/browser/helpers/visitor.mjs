@@ -7,7 +7,7 @@ import { AxeBuilder, HtmlValidate, chromium } from './packages.mjs';
 export const BROWSER = { executablePath: '/usr/bin/chromium', args: ['--no-sandbox', '--disable-dev-shm-usage', '--lang=en-US'] };
 // A promise, so that visitors who come at the same moment share one.
 let browser;
-export async function theBrowser() {
+async function theBrowser() {
   browser ??= chromium.launch(BROWSER);
   return browser;
 }
@@ -42,9 +42,9 @@ export const WCAG = ['wcag2a', 'wcag2aa', 'wcag21aa', 'wcag22aa'];
 // What another colour scheme can change.
 const COLOUR_RULES = ['color-contrast', 'link-in-text-block'];
 
-// options: script (false switches JavaScript off), width, height, and what newContext takes.
-export async function visitor(server, { script = true, width = 1280, height = 900, ...options } = {}) {
-  const context = await (await theBrowser()).newContext({
+// options: script (false switches JavaScript off), width, height, a browser that is not the one of all, and what newContext takes.
+export async function visitor(server, { script = true, width = 1280, height = 900, browser = theBrowser(), ...options } = {}) {
+  const context = await (await browser).newContext({
     baseURL: server.address,
     javaScriptEnabled: script,
     viewport: { width, height },
