@@ -532,7 +532,8 @@ async fn a_campaign_that_does_not_end_is_watched_paused_and_cancelled_with_its_c
     app.stop().await;
 }
 
-/// A mail server with one connection, which answers a mail for each permit. It refuses the first one to Bea, and nobody learns what became of the first one to Cid.
+/// A mail server with one connection, which answers a mail for each permit. It refuses the first one to Bea, and of the first one to Cid nobody learns
+/// what became.
 #[derive(Clone)]
 struct Moody {
     gate: Arc<Semaphore>,
