@@ -54,8 +54,21 @@ describe('in place', () => {
         const undo = page.getByRole('button', { name: `Undo check-in of Ann${place} Okonjo` });
         await count(0).waitFor();
         await stays(page);
+        // The second press of two quick ones meets what came in the place of the button.
+        if (script) {
+          await page.evaluate(() => {
+            const again = ({ target }) => {
+              const button = target.querySelector('form.check button');
+              if (!button) return;
+              document.removeEventListener('htmx:afterSettle', again);
+              setTimeout(() => button.click(), 50);
+            };
+            document.addEventListener('htmx:afterSettle', again);
+          });
+        }
         await press(page, enter);
         await undo.waitFor();
+        if (script) await page.waitForTimeout(1_000);
         await count(1).waitFor();
         await stayed(page);
         assert.equal(await enter.count(), 0);

@@ -15,9 +15,7 @@ pub const ROWS_MAX: usize = 100_000;
 const COLUMNS_MAX: usize = 100;
 /// Longest cell that is kept whole; longer than any field may be, so that what is cut is faulty anyway.
 const CELL_MAX: usize = 2_100;
-/// The same in a row that is too large for a piece.
-const CELL_MAX_WIDE: usize = 300;
-/// Bytes of a piece of rows.
+/// Bytes of a piece of rows as they are stored, and so of a row.
 const PIECE_BYTES: usize = 150 * 1024;
 
 /// A row: its line in the file, from 1, and its cells.
@@ -116,18 +114,17 @@ pub fn sheet(bytes: &[u8]) -> Result<Sheet, FieldErrors> {
             continue;
         }
         let wanted = sheet.header.len();
-        let cells = |max| -> Vec<String> { record.iter().take(wanted).map(|text| cell(text, max)).collect() };
-        let mut cells_of_row = cells(CELL_MAX);
-        if cells_of_row.iter().map(String::len).sum::<usize>() > PIECE_BYTES / 4 {
-            cells_of_row = cells(CELL_MAX_WIDE);
+        let row = Row(line, record.iter().take(wanted).map(|text| cell(text, CELL_MAX)).collect());
+        let size = serde_json::to_string(&row).map_or(usize::MAX, |text| text.len());
+        if size > PIECE_BYTES {
+            return Err(fault(format!("the row in line {line} holds {} kB; at most {} kB are read", size.div_ceil(1024), PIECE_BYTES / 1024)));
         }
-        let size = cells_of_row.iter().map(|cell| cell.len() + 4).sum::<usize>() + 16;
         if piece.len() == ROWS_AT_ONCE || bytes + size > PIECE_BYTES {
             sheet.pieces.push(std::mem::take(&mut piece));
             bytes = 0;
         }
         bytes += size;
-        piece.push(Row(line, cells_of_row));
+        piece.push(row);
         sheet.rows += 1;
         if sheet.rows > ROWS_MAX as u64 {
             return Err(fault(format!("the file has more than {ROWS_MAX} rows; split it")));
@@ -193,6 +190,17 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_read_whole_or_the_file_is_refused_with_its_line() {
+        let header = (0..30).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+        let row = |cell: &str| vec![cell; 30].join(",");
+        let long = "x".repeat(2_000);
+        assert_eq!(sheet(format!("{header}\n{}\n", row(&long)).as_bytes()).unwrap().pieces, [[Row(2, vec![long.clone(); 30])]]);
+        // Each letter takes six bytes where it is stored.
+        let error = sheet(format!("{header}\n{}\n{}\n", row("y"), row(&"\u{1}".repeat(2_000))).as_bytes()).unwrap_err();
+        assert!(format!("{error:?}").contains("the row in line 3 holds 352 kB; at most 150 kB are read"), "{error:?}");
+    }
+
+    #[test]
     fn pieces_are_small_enough_to_be_stored() {
         let mut text = "a,b\n".to_owned();
         for _ in 0..200 {
@@ -200,7 +208,7 @@ mod tests {
             text.push_str(",y\n");
         }
         let sheet = sheet(text.as_bytes()).unwrap();
-        assert!(sheet.pieces.iter().all(|piece| piece.len() <= ROWS_AT_ONCE && serde_json::to_string(piece).unwrap().len() < 300 * 1024));
+        assert!(sheet.pieces.iter().all(|piece| piece.len() <= ROWS_AT_ONCE && serde_json::to_string(piece).unwrap().len() < 160 * 1024));
         assert_eq!(sheet.rows, 200);
     }
 }

@@ -33,6 +33,15 @@
   document.addEventListener("htmx:afterSettle", ({ detail, target }) => {
     if (held.has(detail.xhr) && document.activeElement === document.body) target.querySelector("[data-again]")?.focus();
   });
+  // Where "Check in" was stands "Undo" in a moment: the second press of two quick ones, or of a key that is held down, was not meant for it.
+  const came = new WeakMap();
+  document.addEventListener("htmx:afterSettle", ({ target }) => { for (const form of target.querySelectorAll("form.check")) came.set(form, performance.now()); });
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const form = event.detail.elt;
+    if (!(performance.now() - came.get(form) < 700)) return;
+    came.set(form, performance.now());
+    event.preventDefault();
+  });
   // What could not be loaded says so where it would have been.
   document.addEventListener("htmx:responseError", (event) => {
     const part = event.detail.xhr.responseText;
