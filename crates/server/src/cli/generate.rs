@@ -65,13 +65,13 @@ pub async fn run(args: GenerateArgs, config: Config) -> anyhow::Result<ExitCode>
     let stages: Mutex<Vec<Stage>> = Mutex::default();
     let began = Instant::now();
     let told = |name: &str, n: u64| {
-        line.length(match name {
+        let total = match name {
             "people" => plan.users,
             "events" => plan.events,
             "attendances" => plan.attendance,
             _ => plan.users + plan.events,
-        });
-        line.set(name, n);
+        };
+        line.set_of(name, n, total);
         let now = Instant::now();
         let mut stages = stages.lock();
         let last = stages.last().map_or(began, |stage| stage.ended);

@@ -1,8 +1,9 @@
 //! A line at the terminal that tells how far long work is. Nothing where nobody looks: in a pipe, in a log, with `--json`.
 
+use std::fmt::Write;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 pub struct Line {
     bar: ProgressBar,
@@ -15,9 +16,11 @@ impl Line {
         let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         let bar = ProgressBar::with_draw_target(total, target);
         let template =
-            if total.is_some() { "{bar:30} {human_pos} of {human_len} {msg}, {per_sec}, {eta} left" } else { "{spinner} {human_pos} {msg}, {elapsed}" };
+            if total.is_some() { "{bar:30} {human_pos} of {human_len} {msg}, {rate}/s, {eta} left" } else { "{spinner} {human_pos} {msg}, {elapsed}" };
         if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
+            bar.set_style(style.with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
+                let _ = write!(line, "{}", HumanCount(state.per_sec() as u64));
+            }));
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Self { bar }
@@ -30,11 +33,14 @@ impl Line {
         self.bar.set_position(n);
     }
 
-    pub fn length(&self, total: u64) {
-        if self.bar.length() != Some(total) {
+    /// The same where there will be so many of them: what is new begins anew, with its speed.
+    pub fn set_of(&self, what: &str, n: u64, total: u64) {
+        if self.bar.message() != what {
+            self.bar.reset();
+            self.bar.set_message(what.to_owned());
             self.bar.set_length(total);
-            self.bar.reset_eta();
         }
+        self.bar.set_position(n);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands that are not the server: generate, verify, reindex, doctor, and the demo. `user` and `token` are in `commands_access`.
 
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -50,6 +51,34 @@ fn generated_data_is_the_same_for_the_same_seed_and_verifies() {
     }
     assert!(first[0] == first[1], "the same seed, the same people");
     assert!(first[0] != first[2], "another seed, other people");
+}
+
+#[test]
+fn generate_shows_how_far_it_is_to_whoever_looks_and_says_how_fast_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    // `script` is a terminal for the command.
+    let mut watched = Command::new("script");
+    watched.current_dir(folder.path()).env("APP_DATA_DIR", folder.path().join("data")).env("TERM", "xterm").stdin(Stdio::null());
+    watched.args([
+        "--quiet",
+        "--return",
+        "--command",
+        &format!("{} generate --users 6000 --events 2 --attendance 10", env!("CARGO_BIN_EXE_emcrm")),
+        "/dev/null",
+    ]);
+    let (status, terminal, _) = run(watched);
+    assert_eq!(status, 0, "{terminal}");
+    let shown = terminal.split(['\r', '\n']).find(|line| line.contains("of 6,") && line.contains("people")).unwrap_or_else(|| panic!("{terminal:?}"));
+    assert!(shown.contains("/s, ") && shown.contains(" left"), "{shown:?}");
+    assert!(terminal.contains("Made 6000 people (") && terminal.contains("all searchable"), "{terminal:?}");
+
+    let (status, made) = json(folder.path(), &[&GENERATE[..], &["9"]].concat());
+    assert_eq!(status, 0);
+    for rate in ["usersPerSecond", "attendancePerSecond"] {
+        assert!(made[rate].as_f64().unwrap() > 0.0, "{made}");
+    }
+    let (_, _, piped) = command(folder.path(), &["generate", "--users", "10"]);
+    assert!(!piped.contains("left"), "nobody looks: {piped}");
 }
 
 #[test]
