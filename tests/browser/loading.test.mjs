@@ -83,7 +83,7 @@ describe('loading', () => {
     const there = await visitor(server, { timezoneId: 'America/Chicago' });
     await there.open('/e/hostile-event');
     await there.page.getByText('(America/Chicago)').waitFor();
-    assert.equal(await there.page.locator('[data-local]').textContent(), '');
+    assert.equal(await there.page.locator('[data-local]').textContent(), 'The same time where you are');
     await there.close();
   });
 

@@ -166,7 +166,7 @@ export const MOMENTS = [
     await press(page, 'Take a place');
     await server.restart(() => server.run(['restored', '--at', '2026-11-25T10:00:00Z']));
     await page.goto('/app/settings');
-    await page.getByRole('region', { name: 'Tasks that gave up, table' }).getByText('restored from a backup').waitFor();
+    await page.getByRole('region', { name: 'Tasks that gave up, table' }).getByText('restored from a backup').filter({ visible: true }).first().waitFor();
   }],
   ['restored', 'settings-drop', async (page) => {
     await page.goto('/app/settings');
@@ -176,7 +176,7 @@ export const MOMENTS = [
   ['restored', 'campaign-held', async (page) => {
     await page.goto('/app/campaigns');
     await press(page, 'A place for you on Thursday', 'link');
-    await page.locator('.notice').getByText('restored from a backup').waitFor();
+    await page.locator('.notice').getByText('restored from a backup').filter({ visible: true }).first().waitFor();
   }],
   ['restored', 'home-held', async (page) => {
     await page.goto('/app');

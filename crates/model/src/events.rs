@@ -106,6 +106,11 @@ pub(crate) fn parse_zone(name: &str) -> Result<String, &'static str> {
     if TimeZone::get(name).is_ok() { Ok(name.to_owned()) } else { Err("not a time zone name like Europe/Berlin") }
 }
 
+fn is_after(end: &DateTime, start: &DateTime, zone: Option<&str>, default_zone: &TimeZone) -> bool {
+    let zone = zone.and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| default_zone.clone());
+    end.instant(&zone) > start.instant(&zone)
+}
+
 impl EventDraft {
     /// `default_zone` is where a time without offset and without `timezone` is meant.
     pub fn parse(body: &Value, default_zone: &TimeZone) -> Result<Self, FieldErrors> {
@@ -134,16 +139,13 @@ impl EventDraft {
         let owner = f.optional_parsed("owner", usize::MAX, UserId::parse);
         let hosts = f.list("hosts", limits::HOSTS, UserId::parse);
         let public = f.optional_bool("public");
-        let draft = Self { slug, title: title?, description, start_at: start_at?, end_at: end_at?, timezone, venue, max_capacity, owner, hosts, public };
-        if !draft.ends_after_start(default_zone) {
+        // Said with the other faults, not when those are mended.
+        if let (Some(start), Some(end)) = (&start_at, &end_at)
+            && !is_after(end, start, timezone.as_deref(), default_zone)
+        {
             f.fault("endAt", "value_error", "must be after startAt");
         }
-        Some(draft)
-    }
-
-    fn ends_after_start(&self, default_zone: &TimeZone) -> bool {
-        let zone = self.timezone.as_deref().and_then(|name| TimeZone::get(name).ok()).unwrap_or_else(|| default_zone.clone());
-        self.end_at.instant(&zone) > self.start_at.instant(&zone)
+        Some(Self { slug, title: title?, description, start_at: start_at?, end_at: end_at?, timezone, venue, max_capacity, owner, hosts, public })
     }
 
     /// What a stored event would be replaced with.
@@ -214,6 +216,10 @@ impl EventPatch {
             hosts: self.hosts.over(Some(old.hosts)).unwrap_or_default(),
             public: self.public.or(old.public),
         };
-        if draft.ends_after_start(default_zone) { Ok(draft) } else { Err(FieldErrors::one("endAt", "value_error", "must be after startAt")) }
+        if is_after(&draft.end_at, &draft.start_at, draft.timezone.as_deref(), default_zone) {
+            Ok(draft)
+        } else {
+            Err(FieldErrors::one("endAt", "value_error", "must be after startAt"))
+        }
     }
 }

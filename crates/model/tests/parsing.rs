@@ -116,6 +116,8 @@ fn slugs_are_groups_joined_by_single_dashes() {
 fn an_event_ends_after_it_starts_in_its_own_zone() {
     let utc = TimeZone::UTC;
     assert!(EventDraft::parse(&event(json!({ "endAt": "2026-12-01T18:00:00" })), &utc).is_err());
+    let both = EventDraft::parse(&event(json!({ "title": "", "endAt": "2026-12-01T18:00:00" })), &utc).unwrap_err();
+    assert!(["title", "endAt"].iter().all(|field| format!("{both:?}").contains(field)), "all faults are told at once: {both:?}");
     // Half past seven in Berlin is half past six in UTC.
     let mixed = json!({ "timezone": "Europe/Berlin", "startAt": "2026-12-01T19:30:00", "endAt": "2026-12-01T18:45:00Z" });
     assert!(EventDraft::parse(&event(mixed), &utc).is_ok());

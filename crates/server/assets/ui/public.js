@@ -30,8 +30,7 @@
     try { there = span(zone); } catch { return; }
     // Zones with different names may show the same time.
     const local = span(here);
-    if (local === there) return;
-    place.textContent = `Where you are: ${local}`;
+    place.textContent = local === there ? "The same time where you are" : `Where you are: ${local}`;
     place.title = here.replaceAll("_", " ");
   });
 })();

@@ -154,7 +154,7 @@ impl Sheet<'_> {
             sort: Some(sort.to_owned()),
         };
         let day = |at: &emcrm_model::DateTime| at.as_str().get(..10).unwrap_or_default().to_owned();
-        let choice = |event: emcrm_model::Event| Choice { name: format!("{} ({})", event.title, day(&event.start_at)), value: event.id.into() };
+        let choice = |event: emcrm_model::Event| Choice { name: format!("{}, {}", day(&event.start_at), event.title), value: event.id.into() };
         let mut events: Vec<Choice> = Vec::new();
         // What is to come, the next first; then what was, for a word to those who came, the last first.
         for list in [list(Some(now.clone()), None, "startAt"), list(None, Some(now), "-startAt")] {
