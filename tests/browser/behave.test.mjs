@@ -122,6 +122,32 @@ describe('behaviour', () => {
     });
   }
 
+  test('a token and an address are copied by a button, and selected where there is no clipboard', async () => {
+    const event = await server.api.post('/events/', { ...EVENT, slug: 'copied', public: true });
+    for (const clipboard of [true, false]) {
+      const person = await visitor(server, { permissions: clipboard ? ['clipboard-read', 'clipboard-write'] : [] });
+      const { page } = person;
+      if (!clipboard) await page.addInitScript(() => Object.defineProperty(navigator, 'clipboard', { value: undefined }));
+      const got = () => page.evaluate((clipboard) => (clipboard ? navigator.clipboard.readText() : getSelection().toString()), clipboard);
+      await person.open('/app/settings/tokens', { check: false });
+      await page.getByLabel('Name').fill(`Door tablet ${clipboard}`);
+      await press(page, 'Make token');
+      await page.getByRole('button', { name: 'Copy the token' }).click();
+      await page.locator('#toasts').getByText(clipboard ? 'Copied' : 'It is selected').waitFor();
+      assert.equal(await got(), await page.locator('#made').textContent());
+      await person.check();
+      await person.open(`/app/events/${event.id}`, { check: false });
+      await page.getByRole('button', { name: 'Copy the address' }).click();
+      await page.locator('#toasts').getByText(clipboard ? 'Copied' : 'It is selected').waitFor();
+      assert.equal(await got(), `${server.address}/e/copied`);
+      await person.close();
+    }
+    const without = await visitor(server, { script: false });
+    await without.open(`/app/events/${event.id}`, { check: false });
+    assert.equal(await without.page.locator('[data-copy]').isVisible(), false);
+    await without.close();
+  });
+
   test('the back button shows what is there, also in a browser that keeps pages', async () => {
     // The tests' own browser keeps none.
     const browser = await chromium.launch({ ...BROWSER, ignoreDefaultArgs: ['--disable-back-forward-cache'] });

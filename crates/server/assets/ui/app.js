@@ -88,6 +88,29 @@
     });
   }
 
+  // What is meant for elsewhere is copied. Without a safe connection there is no clipboard: then it is selected, and the reader copies it.
+  document.addEventListener("click", async (event) => {
+    const button = event.target instanceof Element ? event.target.closest("[data-copy]") : null;
+    const source = button && document.getElementById(button.dataset.copy);
+    if (!source) return;
+    let told = "Copied";
+    try {
+      await navigator.clipboard.writeText(source.href ?? source.textContent.trim());
+    } catch {
+      getSelection().selectAllChildren(source);
+      told = "It is selected: copy it by the keyboard or the menu of the browser";
+    }
+    if (!toasts) return;
+    toasts.querySelectorAll("[data-copied]").forEach((toast) => toast.remove());
+    const toast = document.createElement("div");
+    toast.className = "toast";
+    toast.dataset.copied = "";
+    const words = document.createElement("span");
+    words.textContent = told;
+    toast.append(...[button.querySelector("svg")?.cloneNode(true), words].filter(Boolean));
+    toasts.append(toast);
+  });
+
   // What is meant for paper opens the browser's own dialog.
   document.addEventListener("click", (event) => { if (event.target instanceof Element && event.target.closest("[data-print]")) print(); });
   // Filters that stand outside their form act at once; in a sheet that covers the list they wait for its button.
