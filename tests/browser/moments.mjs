@@ -110,6 +110,11 @@ export const MOMENTS = [
     await press(page, 'Pause');
     await page.getByRole('button', { name: 'Resume' }).waitFor();
   }],
+  ['full', 'campaign-more', async (page, s) => {
+    await page.goto(`/app/campaigns/${s.draft}`);
+    await page.getByRole('button', { name: 'More actions' }).click();
+    await page.getByRole('button', { name: 'Duplicate' }).waitFor();
+  }],
   ['full', 'campaign-send', async (page, s) => {
     await page.goto(`/app/campaigns/${s.draft}/preflight`);
     await page.getByRole('button', { name: /^Send \d+ mails?…/ }).click();
