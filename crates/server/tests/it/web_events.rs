@@ -379,6 +379,7 @@ async fn lists_are_paged_filtered_and_laid_out_by_month() {
     assert!(page(&app, "/app/events?q=zzz").await.contains("Take all filters away"));
     let month = page(&app, "/app/events/calendar?month=2026-01").await;
     assert!(month.contains("January 2026") && month.contains("Right now") && month.contains("goes on"), "{month}");
+    assert!(month.contains(">Upcoming <small>") && month.contains(">Past <small>"), "the tabs count as they do at the lists: {month}");
     assert!(!month.contains("2026-02-08"), "a week that is all the next month's is left out");
     for bad in ["/app/events/calendar?month=soon", "/app/events?sort=rev", "/app/events?page=0"] {
         let refused = app.get(bad).await;

@@ -25,6 +25,9 @@ const MOST: usize = 500;
 struct CalendarPage {
     shell: Shell,
     tab: &'static str,
+    /// What the tabs of the lists say.
+    coming: u64,
+    past: u64,
     title: String,
     before: String,
     after: String,
@@ -73,11 +76,16 @@ pub async fn month(auth: Auth<Viewer>, State(state): State<ApiState>, mut query:
     let start = first.checked_sub(back.days()).unwrap_or(first);
     let days: Vec<Date> = (0..42).filter_map(|n: i64| start.checked_add(n.days()).ok()).collect();
     let mut down = false;
-    let (events, cut) = match events_between(&auth, start, days.last().copied().unwrap_or(first)).await {
+    let found = async {
+        let shown = events_between(&auth, start, days.last().copied().unwrap_or(first)).await?;
+        let now = auth.app().now();
+        Ok::<_, AppError>((shown, count(&auth, Ends::After(now)).await?, count(&auth, Ends::Before(now)).await?))
+    };
+    let ((events, cut), coming, past) = match found.await {
         Err(AppError::Search(error)) => {
             tracing::warn!(%error, "events cannot be searched");
             down = true;
-            (Vec::new(), false)
+            ((Vec::new(), false), 0, 0)
         }
         found => found?,
     };
@@ -94,6 +102,8 @@ pub async fn month(auth: Auth<Viewer>, State(state): State<ApiState>, mut query:
     let page = CalendarPage {
         shell,
         tab: "calendar",
+        coming,
+        past,
         title: first.strftime("%B %Y").to_string(),
         before: shift((-1).months()),
         after: shift(1.months()),
@@ -139,6 +149,12 @@ async fn events_between(auth: &Auth<Viewer>, start: Date, end: Date) -> Result<(
             None => return Ok((events, false)),
         }
     }
+}
+
+async fn count(auth: &Auth<Viewer>, ends: Ends) -> Result<u64, AppError> {
+    let page = PageRequest { size: 1, ..PageRequest::first() };
+    let list = EventList { page, from: None, to: None, ends, q: None, owner: None, host: None, sort: Some("startAt".to_owned()) };
+    Ok(auth.app().event_list(auth.read(), list).await?.total)
 }
 
 fn day_of(day: Date, first: Date, today: Date, events: &[Event], default: &jiff::tz::TimeZone, locale: Locale) -> Day {
