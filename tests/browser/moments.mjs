@@ -111,7 +111,7 @@ export const MOMENTS = [
     await page.getByRole('button', { name: 'Resume' }).waitFor();
   }],
   ['full', 'campaign-more', async (page, s) => {
-    await page.goto(`/app/campaigns/${s.draft}`);
+    await page.goto(`/app/campaigns/${s.scheduled}`);
     await page.getByRole('button', { name: 'More actions' }).click();
     await page.getByRole('button', { name: 'Duplicate' }).waitFor();
   }],
