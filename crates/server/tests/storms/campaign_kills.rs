@@ -190,6 +190,7 @@ async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
     let kills = rounds(if on_aws() { 30 } else { 60 }, 220);
     let begin = Instant::now();
     let mut left = Left::default();
+    let mut most = Storm::alive();
     for round in 0..kills {
         let server = storm.server().await;
         if round == 0 {
@@ -198,9 +199,12 @@ async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
         if round % 20 == 10 {
             storm.die_freezing(server, format!("Frozen {round}")).await;
         } else {
-            storm.live_and_die(server, Storm::alive()).await;
+            storm.live_and_die(server, most).await;
         }
         storm.look(&mut left).await;
+        // On a machine so slow that a process dies before it does anything, the next one lives longer.
+        let idle = left.kills.last().is_some_and(|kill| !kill.freezing && kill.in_hand.is_empty());
+        most = if idle { most + Storm::alive() / 10 } else { Storm::alive() };
     }
     let killing = begin.elapsed();
 
