@@ -88,6 +88,30 @@ describe('in place', () => {
       });
     }
 
+    if (how === 'by clicks') {
+      test('somebody whom the search of the door has just found is checked in at once', async () => {
+        const event = await server.api.post('/events/', { ...EVENT, slug: 'door-found' });
+        const [dee, eve] = await people('Dee', 'Eve');
+        for (const { id } of [dee, eve]) await server.api.post('/attend/', { user_id: id, event_id: event.id });
+        await server.api.settled();
+        const person = await visitor(server, {});
+        const { page } = person;
+        await person.open(`/app/events/${event.id}/door?s=all`, { check: false });
+        await page.evaluate(() => {
+          const found = ({ target }) => {
+            const buttons = target.querySelectorAll('form.check button');
+            if (buttons.length !== 1) return;
+            document.removeEventListener('htmx:afterSettle', found);
+            setTimeout(() => buttons[0].click(), 50);
+          };
+          document.addEventListener('htmx:afterSettle', found);
+        });
+        await page.getByRole('searchbox').fill('Dee');
+        await page.getByRole('button', { name: 'Undo check-in of Dee Okonjo' }).waitFor();
+        await person.close();
+      });
+    }
+
     test(`a fact of a person is edited, ${how}`, async () => {
       const [cid] = await people('Cid');
       const person = await visitor(server, { script });

@@ -35,7 +35,10 @@
   });
   // Where "Check in" was stands "Undo" in a moment: the second press of two quick ones, or of a key that is held down, was not meant for it.
   const came = new WeakMap();
-  document.addEventListener("htmx:afterSettle", ({ target }) => { for (const form of target.querySelectorAll("form.check")) came.set(form, performance.now()); });
+  // Not so what a search brings: that may be pressed at once.
+  document.addEventListener("htmx:afterSettle", ({ detail, target }) => {
+    if (detail.requestConfig?.elt.matches("form.check")) target.querySelectorAll("form.check").forEach((form) => came.set(form, performance.now()));
+  });
   document.addEventListener("htmx:beforeRequest", (event) => {
     const form = event.detail.elt;
     if (!(performance.now() - came.get(form) < 700)) return;
