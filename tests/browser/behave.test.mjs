@@ -224,6 +224,52 @@ describe('behaviour', () => {
     await person.close();
   });
 
+  test('the mail that the composer shows by itself does not stop the campaign that is being saved', async () => {
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/campaigns/new', { check: false });
+    await page.getByLabel('Subject', { exact: true }).fill('Sent while it was checked');
+    await page.getByLabel('Markdown', { exact: true }).check();
+    await page.getByLabel('Body', { exact: true }).fill('Hello *there*.');
+    // Pressed in the moment in which the check comes back, and with it the mail.
+    const loaded = page.waitForEvent('load');
+    await page.evaluate(() => {
+      const press = ({ detail }) => {
+        if (detail.target.id !== 'preview') return;
+        document.removeEventListener('htmx:oobAfterSwap', press, true);
+        [...document.querySelectorAll('button[value=review]')].pop().click();
+      };
+      document.addEventListener('htmx:oobAfterSwap', press, true);
+    });
+    await page.getByLabel('Body', { exact: true }).blur();
+    await loaded;
+    assert.match(page.url(), /\/preflight$/);
+    await person.close();
+  });
+
+  test('whoever stops a page that does not come can press again', async () => {
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/people/new', { check: false });
+    await page.getByLabel('First name').fill('Stopped');
+    await page.getByLabel('Last name').fill('Once');
+    await page.getByLabel('Email').fill('stopped@once.example');
+    person.allow(/ERR_ABORTED/);
+    let release;
+    await page.route('**/app/people/new', async (route) => {
+      await new Promise((resolve) => (release = resolve));
+      await route.abort().catch(() => {});
+    });
+    const stopped = page.evaluate(() => new Promise((done) => addEventListener('submit', () => setTimeout(() => { stop(); setTimeout(done, 100); }, 300))));
+    await page.getByRole('button', { name: 'Add person' }).last().click({ noWaitAfter: true });
+    await stopped;
+    release();
+    await page.unroute('**/app/people/new');
+    await press(page, 'Add person');
+    await page.getByRole('heading', { level: 1, name: 'Stopped Once' }).waitFor();
+    await person.close();
+  });
+
   test('a file that was downloaded leaves the page usable', async () => {
     const user = await server.api.post('/users/', { firstName: 'Still', lastName: 'Usable', email: 'still@usable.example' });
     await server.api.settled();

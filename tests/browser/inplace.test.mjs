@@ -1,7 +1,7 @@
 // What is changed where it stands: somebody is checked in, a fact of a person is edited. By clicks, by keys, without scripts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { hasFocus, tabTo } from './helpers/keys.mjs';
+import { getsFocus, tabTo } from './helpers/keys.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 
@@ -72,7 +72,7 @@ describe('in place', () => {
         await count(1).waitFor();
         await stayed(page);
         assert.equal(await enter.count(), 0);
-        if (how === 'by keys') assert.ok(await hasFocus(undo), 'what was pressed was replaced, and the focus is lost');
+        if (how === 'by keys') await getsFocus(undo, 'what was pressed was replaced, and the focus is lost');
         await person.check();
         assert.deepEqual(await came(), [ann.id]);
         if (place === 'event') {
@@ -130,7 +130,7 @@ describe('in place', () => {
       const begin = async () => {
         await press(page, edit);
         await field.waitFor();
-        if (how === 'by keys') assert.ok(await hasFocus(field), 'what is edited has the focus');
+        if (how === 'by keys') await getsFocus(field, 'what is edited has the focus');
       };
 
       // Not after all.
@@ -140,7 +140,7 @@ describe('in place', () => {
       await type('Never');
       await press(page, page.locator('.editing').getByRole('link', { name: 'Cancel' }));
       await edit.waitFor();
-      if (how === 'by keys') assert.ok(await hasFocus(edit), 'the focus is where it came from');
+      if (how === 'by keys') await getsFocus(edit, 'the focus is where it came from');
       assert.equal(await company(), 'Nimbarra');
 
       // Too long, then right.
@@ -151,12 +151,12 @@ describe('in place', () => {
       await press(page, save);
       await page.getByRole('alert').getByText(/Company:/).waitFor();
       assert.equal(await field.inputValue(), 'x'.repeat(80), 'nothing typed is lost');
-      if (how === 'by keys') assert.ok(await hasFocus(field), 'what is wrong has the focus');
+      if (how === 'by keys') await getsFocus(field, 'what is wrong has the focus');
       await person.check();
       await type('Kelvane & <b>Sons</b>');
       await press(page, save);
       await fact.getByText('Kelvane & <b>Sons</b>').waitFor();
-      if (how === 'by keys') assert.ok(await hasFocus(edit), 'the focus is where it came from');
+      if (how === 'by keys') await getsFocus(edit, 'the focus is where it came from');
       await stayed(page);
       await person.check();
       assert.equal(await company(), 'Kelvane & <b>Sons</b>');

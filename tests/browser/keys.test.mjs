@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { after, test } from 'node:test';
 import { until } from './helpers/api.mjs';
-import { enter, hasFocus, tabTo } from './helpers/keys.mjs';
+import { enter, getsFocus, hasFocus, tabTo } from './helpers/keys.mjs';
 import { mailTo, mailsTo, unsubscribeLink } from './helpers/mail.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
@@ -116,7 +116,7 @@ async function byKeys(t, server, person) {
     person.allow(/^answer: 422 POST \/app\/events\/new/);
     await Promise.all([page.waitForEvent('load'), press('Control+Enter')]);
     // What is wrong has the focus, and leads to its field.
-    assert.ok(await hasFocus(page.getByRole('alert')));
+    await getsFocus(page.getByRole('alert'), 'what is wrong has the focus');
     await tabTo(page, page.getByRole('alert').getByRole('link', { name: /^Ends/ }));
     await press('Enter');
     await typeMoment(page.getByLabel('Ends'), ['0508', '2031', '0900PM'], '2031-05-08T21:00');
@@ -146,7 +146,7 @@ async function byKeys(t, server, person) {
     await tabTo(page, box);
     await press('Space');
     await page.getByRole('heading', { name: `${num(chosen)} people` }).waitFor();
-    assert.ok(await hasFocus(box), 'the list was replaced, and the focus stays where it was');
+    await getsFocus(box, 'the list was replaced, and the focus stays where it was');
     assert.ok(await box.isChecked());
     await follow(page.getByRole('link', { name: `Mail these ${num(chosen)} people` }));
     await page.locator('#audience').getByText(`${num(chosen)} people match`).waitFor();
@@ -169,7 +169,7 @@ async function byKeys(t, server, person) {
     await variable.waitFor();
     if (!(await hasFocus(variable))) await tabTo(page, variable);
     await press('Enter');
-    assert.ok(await hasFocus(body));
+    await getsFocus(body, 'the cursor is back in the body');
     await keyboard.type(',');
     await press('Enter', 'Enter');
     await keyboard.type('see you on Thursday.');
@@ -188,7 +188,7 @@ async function byKeys(t, server, person) {
     // What opens has the focus inside, and Escape gives it back.
     assert.ok(await page.getByRole('dialog').evaluate((dialog) => dialog.contains(document.activeElement)));
     await press('Escape');
-    assert.ok(await hasFocus(ask));
+    await getsFocus(ask, 'who closes the dialog is where it was opened');
     await press('Enter');
     await last.waitFor();
     if (!(await hasFocus(last))) await tabTo(page, last);

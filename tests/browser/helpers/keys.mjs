@@ -40,3 +40,10 @@ export const enter = (page) => Promise.all([page.waitForEvent('load'), page.keyb
 
 // What has the focus, as a locator would name it.
 export const hasFocus = (target) => target.evaluate((element) => element === document.activeElement);
+// A part of a page that comes anew gets its focus a moment later.
+export async function getsFocus(target, told) {
+  for (const until = Date.now() + 3000; !(await hasFocus(target)); ) {
+    if (Date.now() > until) assert.fail(`${told}: it is on ${await target.page().evaluate(() => document.activeElement.outerHTML.slice(0, 160))}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}

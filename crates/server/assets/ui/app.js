@@ -76,7 +76,10 @@
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
   });
-  addEventListener("pageshow", () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent));
+  const usable = () => document.querySelectorAll("form[data-sent]").forEach((form) => delete form.dataset.sent);
+  addEventListener("pageshow", usable);
+  // Whoever stops the page that was coming is still here.
+  globalThis.navigation?.addEventListener("navigateerror", usable);
 
   // Whoever leaves what was typed into a long form is asked first: by a key, a link, or by closing the tab. Sending it is no leaving.
   const worth = [...document.querySelectorAll("form[data-keep]")].map((form) => {
@@ -130,7 +133,8 @@
   });
 
   // The composer shows the mail without being asked; a button puts a variable where the cursor was.
-  const showMail = () => document.querySelectorAll("[data-show-mail]").forEach((button) => button.form?.requestSubmit(button));
+  // A form goes one way at a time: showing the mail would stop the form that is being sent.
+  const showMail = () => document.querySelectorAll("[data-show-mail]").forEach((button) => { if (!button.form?.dataset.sent) button.form?.requestSubmit(button); });
   showMail();
   document.addEventListener("htmx:oobAfterSwap", (event) => { if (event.detail.target.id === "preview") showMail(); });
   document.addEventListener("click", (event) => {
