@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import pathlib
+import random
 import re
 import shlex
 import socket
@@ -107,9 +108,7 @@ def walk(binary: str, name: str, text: str, before: list, used: set) -> int:
     parts = [found[0] for found in re.finditer(r"^```.*\n(?:.*\n)*?```$|^    .*\n(?:    .*\n|\n(?=    ))*", text, re.M)]
     if not parts:
         return 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    address = f"http://127.0.0.1:{quiet_port()}"
     with tempfile.TemporaryDirectory(prefix="emcrm-guides-") as folder:
         for made in ["bin", *FOLDERS]:
             os.makedirs(f"{folder}/{made}")
@@ -117,6 +116,18 @@ def walk(binary: str, name: str, text: str, before: list, used: set) -> int:
         kept = {variable: value for variable, value in os.environ.items() if variable in ("HOME", "LANG")}
         env = kept | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "APP_API_PORT": address.rsplit(":", 1)[1]}
         return Walk(name, address, folder, env, used).walk(before, parts)
+
+
+def quiet_port() -> int:
+    """As free_port in parts.sh: connections get none of these from the system, also while no server listens there for a moment."""
+    for port in random.sample(range(20000, 29999), 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    raise AssertionError("none of a hundred ports is free")
 
 
 def unknown_words(binary: str, name: str, text: str) -> int:
@@ -139,7 +150,7 @@ def unknown_words(binary: str, name: str, text: str) -> int:
 
 @functools.cache
 def help_of(binary: str, *words: str):
-    done = subprocess.run([binary, *words, "--help"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([binary, *words, "--help"], capture_output=True, text=True, timeout=300, check=False)
     return done.stdout if done.returncode == 0 else None
 
 
@@ -267,7 +278,7 @@ class Walk:
         return answer
 
     def run(self, command: str) -> str:
-        done = subprocess.run(["bash", "-c", self.names + command], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run(["bash", "-c", self.names + command], cwd=self.folder, env=self.env, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, f"exit code {done.returncode}, {done.stdout}{done.stderr or 'no output'}: {command}"
         # Of a campaign, or of a token. What mails have in them looks like one too.
         if (found := re.search(rf"\b({ID})\b" if command.startswith("emcrm token ") else rf'"email_id":"({ID})"', done.stdout)):
@@ -288,7 +299,7 @@ class Walk:
     def stop(self) -> None:
         if self.server:
             self.server.terminate()
-            code = self.server.wait(30)
+            code = self.server.wait(120)
             self.server = None
             assert code == 0, f"the server ends with {code}"
 
@@ -306,7 +317,7 @@ class Walk:
     def must_have_answered(self, example: dict) -> None:
         """What is found and what was sent is so a moment later, so the last command of a block is repeated, if it only reads."""
         reads = " -d " not in self.last or "/search/" in self.last
-        for _ in range(100):
+        for _ in range(1_200):
             if any(alike(json.loads(answer), example) for answer in self.answers if answer.startswith("{")):
                 return
             if not reads:

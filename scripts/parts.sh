@@ -135,12 +135,15 @@ install_parts() {
 # --------------------------------------------------------------------------------------------------------------- starting
 
 # A free port, and the next one is free too: maildev has its page there. Below those that the system gives to connections, which are many while tests run: one of
-# them could take the port before the part does. OpenSearch's runner takes none above 9299.
+# them could take the port before the part does. OpenSearch's runner takes none above 9299. None of a part that was started and does not listen yet.
 free_port() {
-  python3 - "${1:-20000}" "${2:-29999}" <<'PY'
-import random, socket, sys
-wanted = range(*(int(word) for word in sys.argv[1:]))
+  python3 - "$PARTS/run" "${1:-20000}" "${2:-29999}" <<'PY'
+import glob, random, socket, sys
+given = {int(word) for file in glob.glob(f"{sys.argv[1]}/*.pid") for word in open(file).read().split()[1:2]}
+wanted = range(*(int(word) for word in sys.argv[2:]))
 for port in random.sample(wanted, len(wanted)):
+    if not given.isdisjoint((port - 1, port, port + 1)):
+        continue
     with socket.socket() as s, socket.socket() as next_one:
         try:
             s.bind(("127.0.0.1", port))
@@ -263,7 +266,7 @@ wait_part() {
   local part="$1" port tries pid
   port="$(part_port "$part")"
   pid="$(head -n 1 "$PARTS/run/$part.pid")"
-  for ((tries = 0; tries < 450; tries++)); do
+  for ((tries = 0; tries < 1500; tries++)); do
     if "answers_$part" "$port" 2>/dev/null; then return; fi
     if ! kill -0 "$pid" 2>/dev/null; then
       tail -n "$LOG_LINES" "$PARTS/run/$part.log" >&2
@@ -272,7 +275,7 @@ wait_part() {
     sleep 0.2
   done
   tail -n "$LOG_LINES" "$PARTS/run/$part.log" >&2
-  fail "$part did not answer on port $port within 90 seconds; its log is $PARTS/run/$part.log"
+  fail "$part did not answer on port $port within 5 minutes; its log is $PARTS/run/$part.log"
 }
 
 stop_part() {

@@ -26,10 +26,10 @@ running_port() {
 # The status code of GET /health on a port of this machine, or nothing.
 health_status() { http_status "$1" /health; }
 
-# Waits until the server with this id answers 200 on /health of this port. Fails when it ends before, or after 30 seconds.
+# Waits until the server with this id answers 200 on /health of this port. Fails when it ends before, or after 2 minutes.
 wait_until_healthy() {
   local pid="$1" port="$2" log="$3" tries
-  for ((tries = 0; tries < 300; tries++)); do
+  for ((tries = 0; tries < 1200; tries++)); do
     if [[ "$(health_status "$port" || true)" == 200 ]]; then return 0; fi
     if ! kill -0 "$pid" 2>/dev/null; then
       tail -n 20 "$log" >&2
@@ -38,7 +38,7 @@ wait_until_healthy() {
     sleep 0.1
   done
   tail -n 20 "$log" >&2
-  fail "the server did not answer on port $port within 30 seconds; its log is $log"
+  fail "the server did not answer on port $port within 2 minutes; its log is $log"
 }
 
 # Asks the process to end and waits. It finishes the requests in hand first, so this can take a while.

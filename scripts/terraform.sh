@@ -64,7 +64,7 @@ emulator() {
   MOTO_IAM_LOAD_MANAGED_POLICIES=true "${MOTO:?}" "$ROOT/tests/parts/moto/terraform_server.py" -H 127.0.0.1 -p "$port" >"$WORK/$1/moto.log" 2>&1 &
   EMULATOR=$!
   export AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1
-  for ((tries = 0; tries < 150; tries++)); do
+  for ((tries = 0; tries < 900; tries++)); do
     if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; then return; fi
     kill -0 "$EMULATOR" 2>/dev/null || break
     sleep 0.2

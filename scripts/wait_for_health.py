@@ -1,4 +1,4 @@
-"""Waits until a URL answers 200. Usage: wait_for_health.py URL PID. Fails after 30 seconds, or as soon as the process PID is gone."""
+"""Waits until a URL answers 200. Usage: wait_for_health.py URL PID. Fails after 2 minutes, or as soon as the process PID is gone."""
 
 import os
 import sys
@@ -8,11 +8,11 @@ import urllib.request
 
 
 def main(url: str, pid: int) -> int:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     last = "no answer"
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(url, timeout=2) as answer:
+            with urllib.request.urlopen(url, timeout=10) as answer:
                 if answer.status == 200:
                     return 0
         except (urllib.error.URLError, OSError) as error:
@@ -23,7 +23,7 @@ def main(url: str, pid: int) -> int:
             print(f"{url}: the server ended before it answered", file=sys.stderr)
             return 1
         time.sleep(0.1)
-    print(f"{url} did not answer 200 within 30 seconds: {last}", file=sys.stderr)
+    print(f"{url} did not answer 200 within 2 minutes: {last}", file=sys.stderr)
     return 1
 
 
