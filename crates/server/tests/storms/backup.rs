@@ -25,7 +25,7 @@ async fn a_backup_under_full_load_is_whole_and_mails_nobody_when_it_is_restored(
         post_ok(&http, format!("{base}/users/"), &user).await;
     }
     // Slow enough to be on its way during the backup.
-    let campaign = json!({ "filter": { "city": "drill" }, "subject": "Slow", "body": "x", "rate": 20 });
+    let campaign = json!({ "filter": { "city": "drill" }, "subject": "Slow", "body": "x", "rate": 2 });
     let campaign = post_ok(&http, format!("{base}/email/send_emails"), &campaign).await["email_id"].as_str().unwrap().to_owned();
 
     let (stop, written, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)), Arc::new(Mutex::new(Vec::new())));
@@ -116,7 +116,7 @@ async fn nothing_is_sent(data: &std::path::Path, mails: &std::path::Path, campai
     post_ok(&http, format!("{base}/email/requests/{campaign}/resume"), &json!({})).await;
     let begin = Instant::now();
     while sink.seen().is_empty() {
-        assert!(begin.elapsed() < Duration::from_secs(20), "a person's word counts");
+        assert!(begin.elapsed() < Duration::from_mins(2), "a person's word counts");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     server.stop();

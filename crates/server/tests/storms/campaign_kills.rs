@@ -223,7 +223,7 @@ async fn ten_thousand_are_mailed_once_whenever_the_worker_is_killed() {
             if ["sent", "error", "cancelled"].contains(&now["status"].as_str().unwrap()) && open == 0 {
                 break now;
             }
-            assert!(begin.elapsed() < killing + Duration::from_mins(8), "{now}");
+            assert!(begin.elapsed() < killing + Duration::from_mins(20), "{now}");
             tokio::time::sleep(Duration::from_millis(200)).await;
         };
         let total = done["totalRecipients"].as_u64().unwrap() as usize;

@@ -103,7 +103,7 @@ async fn full_disk(small: &Path) {
     }
     std::fs::remove_file(&ballast).unwrap();
     let mut back = false;
-    for i in 400..600 {
+    for i in 400..1_600 {
         let (status, _) = post(&client, format!("{}/users/", server.base), &user(i)).await;
         back = status == 200;
         if back {

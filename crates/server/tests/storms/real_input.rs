@@ -47,7 +47,7 @@ async fn the_mail_server_the_ledger_and_the_filter_agree_on_every_recipient() {
         if now["status"] == "sent" {
             break now;
         }
-        assert!(begin.elapsed() < Duration::from_mins(4), "{now}");
+        assert!(begin.elapsed() < Duration::from_mins(12), "{now}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     println!("{} mails in {:.1} s, sink writing a file for each", done["totalRecipients"], begin.elapsed().as_secs_f64());

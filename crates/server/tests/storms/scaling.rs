@@ -38,7 +38,7 @@ async fn several_processes_race_and_mail_and_one_is_killed() {
         campaigns.push(post_ok(&client, format!("{}/email/send_emails", one.base), &body).await["email_id"].as_str().unwrap().to_owned());
     }
     // In the middle of it: some have gone out, most have not.
-    wait(&client, &two.base, &campaigns, Duration::from_mins(2), |now| now["counts"]["sent"].as_i64().unwrap_or(0) > 500).await;
+    wait(&client, &two.base, &campaigns, Duration::from_mins(5), |now| now["counts"]["sent"].as_i64().unwrap_or(0) > 500).await;
     dying.kill();
     let killed = Instant::now();
     // Each campaign moves again, by the hands of the one that is left, as soon as the dead one's leases have run out.
@@ -57,7 +57,7 @@ async fn several_processes_race_and_mail_and_one_is_killed() {
         }
     }
     let taken_over = killed.elapsed();
-    wait(&client, &one.base, &campaigns, Duration::from_mins(3), |now| now["status"] == "sent").await;
+    wait(&client, &one.base, &campaigns, Duration::from_mins(12), |now| now["status"] == "sent").await;
     let mailing = begin.elapsed();
 
     let (mut recipients, mut unknown, mut said_sent) = (0, 0, 0);

@@ -5,6 +5,8 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -26,8 +28,15 @@ pub fn binary() -> Command {
     command
 }
 
+/// A free port that the system gives to nobody by itself, and this program to nobody else: whoever gets it takes seconds to listen, and may be started again.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    const QUIET: u16 = 20_000;
+    const MANY: u16 = 10_000;
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(rand::random_range(0..MANY)));
+    (0..MANY)
+        .map(|_| QUIET + NEXT.fetch_add(1, Ordering::Relaxed) % MANY)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("one of ten thousand ports is free")
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -115,7 +124,8 @@ impl Process {
 
     async fn wait_ready(&mut self, data: &Path) {
         let client = client();
-        for _ in 0..3_000 {
+        let begin = Instant::now();
+        while begin.elapsed() < Duration::from_mins(2) {
             if let Ok(answer) = client.get(format!("{}/health", self.base)).send().await
                 && answer.status().is_success()
             {
@@ -150,7 +160,7 @@ impl Process {
     pub fn stop(mut self) {
         Command::new("kill").args(["-TERM", &self.id().to_string()]).status().unwrap();
         let begin = Instant::now();
-        while begin.elapsed() < Duration::from_mins(1) {
+        while begin.elapsed() < Duration::from_mins(2) {
             if let Some(status) = self.child.try_wait().unwrap() {
                 assert!(status.success(), "the server ended with {status}");
                 return;
@@ -232,7 +242,7 @@ impl Sink {
         command.arg("-u").arg("nobody").args(["-d", "%M.", "-m", "100"]).args(options).arg(format!("127.0.0.1:{port}")).arg("1024");
         let child =
             command.current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        for _ in 0..500 {
+        for _ in 0..6_000 {
             if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
                 return Self { child, port, folder: folder.to_owned() };
             }
