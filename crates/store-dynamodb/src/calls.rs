@@ -214,7 +214,7 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     async fn attempts(repeat: Repeat, writes: bool, failures: &[fn() -> Failure]) -> (Result<u32, EngineError>, u32) {
-        let calls = Calls { conflict_patience: Duration::from_millis(300), ..Calls::new(4, 2) };
+        let calls = Calls { conflict_patience: Duration::from_secs(4), ..Calls::new(4, 2) };
         let count = AtomicU32::new(0);
         let result = calls
             .run("test", repeat, writes, || async {

@@ -276,7 +276,7 @@ async fn sending_to(app: &Arc<App>, people: usize) -> CampaignId {
 /// The campaign when it has ended, and the most failures that its task had counted.
 async fn ended(app: &Arc<App>, id: &CampaignId) -> (Campaign, u32) {
     let mut failures = 0;
-    for _ in 0..6_000 {
+    for _ in 0..24_000 {
         let tasks = app.store.tasks.all(Queue::Mail, keys::shard_of(id.as_str())).await.unwrap();
         failures = tasks.iter().map(|task| task.attempts).max().unwrap_or(0).max(failures);
         if app.store.campaigns.get(id).await.unwrap().unwrap().status.is_final() {

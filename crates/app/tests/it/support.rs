@@ -110,7 +110,7 @@ impl TestApp {
     }
 
     async fn wait_idle(&self) {
-        for _ in 0..6_000 {
+        for _ in 0..24_000 {
             let now = self.app.clock.now().as_millisecond();
             let mut due = 0;
             for queue in emcrm_store::Queue::ALL {
@@ -218,9 +218,9 @@ pub fn call() -> Call {
     Call::system()
 }
 
-/// Looks again and again until it holds, and fails when it does not within half a minute.
+/// Looks again and again until it holds, and fails when it does not within two minutes.
 pub async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..6_000 {
+    for _ in 0..24_000 {
         if holds().await {
             return;
         }

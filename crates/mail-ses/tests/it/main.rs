@@ -36,8 +36,8 @@ pub fn settings(endpoint: &str) -> SesSettings {
         configuration_set: None,
         connections: 4,
         rate: None,
-        connect_timeout: Duration::from_secs(2),
-        read_timeout: Duration::from_secs(2),
+        connect_timeout: Duration::from_secs(10),
+        read_timeout: Duration::from_secs(20),
     }
 }
 

@@ -123,7 +123,7 @@ async fn what_was_done_is_listed_with_who_did_it() {
     with(&app, &editor, Method::PATCH, "/users/ann", json!({ "city": "York" })).await.ok();
     with(&app, &editor, Method::PATCH, "/users/nobody", json!({ "city": "York" })).await.problem(404);
     let mut list = json!({});
-    for _ in 0..200 {
+    for _ in 0..2_400 {
         list = with(&app, &admin, Method::GET, "/audit?object=user%23ann&size=1", json!({})).await.ok();
         if list["total"] == 2 {
             break;

@@ -599,7 +599,7 @@ async fn what_is_there_is_given_to_those_who_may_have_it() {
     // Each that left is in the audit trail, once.
     let is_export = |row: &str| row.starts_with("audit_log#") && EXPORTS.iter().any(|what| row.contains(&format!("\"what\":\"{what}\"")));
     let mut noted = 0;
-    for _ in 0..600 {
+    for _ in 0..2_400 {
         noted = stored(&app).await.iter().filter(|row| is_export(row.as_str())).count();
         if noted == left {
             break;

@@ -25,7 +25,7 @@ fn campaign() -> Value {
 
 /// The campaign when it is in this state.
 async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
-    for _ in 0..2_000 {
+    for _ in 0..24_000 {
         let campaign = app.get(&format!("/email/requests/{id}")).await.ok();
         if campaign["status"] == state {
             return campaign;

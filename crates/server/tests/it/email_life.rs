@@ -35,7 +35,7 @@ async fn post(app: &TestApp, path: &str) -> Answer {
 }
 
 pub async fn reaches(app: &TestApp, id: &str, state: &str) -> Value {
-    for _ in 0..4_000 {
+    for _ in 0..24_000 {
         let campaign = app.get(&format!("/email/requests/{id}")).await.ok();
         if campaign["status"] == state {
             return campaign;
@@ -157,7 +157,7 @@ async fn who_watches_a_campaign_is_told_how_far_it_is_how_fast_it_goes_and_when_
 
 /// Waits until so many mails of a campaign are recorded.
 async fn sent_are(app: &TestApp, id: &str, sent: u64) {
-    for _ in 0..4_000 {
+    for _ in 0..24_000 {
         if app.get(&format!("/email/requests/{id}")).await.ok()["counts"]["sent"] == sent {
             return;
         }

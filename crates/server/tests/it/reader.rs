@@ -63,7 +63,7 @@ async fn a_mail_is_read_as_it_was_written() {
         .ok();
     let at = format!("/email/requests/{}", made["email_id"].as_str().unwrap());
     let mut mail = Value::Null;
-    for _ in 0..1_000 {
+    for _ in 0..6_000 {
         let sent = app.get(&at).await.ok();
         assert_eq!(sent["counts"]["error"], 0, "{}", app.get(&format!("/email/status/{}", made["email_id"].as_str().unwrap())).await.ok());
         let mails: Vec<Value> = serde_json::from_str(&read(&smtp, "/api/email").await).unwrap();

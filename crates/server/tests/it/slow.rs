@@ -44,7 +44,7 @@ async fn trickle(address: SocketAddr, patience: Duration) -> bool {
 async fn a_head_that_trickles_in_is_given_up() {
     let app = TestApp::new().await;
     let strict = server(&app, |settings| settings.head = Duration::from_millis(200)).await;
-    assert!(trickle(strict.address, Duration::from_secs(20)).await);
+    assert!(trickle(strict.address, Duration::from_mins(1)).await);
     strict.stop().await;
     // The control: with patience it is listened to.
     let patient = server(&app, |_| {}).await;
@@ -62,11 +62,11 @@ async fn answered(address: SocketAddr, patience: Duration) -> bool {
 #[tokio::test]
 async fn connections_that_say_nothing_keep_others_out_for_no_longer_than_a_head_may_take() {
     let app = TestApp::new().await;
-    let server = server(&app, |settings| (settings.connections, settings.head) = (2, Duration::from_secs(2))).await;
+    let server = server(&app, |settings| (settings.connections, settings.head) = (2, Duration::from_secs(8))).await;
     let _silent = [TcpStream::connect(server.address).await.unwrap(), TcpStream::connect(server.address).await.unwrap()];
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!answered(server.address, Duration::from_millis(300)).await, "more connections than allowed wait");
-    assert!(answered(server.address, Duration::from_secs(20)).await, "and get their turn");
+    assert!(answered(server.address, Duration::from_mins(1)).await, "and get their turn");
     server.stop().await;
 }
 
@@ -140,7 +140,7 @@ async fn deaf(address: SocketAddr, patience: Duration) -> bool {
 async fn whoever_reads_no_answer_loses_the_connection() {
     let app = TestApp::new().await;
     let strict = server(&app, |settings| settings.answer = Duration::from_millis(300)).await;
-    assert!(deaf(strict.address, Duration::from_secs(20)).await);
+    assert!(deaf(strict.address, Duration::from_mins(1)).await);
     strict.stop().await;
     // The control: with patience it is waited for.
     let patient = server(&app, |_| {}).await;

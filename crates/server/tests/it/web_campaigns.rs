@@ -89,7 +89,7 @@ fn id(href: &str) -> &str {
 }
 
 async fn reaches(app: &TestApp, href: &str, state: &str) -> Value {
-    for _ in 0..2_000 {
+    for _ in 0..24_000 {
         let campaign = app.get(&format!("/email/requests/{}", id(href))).await.ok();
         if campaign["status"] == state {
             return campaign;
@@ -101,7 +101,7 @@ async fn reaches(app: &TestApp, href: &str, state: &str) -> Value {
 
 /// Waits until so many of its mails are in this state.
 async fn counted(app: &TestApp, href: &str, state: &str, count: u64) {
-    for _ in 0..2_000 {
+    for _ in 0..24_000 {
         if app.get(&format!("/email/requests/{}", id(href))).await.ok()["counts"][state] == count {
             return;
         }

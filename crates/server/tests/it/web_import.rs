@@ -41,7 +41,7 @@ async fn uploaded(app: &TestApp, bytes: &[u8]) -> String {
 
 async fn reaches(app: &TestApp, at: &str, state: ImportState) {
     let id = at.rsplit('/').next().unwrap();
-    for _ in 0..500 {
+    for _ in 0..6_000 {
         if app.app.people_import_get(&Call::system(), id).await.unwrap().state == state {
             return;
         }
