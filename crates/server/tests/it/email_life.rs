@@ -143,6 +143,9 @@ async fn who_watches_a_campaign_is_told_how_far_it_is_how_fast_it_goes_and_when_
     // A look happens when somebody reads on, a second later: by then these two are recorded.
     held.gate.add_permits(2);
     sent_are(&app, &id, 2).await;
+    while app.get(&format!("/email/requests/{id}")).await.ok()["counts"]["sending"] != 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
     let second = next_event(&mut body).await.unwrap();
     assert_eq!(told(&second), [json!("sending"), json!(6), json!(2), json!(2)], "{second}");
     assert_eq!((&second["counts"]["sent"], &second["counts"]["sending"], &second["counts"]["pending"]), (&json!(2), &json!(1), &json!(3)));

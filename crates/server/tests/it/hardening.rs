@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{Method, Request};
@@ -443,17 +443,29 @@ async fn slow_and_oversized_requests_are_given_up() {
 async fn who_asks_too_often_has_to_wait() {
     let limits = GateLimits { reads: 1, writes: 1, ..GateLimits::default() };
     let app = TestApp::with(Options { gate: GateSettings { limits, ..GateSettings::default() }, ..closed() }, router).await;
-    let (one, two) = (format!("Bearer {}", token(&app, "viewer").await), format!("Bearer {}", token(&app, "viewer").await));
+    let two = format!("Bearer {}", token(&app, "viewer").await);
     let ask = |who: &str| {
         let who = who.to_owned();
         let app = &app;
         async move { app.call(Method::GET, "/users", &[("authorization", &who)], Body::empty()).await }
     };
-    for left in (0..5).rev() {
-        let answer = ask(&one).await;
+    // A second after the first there is room for one more: whoever was so slow begins anew, as somebody else.
+    let mut answers = Vec::new();
+    for _ in 0..60 {
+        let one = format!("Bearer {}", token(&app, "viewer").await);
+        let began = Instant::now();
+        answers.clear();
+        for _ in 0..6 {
+            answers.push(ask(&one).await);
+        }
+        if began.elapsed() < Duration::from_secs(1) {
+            break;
+        }
+    }
+    for (answer, left) in answers.iter().zip((0..5).rev()) {
         assert_eq!((answer.status.as_u16(), answer.header("ratelimit-limit"), answer.header("ratelimit-remaining")), (200, "5", left.to_string().as_str()));
     }
-    let answer = ask(&one).await;
+    let answer = &answers[5];
     assert_eq!((answer.problem(429).as_str(), answer.header("ratelimit-remaining")), ("too_many_requests", "0"));
     assert!(answer.header("retry-after").parse::<u32>().unwrap() >= 1);
     assert_eq!(ask(&two).await.status, 200, "another caller");

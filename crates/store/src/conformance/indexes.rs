@@ -150,7 +150,7 @@ pub async fn pages_of_each_index_join_without_gap_or_repeat(engine: Arc<dyn Engi
     put_all(&bench, Table::Main, &rows).await;
     let query = Query::index(Table::Main, IndexName::Type, bench.own("attendance"));
     let mut keys = Vec::new();
-    for _ in 0..500 {
+    for _ in 0..3_000 {
         keys = bench.pages(query.clone().limit(2)).await;
         if keys.len() == rows.len() {
             break;

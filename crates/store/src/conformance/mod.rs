@@ -177,14 +177,14 @@ impl Bench {
         }
     }
 
-    /// Waits until an index query, which may lag, shows what is expected; fails after ten seconds.
+    /// Waits until an index query, which may lag, shows what is expected; fails after a minute.
     async fn index_shows(&self, query: Query, expected: &[Item]) {
         let mut found = Vec::new();
         let mut expected = expected.to_vec();
         if !has_order(&query) {
             expected.sort_by(|a, b| a.key.cmp(&b.key));
         }
-        for _ in 0..500 {
+        for _ in 0..3_000 {
             found = self.rows(query.clone()).await.items;
             if !has_order(&query) {
                 found.sort_by(|a, b| a.key.cmp(&b.key));
