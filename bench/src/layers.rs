@@ -163,6 +163,7 @@ fn open(folder: &Path, smtp: SmtpSettings) -> Result<Arc<App>> {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
+            freeze_wait: Duration::from_secs(2),
             domain_limits: emcrm_app::DomainLimits::default(),
             access: emcrm_app::AccessSettings::default(),
         },

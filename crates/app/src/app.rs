@@ -50,6 +50,8 @@ pub struct AppSettings {
     pub lease_seconds: u32,
     /// First pause after a temporary refusal of a mail, in seconds; it doubles with each attempt.
     pub mail_retry_seconds: u32,
+    /// How long the answer to a new campaign waits for its audience.
+    pub freeze_wait: Duration,
     /// What one domain of recipients gets at once and in a second.
     pub domain_limits: DomainLimits,
     pub access: AccessSettings,

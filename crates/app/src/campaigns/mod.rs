@@ -34,11 +34,8 @@ use crate::render::Recipe;
 use crate::users::unexpected;
 use crate::{App, AppError, Call};
 
-/// How long `campaign_create` waits for the audience.
-const FREEZE_WAIT: Duration = Duration::from_secs(2);
-
 impl App {
-    /// Answers once the audience is frozen, or after two seconds.
+    /// Answers once the audience is frozen, or after `freeze_wait`.
     pub async fn campaign_create(&self, call: &Call, draft: CampaignDraft) -> Result<Campaign, AppError> {
         call.require(Role::Sender)?;
         if let Some(campaign) = self.replayed::<Campaign>(call).await? {
@@ -104,7 +101,7 @@ impl App {
     }
 
     pub(crate) async fn campaign_frozen(&self, id: CampaignId) -> Result<Campaign, AppError> {
-        let deadline = tokio::time::Instant::now() + FREEZE_WAIT;
+        let deadline = tokio::time::Instant::now() + self.settings.freeze_wait;
         let mut wait = Duration::from_millis(5);
         loop {
             let campaign = self.store.campaigns.get(&id).await?.ok_or(AppError::CampaignUnknown)?;

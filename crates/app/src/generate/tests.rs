@@ -30,6 +30,7 @@ fn app() -> Arc<App> {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
+            freeze_wait: std::time::Duration::from_secs(2),
             domain_limits: crate::DomainLimits::default(),
             access: crate::AccessSettings::default(),
         },

@@ -194,6 +194,7 @@ fn app_through(engine: &Arc<dyn Engine>, index: &Arc<dyn Index>, transport: Arc<
         shared: false,
         lease_seconds: 30,
         mail_retry_seconds: 1,
+        freeze_wait: Duration::from_secs(2),
         domain_limits: DomainLimits::default(),
         access: emcrm_app::AccessSettings::default(),
     };
@@ -248,13 +249,14 @@ fn storm(engine: Arc<dyn Engine>, seed: u64) -> After {
 
 #[test]
 fn a_worker_that_dies_at_any_moment_mails_nobody_twice_and_loses_nobody() {
-    let after = storm(Arc::new(SqliteEngine::memory()), 20_261_124);
+    // Where whoever kills was held up himself, one of them lived long enough to send everything: that is no storm.
+    let after = (0..10).map(|again| storm(Arc::new(SqliteEngine::memory()), 20_261_124 + again)).find(|after| after.deaths >= 10).unwrap();
     let counts = after.campaign.counts;
     assert_eq!((after.campaign.status, after.twice), (CampaignState::Sent, 0), "{counts:?}");
     assert_eq!((after.campaign.total_recipients as usize, counts.total() as usize), (PEOPLE, PEOPLE));
     let unknown = counts.get(DeliveryState::Unknown) as usize;
     assert_eq!(counts.sent_count as usize + unknown, PEOPLE, "{counts:?}");
-    assert!(after.deaths >= 10 && unknown <= after.deaths * CONNECTIONS, "{} deaths, {unknown} unknown", after.deaths);
+    assert!(unknown <= after.deaths * CONNECTIONS, "{} deaths, {unknown} unknown", after.deaths);
     assert!(counts.sent_count as usize <= after.taken && after.taken <= PEOPLE);
     println!("{} deaths, {} sent, {unknown} unknown, none twice", after.deaths, counts.sent_count);
 }

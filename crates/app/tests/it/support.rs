@@ -81,6 +81,7 @@ impl TestApp {
             shared: false,
             lease_seconds: 30,
             mail_retry_seconds: 60,
+            freeze_wait: Duration::from_secs(2),
             domain_limits,
             access,
         };

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use emcrm_app::{AccessSettings, App, AppParts, AppSettings, DomainLimits};
 use emcrm_mail::{Notifications, Outbox, SmtpTransport, Transport};
@@ -20,6 +21,8 @@ use crate::measured;
 const LEASE_SECONDS: u32 = 15;
 /// First pause after a mail was refused for now; it doubles with each attempt.
 const MAIL_RETRY_SECONDS: u32 = 30;
+/// How long the answer to a new campaign waits for its audience.
+const FREEZE_WAIT: Duration = Duration::from_secs(2);
 
 /// Why the program cannot start: one or two sentences that say what to do, and an exit status by kind.
 #[derive(Debug, thiserror::Error)]
@@ -171,6 +174,7 @@ fn app_settings(config: &Config, secret_key: [u8; 32]) -> AppSettings {
         shared: config.storage().engine == DbEngine::Dynamodb,
         lease_seconds: LEASE_SECONDS,
         mail_retry_seconds: MAIL_RETRY_SECONDS,
+        freeze_wait: FREEZE_WAIT,
         domain_limits: DomainLimits { connections: config.mail.domain_connections, rate: config.mail.domain_rate },
         access: AccessSettings {
             session_hours: config.auth.token_expiry_hours,

@@ -131,27 +131,34 @@ fn nothing<T>() -> Page<T> {
 async fn home(auth: Auth<Viewer>, State(state): State<ApiState>) -> Result<Response, ApiError> {
     let (app, call) = (auth.app(), auth.read());
     let shell = Shell::of(&auth, &state, Place::Home);
-    let people = app.user_list(call, UserList { page: first(1), email: None, q: None, sort: None }).await?.total;
-    let events = app.event_list(call, all_events(1, Ends::Whenever)).await?.total;
-    let campaigns = match app.campaign_list(call, first(CAMPAIGNS)).await {
+    // All at once: none needs what another one finds.
+    let (people, events, campaigns, upcoming, health, backlog, imports) = tokio::join!(
+        app.user_list(call, UserList { page: first(1), email: None, q: None, sort: None }),
+        app.event_list(call, all_events(1, Ends::Whenever)),
+        app.campaign_list(call, first(CAMPAIGNS)),
+        app.event_list(call, all_events(ROWS, Ends::After(app.now()))),
+        app.health(),
+        app.backlog(),
+        app.people_import_list(call),
+    );
+    let (people, events, backlog, imports) = (people?.total, events?.total, backlog?, imports?);
+    let campaigns = match campaigns {
         Err(AppError::NothingThere(_)) => nothing(),
         other => other?,
     };
     if people == 0 && events == 0 && campaigns.total == 0 {
         return start::page_of(shell, app);
     }
-    let (upcoming, down) = match app.event_list(call, all_events(ROWS, Ends::After(app.now()))).await {
+    let (upcoming, down) = match upcoming {
         Ok(page) => (page, false),
         Err(AppError::Search(_)) => (nothing(), true),
         Err(other) => return Err(other.into()),
     };
-    let health = app.health().await;
-    let backlog = app.backlog().await?;
     let dead = backlog.queues.iter().map(|queue| queue.dead).sum();
     let locale = auth.locale();
     let mut notices = notices(health.storage.is_ok(), health.search.is_ok(), dead);
     notices.extend(campaigns.items.iter().filter(|campaign| campaign.status == CampaignState::Paused).take(NOTICED).map(paused));
-    notices.extend(app.people_import_list(call).await?.iter().filter(|import| is_worth_saying(import, app.now())).take(NOTICED).map(left_out));
+    notices.extend(imports.iter().filter(|import| is_worth_saying(import, app.now())).take(NOTICED).map(left_out));
     let context = Home {
         today: app.now().to_zoned_datetime(shell.time_zone()).strftime(locale.weekday_and_day()).to_string(),
         people,

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
 
 use crate::helpers::process::{Process, emcrm, run, start};
 
@@ -39,6 +40,19 @@ fn an_empty_folder_is_enough_to_start_and_a_signal_to_stop() {
     assert_eq!(std::fs::read(&key).unwrap(), before, "the key stays");
 }
 
+/// Until the server has a request in hand, besides the one that asks.
+fn wait_until_in_hand(server: &Process) {
+    for _ in 0..6_000 {
+        let metrics = ask(server, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let in_hand = metrics.lines().find_map(|line| line.strip_prefix("emcrm_http_requests_in_hand ")).map(|n| n.parse::<f64>().unwrap());
+        if in_hand.is_some_and(|n| n >= 2.0) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the server does not have the request in hand");
+}
+
 #[test]
 fn a_request_in_hand_ends_before_the_server_does() {
     let folder = tempfile::tempdir().unwrap();
@@ -48,8 +62,7 @@ fn a_request_in_hand_ends_before_the_server_does() {
     write!(stream, "POST /users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n", body.len()).unwrap();
     let (first, rest) = body.split_at(10);
     stream.write_all(first.as_bytes()).unwrap();
-    // The server has the request in hand when it answers another one that came later.
-    ask(&server, HEALTH);
+    wait_until_in_hand(&server);
     server.signal("TERM");
     // New connections are refused from now on; the one in hand is not.
     while TcpStream::connect(server.address.trim_start_matches("http://")).is_ok() {
@@ -70,7 +83,7 @@ fn a_second_signal_ends_the_process_at_once() {
     let mut server = start(command);
     let mut stream = connect(&server);
     stream.write_all(b"POST /users HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{").unwrap();
-    ask(&server, HEALTH);
+    wait_until_in_hand(&server);
     server.signal("TERM");
     while TcpStream::connect(server.address.trim_start_matches("http://")).is_ok() {
         std::thread::yield_now();

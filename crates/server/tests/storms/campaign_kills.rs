@@ -21,7 +21,7 @@ use crate::support::{Process, Sink, assert_verified, client, folder, get, on_aws
 const PEOPLE: usize = 10_000;
 const CONNECTIONS: usize = 20;
 /// The control ends with the first mail that somebody got twice, and after so many kills in any case.
-const CONTROL_KILLS: usize = 200;
+const CONTROL_KILLS: usize = 400;
 /// Kills after which the control's campaign is through, or nearly, and another one begins.
 const CONTROL_CAMPAIGN: usize = 40;
 const THE_LONG_ONE: &str = "The long one";

@@ -204,6 +204,7 @@ async fn without_the_guards_every_race_goes_wrong() {
         shared: false,
         lease_seconds: 30,
         mail_retry_seconds: 60,
+        freeze_wait: std::time::Duration::from_secs(2),
         domain_limits: emcrm_app::DomainLimits::default(),
         access: emcrm_app::AccessSettings::default(),
     };

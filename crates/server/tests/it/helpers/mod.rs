@@ -113,6 +113,8 @@ impl TestApp {
             shared: false,
             lease_seconds: 15,
             mail_retry_seconds: 1,
+            // Longer than the product waits: on a slow machine the audience is in the answer, too.
+            freeze_wait: Duration::from_secs(10),
             domain_limits: emcrm_app::DomainLimits::default(),
             access: emcrm_app::AccessSettings {
                 answer_after: options.answer_after,
