@@ -1,7 +1,7 @@
 // What is changed where it stands: somebody is checked in, a fact of a person is edited. By clicks, by keys, without scripts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { getsFocus, tabTo } from './helpers/keys.mjs';
+import { getsFocus, still, tabTo } from './helpers/keys.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 
@@ -28,6 +28,8 @@ describe('in place', () => {
     };
     // Without scripts each step is a page, with them the page stays.
     const press = async (page, target) => {
+      // What has just come leads to another page until its script is there.
+      if (script) await still(page);
       const loaded = script ? null : page.waitForEvent('load');
       if (how === 'by keys') {
         await tabTo(page, target);
@@ -61,7 +63,7 @@ describe('in place', () => {
               const button = target.querySelector('form.check button');
               if (!button) return;
               document.removeEventListener('htmx:afterSettle', again);
-              setTimeout(() => button.click(), 50);
+              button.click();
             };
             document.addEventListener('htmx:afterSettle', again);
           });
@@ -150,6 +152,7 @@ describe('in place', () => {
       person.allow(/^answer: 422 POST \/app\/people/);
       await press(page, save);
       await page.getByRole('alert').getByText(/Company:/).waitFor();
+      await still(page);
       assert.equal(await field.inputValue(), 'x'.repeat(80), 'nothing typed is lost');
       if (how === 'by keys') await getsFocus(field, 'what is wrong has the focus');
       await person.check();
@@ -168,6 +171,7 @@ describe('in place', () => {
       person.allow(/^answer: 4\d\d POST \/app\/people/);
       await press(page, save);
       await page.getByRole('alert').getByText('Theirs').waitFor();
+      await still(page);
       assert.equal(await company(), 'Theirs', 'nothing was overwritten unasked');
       assert.equal(await field.inputValue(), 'Mine');
       await person.check();
