@@ -82,8 +82,11 @@ for (const how of ['by clicks', 'by keys', 'without scripts']) {
       await new Promise((resolve) => setTimeout(resolve, 3_000));
       assert.deepEqual(mail.taken(), to(['ann', 'bea', 'cid']));
 
+      // The page comes anew when it has ended, and the toast is told once.
+      mail.hold();
       await press('button', 'Resume');
       await page.locator('.toasts').getByText('Sending goes on.').waitFor();
+      mail.pass(100);
       await shows(state('Sent'));
       await sent(4).waitFor();
       assert.deepEqual(mail.taken(), to(['ann', 'bea', 'cid', 'dan']));
@@ -107,8 +110,10 @@ for (const how of ['by clicks', 'by keys', 'without scripts']) {
       }
       assert.deepEqual([await refused.isChecked(), await unknown.isChecked()], [true, true]);
       await person.check();
+      mail.hold();
       await press('button', 'Send what is ticked again');
       await page.locator('.toasts').getByText('They are sent again.').waitFor();
+      mail.pass(100);
       await shows(state('Sent'));
       await sent(6).waitFor();
       assert.deepEqual(mail.taken().slice(4), to(['eve', 'fay']));
@@ -123,6 +128,10 @@ for (const how of ['by clicks', 'by keys', 'without scripts']) {
       const id = await begin('Cancelled');
       mail.pass(1);
       await shows(sent(1));
+      await until('the next one to be in hand', async () => {
+        const { counts } = await server.api.get(`/email/requests/${id}`);
+        return counts.sent === 1 && counts.sending === 1;
+      });
       await press('link', 'Cancel…');
       await page.getByRole('heading', { level: 1, name: 'Cancel the 4 mails that wait?' }).waitFor();
       await person.check();
@@ -154,7 +163,7 @@ for (const how of ['by clicks', 'by keys', 'without scripts']) {
         await entry.focus();
         for (const count of [1, 2]) {
           mail.pass(1);
-          await sent(count).waitFor();
+          await shows(sent(count));
         }
         await getsFocus(entry, 'the focus is lost');
       });

@@ -119,7 +119,7 @@ describe('hostile texts', () => {
         }
         // Without a policy that lets our pages frame it, the older header would keep it from being shown at all.
         if (!policy) for (const name of ['content-security-policy', 'x-frame-options']) delete headers[name];
-        return route.fulfill({ headers, body: `<!doctype html><p>Hello</p>${script('campaign.body')}` });
+        return route.fulfill({ headers, body: `<!doctype html>${script('campaign.body')}<p>Hello</p>` });
       });
       await page.goto(`/app/campaigns/${seeded.campaign}/mail/${seeded.person.id}`, { waitUntil: 'networkidle' });
       await page.frameLocator('iframe').getByText('Hello').waitFor();

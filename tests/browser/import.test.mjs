@@ -41,7 +41,7 @@ describe('files', () => {
       assert.match(rows[1], /nowhere/);
       assert.match(rows[2], /All places are taken/);
       await press(page, 'Put 2 people on the list');
-      await page.getByRole('heading', { name: 'Imported' }).waitFor();
+      await page.getByRole('heading', { name: 'Imported' }).waitFor({ timeout: 60_000 });
       await person.check();
       await press(page, 'Show the event', 'link');
       await page.getByRole('region', { name: 'Attendees, table' }).getByText('José Núñez').waitFor();

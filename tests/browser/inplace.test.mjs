@@ -1,7 +1,8 @@
 // What is changed where it stands: somebody is checked in, a fact of a person is edited. By clicks, by keys, without scripts.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { getsFocus, tabTo } from './helpers/keys.mjs';
+import { until } from './helpers/api.mjs';
+import { getsFocus, still, tabTo } from './helpers/keys.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 
@@ -28,6 +29,8 @@ describe('in place', () => {
     };
     // Without scripts each step is a page, with them the page stays.
     const press = async (page, target) => {
+      // What has just come leads to another page until its script is there.
+      if (script) await still(page);
       const loaded = script ? null : page.waitForEvent('load');
       if (how === 'by keys') {
         await tabTo(page, target);
@@ -61,7 +64,7 @@ describe('in place', () => {
               const button = target.querySelector('form.check button');
               if (!button) return;
               document.removeEventListener('htmx:afterSettle', again);
-              setTimeout(() => button.click(), 50);
+              button.click();
             };
             document.addEventListener('htmx:afterSettle', again);
           });
@@ -150,6 +153,7 @@ describe('in place', () => {
       person.allow(/^answer: 422 POST \/app\/people/);
       await press(page, save);
       await page.getByRole('alert').getByText(/Company:/).waitFor();
+      await still(page);
       assert.equal(await field.inputValue(), 'x'.repeat(80), 'nothing typed is lost');
       if (how === 'by keys') await getsFocus(field, 'what is wrong has the focus');
       await person.check();
@@ -168,6 +172,7 @@ describe('in place', () => {
       person.allow(/^answer: 4\d\d POST \/app\/people/);
       await press(page, save);
       await page.getByRole('alert').getByText('Theirs').waitFor();
+      await still(page);
       assert.equal(await company(), 'Theirs', 'nothing was overwritten unasked');
       assert.equal(await field.inputValue(), 'Mine');
       await person.check();
@@ -177,6 +182,71 @@ describe('in place', () => {
       await person.close();
     });
   }
+
+  test('what has just come is ready: a second press in its first moment does not lead to another page', async () => {
+    const event = await server.api.post('/events/', { ...EVENT, slug: 'at-once' });
+    const fay = await server.api.post('/users/', { firstName: 'Fay', lastName: 'Okonjo', email: 'fay@at-once.example' });
+    await server.api.post('/attend/', { user_id: fay.id, event_id: event.id });
+    const person = await visitor(server);
+    const { page } = person;
+    for (const path of ['door?s=all', '']) {
+      await person.open(`/app/events/${event.id}/${path}`.replace(/\/$/, ''), { check: false });
+      await page.evaluate(() => {
+        window.stayed = true;
+        const again = ({ target }) => {
+          const button = target.querySelector('form.check button');
+          if (!button) return;
+          document.removeEventListener('htmx:afterSwap', again);
+          // As soon as anything can be pressed.
+          Promise.resolve().then(() => button.click());
+        };
+        document.addEventListener('htmx:afterSwap', again);
+      });
+      await page.getByRole('button', { name: 'Check in Fay Okonjo' }).click();
+      const undo = page.getByRole('button', { name: 'Undo check-in of Fay Okonjo' });
+      await undo.waitFor();
+      await page.waitForTimeout(1_000);
+      assert.equal(await page.evaluate(() => window.stayed), true, 'the page was left');
+      assert.equal((await server.api.get(`/attend/${fay.id}/${event.id}`)).attended, 'here');
+      await undo.click();
+      await page.getByRole('button', { name: 'Check in Fay Okonjo' }).waitFor();
+      await still(page);
+    }
+    await person.close();
+  });
+
+  test('what is typed into a filter while the list comes anew stays, and is looked for', async () => {
+    for (const city of ['Slowtown', 'Latecity']) await server.api.post('/users/', { firstName: city, lastName: 'Typed', email: `${city}@typed.example`, company: 'Typed', city });
+    await server.api.settled();
+    const person = await visitor(server);
+    const { page } = person;
+    await person.open('/app/people?company=Typed', { check: false });
+    let asked = 0;
+    let release;
+    const slow = new Promise((resolve) => (release = resolve));
+    await page.route('**/app/people?*city=Slowtown*', async (route) => {
+      asked++;
+      await slow;
+      return route.continue();
+    });
+    await page.getByRole('checkbox', { name: /^Slowtown/ }).check();
+    const field = page.getByLabel('City, another value');
+    await field.click();
+    await page.keyboard.type('Late');
+    await until('the list to be asked for', () => asked);
+    release();
+    await page.getByRole('heading', { name: /^1 person/ }).waitFor();
+    await still(page);
+    await getsFocus(field, 'it is typed in');
+    assert.equal(await field.inputValue(), 'Late');
+    await page.keyboard.type('city');
+    assert.equal(await field.inputValue(), 'Latecity', 'the cursor is where it was');
+    assert.equal(asked, 1, 'half of it is looked for');
+    await page.keyboard.press('Tab');
+    await page.getByRole('heading', { name: /^2 people/ }).waitFor();
+    await page.getByRole('checkbox', { name: /^Latecity/ }).and(page.locator(':checked')).waitFor();
+    await person.close();
+  });
 
   test('the key x ticks the row that has the focus, and what is done is done to those', async () => {
     for (const name of ['Xa', 'Xb', 'Xc']) await server.api.post('/users/', { firstName: name, lastName: 'Ticked', email: `${name}@ticked.example`, company: 'Ticked' });

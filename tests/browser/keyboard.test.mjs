@@ -1,7 +1,7 @@
 // The main parts without a mouse. What can be operated can be reached by Tab, shows that it has the focus, and answers to Enter.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { enter, tabTo } from './helpers/keys.mjs';
+import { enter, getsFocus, look, opened, pressBoth, tabTo } from './helpers/keys.mjs';
 import { startServer } from './helpers/server.mjs';
 import { closeBrowser, visitor } from './helpers/visitor.mjs';
 import { seed } from './seed.mjs';
@@ -28,7 +28,7 @@ describe('keyboard', () => {
     await page.keyboard.press('Tab');
     assert.equal(await page.evaluate(() => document.activeElement.textContent), 'Skip to content');
     await page.keyboard.press('Enter');
-    assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+    await getsFocus(page.locator('#main'), 'the content has the focus');
     await person.close();
   });
 
@@ -54,8 +54,7 @@ describe('keyboard', () => {
     const { page } = person;
     await person.open('/app', { check: false });
     for (const [key, place] of Object.entries({ p: '/app/people', e: '/app/events', c: '/app/campaigns', s: '/app/settings', h: '/app' })) {
-      await page.keyboard.press('g');
-      await page.keyboard.press(key);
+      await pressBoth(page, 'g', key);
       await page.waitForURL(server.address + place);
       await page.waitForLoadState();
     }
@@ -64,13 +63,13 @@ describe('keyboard', () => {
     await page.keyboard.press('/');
     await page.waitForURL(/\/app\/search$/);
     await page.waitForLoadState();
+    await getsFocus(page.getByRole('searchbox'), 'the search has the focus');
     await page.keyboard.press('Escape');
-    await page.keyboard.press('g');
-    await page.keyboard.press('p');
+    await pressBoth(page, 'g', 'p');
     await page.waitForURL(/\/app\/people$/);
     await page.waitForLoadState();
     await page.keyboard.press('/');
-    await page.keyboard.type('Tanemori');
+    await look(page, 'Tanemori');
     await page.locator('#results').getByText(/^\s*8 people/).first().waitFor();
     assert.equal(await page.evaluate(() => document.activeElement.value), 'Tanemori', 'the field that is typed in is not replaced');
     await page.keyboard.press('Escape');
@@ -102,7 +101,7 @@ describe('keyboard', () => {
     await page.waitForLoadState();
     const adder = page.getByLabel('Add a person by name or address');
     await tabTo(page, adder);
-    await page.keyboard.type('Mara Okonjo');
+    await look(page, 'Mara Okonjo');
     const options = page.getByRole('listbox', { name: 'People found' }).getByRole('option');
     await options.first().waitFor();
     assert.match(await options.first().textContent(), /Mara Okonjo/);
@@ -153,7 +152,7 @@ describe('keyboard', () => {
     await person.open('/app/events/new', { check: false });
     const owner = page.getByRole('combobox', { name: 'Find the owner by name or address' });
     await owner.focus();
-    await page.keyboard.type('nobody is called this');
+    await look(page, 'nobody is called this');
     await page.locator('#owner-found').getByText('Nobody is found').waitFor();
     // There is nothing to take, and the form is not sent by the way.
     await page.keyboard.press('Enter');
@@ -161,14 +160,14 @@ describe('keyboard', () => {
     await page.keyboard.press('Enter');
     assert.match(page.url(), /\/app\/events\/new$/);
     await owner.fill('');
-    await page.keyboard.type('Priya Ramanath');
+    await look(page, 'Priya Ramanath');
     await page.getByRole('option', { name: /Priya Ramanath/ }).first().waitFor();
     await person.check();
     await page.keyboard.press('ArrowDown');
     await enter(page);
     await page.getByRole('button', { name: 'Take Priya Ramanath away as owner' }).waitFor();
     await page.getByRole('combobox', { name: 'Find a host by name or address' }).focus();
-    await page.keyboard.type('Callum');
+    await look(page, 'Callum');
     await page.getByRole('option', { name: /Callum/ }).first().waitFor();
     await page.keyboard.press('ArrowDown');
     await enter(page);
@@ -196,14 +195,15 @@ describe('keyboard', () => {
     const last = page.getByRole('dialog').getByRole('button', { name: `Send ${num(total)} mails` });
     await last.waitFor();
     // What opens has the focus inside, and Escape gives it back.
-    assert.ok(await page.evaluate(() => document.querySelector('[popover]:popover-open').contains(document.activeElement)));
+    await opened(page);
     await page.keyboard.press('Escape');
-    assert.match(await page.evaluate(() => document.activeElement.textContent), /^Send/);
+    await getsFocus(page.getByRole('button', { name: `Send ${num(total)} mails…` }), 'who closes the dialog is where it was opened');
     await page.keyboard.press('Enter');
     await last.waitFor();
+    await opened(page);
     if (!(await last.evaluate((button) => button === document.activeElement))) await tabTo(page, last);
     await enter(page);
-    await page.locator('#progress').getByText(`${num(total)} of ${num(total)} sent`).waitFor({ timeout: 30_000 });
+    await page.locator('#progress').getByText(`${num(total)} of ${num(total)} sent`).waitFor({ timeout: 60_000 });
     await person.close();
     assert.ok(seeded);
   });

@@ -57,12 +57,12 @@ export const MOMENTS = [
   ['full', 'import-done', async (page, s) => {
     await page.goto(s.import);
     if (await page.getByRole('button', { name: /^Import \d/ }).count()) await press(page, /^Import \d/);
-    await page.getByRole('heading', { name: 'Imported' }).waitFor();
+    await page.getByRole('heading', { name: 'Imported' }).waitFor({ timeout: 60_000 });
   }],
   ['full', 'import-undone', async (page, s) => {
     await page.goto(s.import);
     await press(page, /^Undo the import/);
-    await page.getByRole('heading', { name: 'Taken back' }).waitFor();
+    await page.getByRole('heading', { name: 'Taken back' }).waitFor({ timeout: 60_000 });
   }],
   ['full', 'event-faults', async (page) => {
     await page.goto('/app/events/new');

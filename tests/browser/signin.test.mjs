@@ -46,8 +46,8 @@ describe('signing in', () => {
       const [subject, body] = [`Written ${script}`, 'Hello {{ user.firstName }},\n\n<b>come</b> & "see".'];
       await page.getByLabel('Subject', { exact: true }).fill(subject);
       await page.getByLabel('Body', { exact: true }).fill(body);
-      await page.context().clearCookies();
       person.allow(/^answer: 40[13] POST \/app\/campaigns/, /Response Status Error Code 401/);
+      await page.context().clearCookies();
       const press = (name) => Promise.all([page.waitForEvent('load'), page.getByRole('button', { name }).first().click()]);
       await press('Save draft');
       await page.getByRole('heading', { name: 'You were signed out' }).waitFor();

@@ -2,6 +2,7 @@
 // All of them work with and without scripts; where a script would act by itself, a person without one presses the button that is there instead.
 import assert from 'node:assert/strict';
 import { until } from './helpers/api.mjs';
+import { answered } from './helpers/keys.mjs';
 
 export const DOMAIN = 'walk.example';
 
@@ -103,8 +104,15 @@ export class Walk {
   // The mails of one person stand on their page.
   async mailsOfPerson({ name, subject }) {
     await this.open('/app/people');
-    await this.page.getByLabel('Search people').fill(name);
-    await this.page.getByLabel('Search people').press('Enter');
+    const field = this.page.getByLabel('Search people');
+    if (this.script) {
+      // It looks by itself, and by Enter at once: what comes last stays.
+      await answered(this.page, name, () => field.fill(name));
+      await answered(this.page, name, () => field.press('Enter'));
+    } else {
+      await field.fill(name);
+      await Promise.all([this.page.waitForEvent('load'), field.press('Enter')]);
+    }
     const found = this.page.getByRole('region', { name: 'People, table' }).getByRole('link', { name: new RegExp(`${name} `) });
     await found.first().waitFor();
     await this.press(found.first());
@@ -137,7 +145,7 @@ export class Walk {
   async addAttendee(event, name) {
     if (new URL(this.page.url()).pathname !== event) await this.open(event);
     const field = this.page.getByLabel('Add a person by name or address');
-    if (this.script) await field.pressSequentially(name, { delay: 10 });
+    if (this.script) await answered(this.page, name, () => field.pressSequentially(name, { delay: 10 }));
     else {
       await field.fill(name);
       await this.press(this.button('Find').first());
@@ -198,12 +206,15 @@ export class Walk {
   // The page moves by itself where there are scripts; without, a person looks again.
   async watch({ count, total = count }) {
     const done = this.page.locator('.page-head').getByText('Sent', { exact: true });
-    if (this.script) await this.page.locator('#progress').getByText(`${num(count)} of ${num(total)} sent`).waitFor({ timeout: 90_000 });
-    await until('the campaign to end', async () => {
-      if (await done.count()) return true;
-      await this.page.reload();
-      return done.count();
-    }, 90);
+    if (this.script) await done.waitFor({ timeout: 90_000 });
+    else {
+      await until('the campaign to end', async () => {
+        if (await done.count()) return true;
+        await this.page.reload();
+        return done.count();
+      }, 90);
+    }
+    await this.page.waitForLoadState();
     await this.page.locator('#progress').getByText(`${num(count)} of ${num(total)} sent`).waitFor();
     await this.person.check();
   }

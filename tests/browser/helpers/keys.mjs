@@ -38,11 +38,33 @@ export async function tabTo(page, target, { back = false, most = 150 } = {}) {
 // Enter, where it leads to another page.
 export const enter = (page) => Promise.all([page.waitForEvent('load'), page.keyboard.press('Enter')]);
 
+// Two keys that lead to a place, if the second comes within 1.5 seconds. A machine that stood still between them presses both again.
+export async function pressBoth(page, ...keys) {
+  for (;;) {
+    const began = performance.now();
+    for (const key of keys) await page.keyboard.press(key);
+    if (performance.now() - began < 1_400) return;
+  }
+}
+
+// Nothing is asked for, and what came for it is in its place: fields have their values, and buttons do what they are there for.
+export const still = (page) => page.waitForFunction(() => !document.querySelector('.htmx-request, .htmx-swapping, .htmx-settling'));
+
+// Does what asks for a part of the page by this text, until the answer is in its place. A slow machine asks for the beginning of what is typed, too.
+export async function answered(page, text, act) {
+  await Promise.all([page.waitForResponse((answer) => [...new URL(answer.url()).searchParams.values()].includes(text)), act()]);
+  await still(page);
+}
+export const look = (page, text) => answered(page, text, () => page.keyboard.type(text));
+
+// What opens gets the focus a moment later.
+export const opened = (page) => page.waitForFunction(() => document.querySelector('[popover]:popover-open')?.contains(document.activeElement));
+
 // What has the focus, as a locator would name it.
 export const hasFocus = (target) => target.evaluate((element) => element === document.activeElement);
 // A part of a page that comes anew gets its focus a moment later.
 export async function getsFocus(target, told) {
-  for (const until = Date.now() + 3000; !(await hasFocus(target)); ) {
+  for (const until = Date.now() + 10_000; !(await hasFocus(target)); ) {
     if (Date.now() > until) assert.fail(`${told}: it is on ${await target.page().evaluate(() => document.activeElement.outerHTML.slice(0, 160))}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

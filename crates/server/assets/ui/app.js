@@ -33,6 +33,26 @@
   document.addEventListener("htmx:afterSettle", ({ detail, target }) => {
     if (held.has(detail.xhr) && document.activeElement === document.body) target.querySelector("[data-again]")?.focus();
   });
+  // What is being typed into a part that comes anew meanwhile stays, if the answer is to a question that did not hold it yet.
+  const unasked = new WeakMap();
+  let going = null;
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const field = document.activeElement;
+    if (!field?.id || !detail.target.contains(field) || !field.matches("input[type=text], input[type=number], textarea")) return;
+    // As it goes, the browser says that it was changed.
+    going = field;
+    queueMicrotask(() => { going = null; });
+    if (field.value !== field.defaultValue && !detail.requestConfig.formData.getAll(field.name).includes(field.value)) unasked.set(detail.xhr, field);
+  });
+  document.addEventListener("htmx:afterSettle", ({ detail }) => {
+    const field = unasked.get(detail.xhr);
+    const now = field && document.getElementById(field.id);
+    if (!now || now === field) return;
+    unasked.delete(detail.xhr);
+    now.value = field.value;
+    // To the browser nobody has typed it here, so it would not tell that it was changed.
+    now.addEventListener("blur", () => { if (now.value === field.value) now.dispatchEvent(new Event("change", { bubbles: true })); }, { once: true });
+  });
   // Where "Check in" was stands "Undo" in a moment: the second press of two quick ones, or of a key that is held down, was not meant for it.
   const came = new WeakMap();
   // Not so what a search brings: that may be pressed at once.
@@ -122,6 +142,7 @@
   // Filters that stand outside their form act at once; in a sheet that covers the list they wait for its button.
   document.addEventListener("change", (event) => {
     const form = event.target.form;
+    if (event.target === going) return;
     if (form?.hasAttribute("data-live") && !form.contains(event.target) && !event.target.closest("[popover]:popover-open")) form.requestSubmit();
   });
 
