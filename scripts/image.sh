@@ -177,6 +177,8 @@ for tool in buildah podman runc debootstrap rustc python3; do command -v "$tool"
 [[ "$(id -u)" == 0 ]] || fail "a base can be made by root only"
 trap end EXIT
 mkdir -p "$WORK"
+# What podman remembers of containers that are gone, among it the folder RUN of an earlier time, which it would insist on.
+rm -rf --one-file-system "$WORK/store/libpod" "$WORK/store/db.sql"
 
 # FROM NAME, and FROM NAME AS STAGE.
 mapfile -t bases < <(sed -n 's/^FROM \([^ ]*\).*/\1/p' "$DOCKERFILE" | sort -u)
