@@ -14,7 +14,6 @@ import json
 import os
 import pathlib
 import re
-import socket
 import socketserver
 import sqlite3
 import subprocess
@@ -25,6 +24,8 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+
+from free_port import free_port
 
 KEY = "the-key-of-the-data-that-earlier-versions-wrote"
 # Somebody who reads mails, and is no machine.
@@ -79,9 +80,7 @@ class Product:
     """The program on one data folder, again and again with other settings."""
 
     def __init__(self, binary: str, folder: str, smtp: int):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self.binary, self.folder, self.address = binary, folder, f"http://127.0.0.1:{self.port}"
         self.env = {
             "PATH": os.environ["PATH"],

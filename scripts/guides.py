@@ -12,15 +12,15 @@ import functools
 import json
 import os
 import pathlib
-import random
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
 import time
+
+from free_port import free_port
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PAGE = "http://127.0.0.1:8080"
@@ -108,7 +108,7 @@ def walk(binary: str, name: str, text: str, before: list, used: set) -> int:
     parts = [found[0] for found in re.finditer(r"^```.*\n(?:.*\n)*?```$|^    .*\n(?:    .*\n|\n(?=    ))*", text, re.M)]
     if not parts:
         return 0
-    address = f"http://127.0.0.1:{quiet_port()}"
+    address = f"http://127.0.0.1:{free_port()}"
     with tempfile.TemporaryDirectory(prefix="emcrm-guides-") as folder:
         for made in ["bin", *FOLDERS]:
             os.makedirs(f"{folder}/{made}")
@@ -116,18 +116,6 @@ def walk(binary: str, name: str, text: str, before: list, used: set) -> int:
         kept = {variable: value for variable, value in os.environ.items() if variable in ("HOME", "LANG")}
         env = kept | {"PATH": f"{folder}/bin:{os.environ['PATH']}", "APP_API_PORT": address.rsplit(":", 1)[1]}
         return Walk(name, address, folder, env, used).walk(before, parts)
-
-
-def quiet_port() -> int:
-    """As free_port in parts.sh: connections get none of these from the system, also while no server listens there for a moment."""
-    for port in random.sample(range(20000, 29999), 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
-    raise AssertionError("none of a hundred ports is free")
 
 
 def unknown_words(binary: str, name: str, text: str) -> int:

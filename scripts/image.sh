@@ -146,7 +146,7 @@ label() {
 
 run() {
   local port container process took size status=0
-  port="$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+  port="$(python3 "$ROOT/scripts/free_port.py")"
   # Limits are given because the usual ones may be more than the machine allows.
   "${PODMAN[@]}" run --name "$NAME" --network host --no-healthcheck --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --read-only --cap-drop=all \
     --security-opt no-new-privileges --env "APP_API_PORT=$port" "$IMAGE" serve --demo >"$WORK/run.log" 2>&1 &

@@ -134,26 +134,8 @@ install_parts() {
 
 # --------------------------------------------------------------------------------------------------------------- starting
 
-# A free port, and the next one is free too: maildev has its page there. Below those that the system gives to connections, which are many while tests run: one of
-# them could take the port before the part does. OpenSearch's runner takes none above 9299. None of a part that was started and does not listen yet.
-free_port() {
-  python3 - "$PARTS/run" "${1:-20000}" "${2:-29999}" <<'PY'
-import glob, random, socket, sys
-given = {int(word) for file in glob.glob(f"{sys.argv[1]}/*.pid") for word in open(file).read().split()[1:2]}
-wanted = range(*(int(word) for word in sys.argv[2:]))
-for port in random.sample(wanted, len(wanted)):
-    if not given.isdisjoint((port - 1, port, port + 1)):
-        continue
-    with socket.socket() as s, socket.socket() as next_one:
-        try:
-            s.bind(("127.0.0.1", port))
-            next_one.bind(("127.0.0.1", port + 1))
-            print(port)
-            break
-        except OSError:
-            pass
-PY
-}
+# OpenSearch's runner takes no port above 9299.
+free_port() { python3 "$ROOT/scripts/free_port.py" "${1:-20000}" "${2:-29999}" "$PARTS/run"; }
 
 # FOLDER empty: in memory.
 launch_dynamodb() {

@@ -10,20 +10,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 rm -rf "$OUT"
 mkdir -p "$OUT/data"
-# As free_port in parts.sh: connections get none of these from the system.
-port="$(
-  python3 - <<'PY'
-import random, socket
-for port in random.sample(range(20000, 29999), 100):
-    with socket.socket() as s:
-        try:
-            s.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-    print(port)
-    break
-PY
-)"
+port="$(python3 scripts/free_port.py)"
 url="http://127.0.0.1:$port"
 log="$OUT/server.log"
 found=0

@@ -59,8 +59,7 @@ check() {
 # emulator NAME: starts one, sets AWS_ENDPOINT_URL and EMULATOR (its process).
 emulator() {
   local port tries
-  # As free_port in parts.sh: connections get none of these from the system.
-  port="$(python3 -c 'import random; print(random.randrange(20000, 29999))')"
+  port="$(python3 "$ROOT/scripts/free_port.py")"
   MOTO_IAM_LOAD_MANAGED_POLICIES=true "${MOTO:?}" "$ROOT/tests/parts/moto/terraform_server.py" -H 127.0.0.1 -p "$port" >"$WORK/$1/moto.log" 2>&1 &
   EMULATOR=$!
   export AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_REGION=eu-central-1 AWS_DEFAULT_REGION=eu-central-1

@@ -15,6 +15,8 @@ import time
 import urllib.error
 import urllib.request
 
+from free_port import free_port
+
 REQUEST = "POST /email/send"
 # From the reply up: each stands below the next.
 CHAIN = ["mail", "batch", "task send", "task freeze", REQUEST]
@@ -99,12 +101,6 @@ def send_one(emcrm: str, sink: str, collector: str, folder: str, mails: pathlib.
             if process.poll() is None:
                 process.kill()
                 process.wait()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def answers(port: int) -> bool:

@@ -149,7 +149,7 @@ async fn a_change_is_visible_by_itself_within_a_second_or_so() {
     index.settle().await.unwrap();
     let began = Instant::now();
     while index.count(Kind::User, Conditions::default()).await.unwrap() == 0 {
-        assert!(began.elapsed() < Duration::from_mins(1), "it never becomes visible");
+        assert!(began.elapsed() < Duration::from_secs(10), "it never becomes visible");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

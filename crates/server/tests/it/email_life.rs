@@ -142,10 +142,8 @@ async fn who_watches_a_campaign_is_told_how_far_it_is_how_fast_it_goes_and_when_
     assert_eq!(told(&first), [json!("sending"), json!(6), json!(0), Value::Null], "nothing moves yet: {first}");
     // A look happens when somebody reads on, a second later: by then these two are recorded.
     held.gate.add_permits(2);
-    sent_are(&app, &id, 2).await;
-    while app.get(&format!("/email/requests/{id}")).await.ok()["counts"]["sending"] != 1 {
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    counted(&app, &id, "sent", 2).await;
+    counted(&app, &id, "sending", 1).await;
     let second = next_event(&mut body).await.unwrap();
     assert_eq!(told(&second), [json!("sending"), json!(6), json!(2), json!(2)], "{second}");
     assert_eq!((&second["counts"]["sent"], &second["counts"]["sending"], &second["counts"]["pending"]), (&json!(2), &json!(1), &json!(3)));
@@ -158,15 +156,15 @@ async fn who_watches_a_campaign_is_told_how_far_it_is_how_fast_it_goes_and_when_
     app.stop().await;
 }
 
-/// Waits until so many mails of a campaign are recorded.
-async fn sent_are(app: &TestApp, id: &str, sent: u64) {
+/// Waits until so many mails of a campaign are recorded in this state.
+async fn counted(app: &TestApp, id: &str, state: &str, mails: u64) {
     for _ in 0..24_000 {
-        if app.get(&format!("/email/requests/{id}")).await.ok()["counts"]["sent"] == sent {
+        if app.get(&format!("/email/requests/{id}")).await.ok()["counts"][state] == mails {
             return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
     }
-    panic!("there were never {sent} mails sent");
+    panic!("there were never {mails} mails {state}");
 }
 
 #[tokio::test]

@@ -6,15 +6,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::races::all_races;
-use crate::support::{Process, Sink, assert_verified, client, configure_aws, folder, get, part, post_ok, rounds, run, soaks, walk};
+use crate::support::{Process, Sink, assert_verified, client, configure_aws, folder, get, part, post_ok, rounds, run, walk};
 
 const PEOPLE: usize = 5_200;
 /// Mail connections of one worker.
 const CONNECTIONS: i64 = 20;
-/// A dead worker's leases are taken over within this, or the design is broken. A machine that does other things besides gets more time.
-fn takeover() -> Duration {
-    Duration::from_secs(if soaks() { 30 } else { 90 })
-}
+/// A dead worker's leases are taken over within this, or the design is broken.
+const TAKEOVER: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn several_processes_race_and_mail_and_one_is_killed() {
@@ -54,7 +52,7 @@ async fn several_processes_race_and_mail_and_one_is_killed() {
             if sent(&now) > before[id] || now["status"] == "sent" {
                 break;
             }
-            assert!(killed.elapsed() < takeover(), "nobody has taken over {id}: {now}");
+            assert!(killed.elapsed() < TAKEOVER, "nobody has taken over {id}: {now}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
