@@ -58,7 +58,14 @@ pub(crate) struct LinksOf<'a> {
 
 impl LinksOf<'_> {
     pub(crate) fn seal(&self, purpose: Purpose, target: &str) -> String {
-        self.key.seal_subject(purpose, &self.ids, target)
+        let mut token = String::new();
+        self.seal_into(&mut token, purpose, target);
+        token
+    }
+
+    /// Writes the token behind what is there.
+    pub(crate) fn seal_into(&self, out: &mut String, purpose: Purpose, target: &str) {
+        self.key.seal_subject(out, purpose, &self.ids, target);
     }
 }
 
@@ -91,7 +98,9 @@ impl LinkKey {
 
     /// The link by which somebody sees a place at an event and gives it back.
     pub(crate) fn seal_registration(&self, event: &EventId, user: &UserId) -> String {
-        self.seal_subject(Purpose::Registration, &ids_of([event.as_str(), user.as_str()]), "")
+        let mut token = String::new();
+        self.seal_subject(&mut token, Purpose::Registration, &ids_of([event.as_str(), user.as_str()]), "");
+        token
     }
 
     pub(crate) fn open_registration(&self, token: &str) -> Option<(EventId, UserId)> {
@@ -99,12 +108,12 @@ impl LinkKey {
         Some((event.into(), user.into()))
     }
 
-    fn seal_subject(&self, purpose: Purpose, ids: &[u8], target: &str) -> String {
+    fn seal_subject(&self, out: &mut String, purpose: Purpose, ids: &[u8], target: &str) {
         let mut bytes = Vec::with_capacity(TAG + ids.len() + target.len());
         bytes.extend(self.tag(purpose, [ids, target.as_bytes()]));
         bytes.extend_from_slice(ids);
         bytes.extend_from_slice(target.as_bytes());
-        URL_SAFE_NO_PAD.encode(bytes)
+        URL_SAFE_NO_PAD.encode_string(bytes, out);
     }
 
     fn open_ids(&self, purpose: Purpose, token: &str) -> Option<([String; 2], String)> {

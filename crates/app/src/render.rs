@@ -129,8 +129,12 @@ impl App {
         }
         if let (Some(links), Some(base), Some(html)) = (&links, &self.settings.public_url, &mut content.html) {
             let pixel = prepared.tracking.opens.then(|| link(Purpose::Open, "/t/o/", ".gif")).flatten();
-            let click = |target: &str| format!("{base}/t/c/{}", links.seal(Purpose::Click, target));
-            with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &dyn Fn(&str) -> String), &format!("{base}/u/"));
+            let click = |out: &mut String, target: &str| {
+                out.push_str(base);
+                out.push_str("/t/c/");
+                links.seal_into(out, Purpose::Click, target);
+            };
+            with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &dyn Fn(&mut String, &str)), &format!("{base}/u/"));
         }
         Ok(Filled { content, unsubscribe_url })
     }
@@ -188,14 +192,15 @@ impl App {
 /// Every mail that people can refuse says how, in each of its parts: also where nobody thought of it, where the link stands in a condition that does not hold for
 /// this person, or in the subject alone.
 fn with_footer(content: &mut Content, url: &str) {
+    let says = |part: &str| memchr::memmem::find(part.as_bytes(), url.as_bytes()).is_some();
     let text = &mut content.text;
-    if !text.contains(url) {
+    if !says(text) {
         text.truncate(text.trim_end().len());
         text.push_str("\n\n-- \nYou do not want mails like this one any more? ");
         text.push_str(url);
         text.push('\n');
     }
-    if let Some(html) = content.html.as_mut().filter(|html| !html.contains(url)) {
+    if let Some(html) = content.html.as_mut().filter(|html| !says(html)) {
         let footer = format!("<p style=\"margin-top:2em;font-size:12px;color:#666\"><a href=\"{url}\" style=\"color:#666\">Unsubscribe</a></p>\n");
         insert_at_end(html, &footer);
     }
@@ -203,7 +208,8 @@ fn with_footer(content: &mut Content, url: &str) {
 
 /// Before the end of the body, where there is one.
 pub(crate) fn insert_at_end(html: &mut String, what: &str) {
-    let at = html.rfind("</body>").or_else(|| html.rfind("</BODY>")).unwrap_or(html.len());
+    let last = |end: &str| memchr::memmem::rfind(html.as_bytes(), end.as_bytes());
+    let at = last("</body>").or_else(|| last("</BODY>")).unwrap_or(html.len());
     html.insert_str(at, what);
 }
 

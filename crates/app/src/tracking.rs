@@ -106,18 +106,25 @@ pub struct Readers {
 }
 
 /// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are, and so do those that are too long.
-pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&dyn Fn(&str) -> String>, spare: &str) {
+/// `click` writes the address that stands for one that somebody wrote.
+pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&dyn Fn(&mut String, &str)>, spare: &str) {
     if let Some(click) = click {
-        *html = links_replaced(html, |target| if target.starts_with(spare) || target.len() > TARGET_MAX { None } else { Some(click(target)) });
+        *html = links_replaced(html, |out, target| {
+            let ours = !target.starts_with(spare) && target.len() <= TARGET_MAX;
+            if ours {
+                click(out, target);
+            }
+            ours
+        });
     }
     if let Some(pixel) = pixel {
         insert_at_end(html, &format!("<img src=\"{pixel}\" width=\"1\" height=\"1\" alt=\"\">"));
     }
 }
 
-/// Each `href` of an `<a>` that leads to the web.
-fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> String {
-    let mut out = String::with_capacity(html.len() + html.len() / 4);
+/// Each `href` of an `<a>` that leads to the web; where `replace` writes nothing and says so, it stays.
+fn links_replaced(html: &str, replace: impl Fn(&mut String, &str) -> bool) -> String {
+    let mut out = String::with_capacity(html.len() * 2);
     let mut written = 0;
     for at in memchr::memchr_iter(b'<', html.as_bytes()) {
         // What looks like an element inside of a value is none.
@@ -130,8 +137,9 @@ fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> Strin
         written = place.end;
         let target = resolved(value.trim_matches(|c: char| c.is_ascii_whitespace()));
         let web = ["https://", "http://"].iter().any(|scheme| target.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme)));
-        let new = if web { replace(&target) } else { None };
-        out.push_str(new.as_deref().unwrap_or(value));
+        if !web || !replace(&mut out, &target) {
+            out.push_str(value);
+        }
     }
     out.push_str(html.get(written..).unwrap_or_default());
     out
@@ -139,7 +147,9 @@ fn links_replaced(html: &str, replace: impl Fn(&str) -> Option<String>) -> Strin
 
 /// The value of the first `href` of an `<a>` that begins here (HTML, section 13.2.5): in quotes of either kind, or without.
 fn href(html: &[u8], at: usize) -> Option<Range<usize>> {
-    let until = |from: usize, ends: &dyn Fn(u8) -> bool| Some(from + html.get(from..)?.iter().position(|byte| ends(*byte))?);
+    fn until(html: &[u8], from: usize, ends: impl Fn(u8) -> bool) -> Option<usize> {
+        Some(from + html.get(from..)?.iter().position(|byte| ends(*byte))?)
+    }
     let space = |byte: u8| byte.is_ascii_whitespace();
     let begins = html.get(at + 1).is_some_and(|name| name.eq_ignore_ascii_case(&b'a')) && html.get(at + 2).is_some_and(|byte| space(*byte) || *byte == b'/');
     if !begins {
@@ -147,25 +157,25 @@ fn href(html: &[u8], at: usize) -> Option<Range<usize>> {
     }
     let mut here = at + 2;
     loop {
-        let name = until(here, &|byte: u8| !space(byte) && byte != b'/')?;
+        let name = until(html, here, |byte: u8| !space(byte) && byte != b'/')?;
         if html.get(name) == Some(&b'>') {
             return None;
         }
         // Whatever comes first is a part of the name.
-        let name_end = until(name + 1, &|byte: u8| space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
-        here = until(name_end, &|byte: u8| !space(byte))?;
+        let name_end = until(html, name + 1, |byte: u8| space(byte) || matches!(byte, b'/' | b'>' | b'='))?;
+        here = until(html, name_end, |byte: u8| !space(byte))?;
         if html.get(here) != Some(&b'=') {
             continue;
         }
-        here = until(here + 1, &|byte: u8| !space(byte))?;
+        here = until(html, here + 1, |byte: u8| !space(byte))?;
         let (value, after) = match *html.get(here)? {
             quote @ (b'"' | b'\'') => {
-                let end = until(here + 1, &|byte: u8| byte == quote)?;
+                let end = until(html, here + 1, |byte: u8| byte == quote)?;
                 (here + 1..end, end + 1)
             }
             b'>' => return None,
             _ => {
-                let end = until(here, &|byte: u8| space(byte) || byte == b'>')?;
+                let end = until(html, here, |byte: u8| space(byte) || byte == b'>')?;
                 (here..end, end)
             }
         };
@@ -300,7 +310,7 @@ mod tests {
         let html = "<a href=\"https://a.example/?x=1&amp;y=2\">A</a> <a class=\"b\" href=\"http://b.example\">B</a> <a href=\"mailto:x@y.example\">C</a> \
                     <a href=\"https://crm.example/u/tok\">D</a> <link href=\"https://c.example/s.css\"> <a href=\"#top\">E</a>";
         let mut tracked = html.to_owned();
-        let click = |target: &str| format!("https://crm.example/t/c/[{target}]");
+        let click = |out: &mut String, target: &str| *out += &format!("https://crm.example/t/c/[{target}]");
         with_tracking(&mut tracked, Some("https://crm.example/t/o/1.gif"), Some(&click), "https://crm.example/u/");
         assert!(tracked.contains("href=\"https://crm.example/t/c/[https://a.example/?x=1&y=2]\""), "{tracked}");
         assert!(tracked.contains("href=\"https://crm.example/t/c/[http://b.example]\""));
@@ -312,7 +322,7 @@ mod tests {
 
     #[test]
     fn links_are_found_however_they_are_written_and_lead_where_they_say() {
-        let click = |target: &str| format!("[{target}]");
+        let click = |out: &mut String, target: &str| *out += &format!("[{target}]");
         for (html, expected) in [
             ("<a href='https://a.example'>A</a>", "<a href='[https://a.example]'>A</a>"),
             ("<A CLASS=x HREF=\"HTTPS://a.example\">A</A>", "<A CLASS=x HREF=\"[HTTPS://a.example]\">A</A>"),
@@ -355,7 +365,7 @@ mod tests {
         for (length, tracked) in [(TARGET_MAX, true), (TARGET_MAX + 1, false)] {
             let target = format!("https://a.example/{}", "x".repeat(length - 18));
             let mut html = format!("<a href=\"{target}\">A</a>");
-            with_tracking(&mut html, None, Some(&|_: &str| "https://crm.example/t/c/1".to_owned()), "https://crm.example/u/");
+            with_tracking(&mut html, None, Some(&|out: &mut String, _: &str| out.push_str("https://crm.example/t/c/1")), "https://crm.example/u/");
             assert_eq!((target.len(), html.contains("/t/c/1"), html.contains(&target)), (length, tracked, !tracked));
         }
     }

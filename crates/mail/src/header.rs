@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use email_encoding::headers::writer::EmailWriter;
 use email_encoding::headers::{quoted_string, rfc2047};
 
-use crate::message::{BuildError, Mailbox};
+use crate::message::BuildError;
 
 /// A longer word is encoded, so that it can be folded.
 const WORD_MAX: usize = 200;
@@ -45,12 +45,11 @@ pub(crate) fn subject(value: &str) -> String {
     text("Subject", &flatten(value))
 }
 
-/// `Name <local@domain>`, ready to follow `header: `.
-pub(crate) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, BuildError> {
-    let address = address(&mailbox.address)?;
-    let name = flatten(mailbox.name.as_deref().unwrap_or_default());
+/// `Name <local@domain>`, ready to follow `header: `. The address was given by [`address`].
+pub(crate) fn mailbox(header: &str, name: Option<&str>, address: &str) -> String {
+    let name = flatten(name.unwrap_or_default());
     if name.is_empty() {
-        return Ok(address);
+        return address.to_owned();
     }
     let mut out = String::with_capacity(name.len() * 2 + address.len() + 16);
     let mut writer = EmailWriter::new(&mut out, header.len() + 2, 0, false);
@@ -59,9 +58,9 @@ pub(crate) fn mailbox(header: &str, mailbox: &Mailbox) -> Result<String, BuildEr
     let fits = writer.line_len() + address.len() + 3 <= 76;
     drop(writer);
     out.push_str(if fits { " <" } else { "\r\n <" });
-    out.push_str(&address);
+    out.push_str(address);
     out.push('>');
-    Ok(out)
+    out
 }
 
 /// The address with its domain in ASCII.

@@ -407,6 +407,11 @@ pub trait Engine: Send + Sync + 'static {
     fn is_ordered(&self, _table: Table, _index: IndexName) -> bool {
         true
     }
+    /// Grows with each change that may decide whether somebody is mailed: of the main table, and of the suppression list. A change is counted before it is answered,
+    /// so what was read after a version was asked for holds as long as the version stays. None where others write too, whose changes it would not see.
+    fn people_version(&self) -> Option<u64> {
+        None
+    }
     /// What it has only so many of, for whoever watches it.
     fn pools(&self) -> Vec<Pool> {
         Vec::new()

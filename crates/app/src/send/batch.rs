@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use emcrm_mail::{Connection, Handover, MailError};
-use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress, Suppression, User, UserId};
+use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress};
 use emcrm_store::{Guard, Rule, TransactError, Transaction};
 use emcrm_trace::{Instrument as _, Span};
 use futures::future::join_all;
@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::domains::{self, Places, domain_of, means_the_domain};
 use super::hang_ups::{self, HANG_UPS_MAX};
+use super::judge::{self, Row};
 use super::ledger::{Counted, Step};
-use super::{Halt, PERSON_GONE, REFUSED_IN_A_ROW, Refusals, Run};
-use crate::campaigns::same_address;
+use super::{Halt, REFUSED_IN_A_ROW, Refusals, Run};
 use crate::spans;
 use crate::{App, AppError};
 
@@ -128,7 +128,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 continue;
             }
             if !batch.is_empty() {
-                let places = places.insert(Places::of(&run.app.domains, &batch));
+                let places = places.insert(Places::of(&run.app.domains, batch.iter().map(|row| &row.delivery)));
                 let moment = moment(&run, batch.len());
                 if moment.is_some_and(|moment| moment > Instant::now()) {
                     // Nothing stays unrecorded while the group waits for its moment.
@@ -143,8 +143,8 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 // What has no line is left to others.
                 let mut feeder = run.feeder.lock().await;
                 places.truncate(lines.len());
-                for delivery in batch.drain(lines.len().min(batch.len())..).rev() {
-                    feeder.put_back(delivery);
+                for row in batch.drain(lines.len().min(batch.len())..).rev() {
+                    feeder.put_back(row);
                 }
             }
         }
@@ -212,9 +212,9 @@ async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
 }
 
 /// The next rows, no more than the rate allows at once.
-async fn next(run: &Run, most: usize) -> Result<Vec<Delivery>, AppError> {
+async fn next(run: &Run, most: usize) -> Result<Vec<Row>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    run.feeder.lock().await.next(&run.app, n).await
+    run.feeder.lock().await.next(run, n).await
 }
 
 /// When so many mails may go, by the rates of the campaign and of the transport.
@@ -232,13 +232,13 @@ async fn wait_for(run: &Run, moment: Option<Instant>) {
 }
 
 /// One transaction: the outcomes of the last mails, and the claims of the next. Returns what was claimed.
-async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Vec<Claimed>, AppError> {
+async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Row>) -> Result<Vec<Claimed>, AppError> {
     let app = &run.app;
     let records: Vec<Step> = ended.into_iter().map(|ended| record(run, ended)).collect();
     let mut skips = Vec::new();
     let mut claims = Vec::new();
-    let checked = match check(run, &batch).await {
-        Ok(checked) => checked,
+    let judged = match judge::now(run, batch).await {
+        Ok(judged) => judged,
         Err(error) => {
             // Outcomes are known and must not wait for what cannot be read.
             run.halt(Halt::Moved);
@@ -246,12 +246,13 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
             return Err(error);
         }
     };
-    for (delivery, check) in batch.iter().cloned().zip(checked) {
-        match check {
+    let begun = ClaimedAt::now(app);
+    for (delivery, verdict) in judged {
+        match verdict {
             Ok(user) => {
                 let address = delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().to_owned();
                 match app.mail_for(&run.prepared, &run.campaign.id, &user, &address) {
-                    Ok(mail) => claims.push(Claimed { delivery, mail, at: ClaimedAt::now(app) }),
+                    Ok(mail) => claims.push(Claimed { delivery, mail, at: begun }),
                     Err(reason) => skips.push(Step::left_out(delivery, DeliveryState::Skipped, &reason)),
                 }
             }
@@ -298,6 +299,7 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
         // Rows that somebody else has changed are left to them: a claim by another run, a cancellation, a row called lost too early.
         if refused.iter().take(records.len()).any(Option::is_some) {
             app.record_surely(&run.campaign.id, &run.token, &records).await;
+            let batch = claims.into_iter().map(|claim| claim.delivery).chain(skips.into_iter().map(|skip| skip.delivery)).map(Row::new).collect();
             return Box::pin(settle(run, Vec::new(), batch)).await;
         }
         let mut rules = refused.into_iter().skip(records.len());
@@ -315,35 +317,6 @@ async fn settle(run: &Run, ended: Vec<Ended>, batch: Vec<Delivery>) -> Result<Ve
         }
     }
     Ok(claims)
-}
-
-/// Who may still be mailed: the storage decides, now, not the frozen list.
-async fn check(run: &Run, batch: &[Delivery]) -> Result<Vec<Result<User, (DeliveryState, &'static str)>>, AppError> {
-    if batch.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<UserId> = batch.iter().map(|delivery| delivery.user_id.clone()).collect();
-    let users = run.app.store.users.get_many(&ids).await?;
-    let listed = run.app.listed(&run.recipients, &ids).await?;
-    let addresses: Vec<EmailAddress> = batch.iter().map(|delivery| delivery.email.clone().unwrap_or_else(|| String::from("-").into())).collect();
-    let suppressed = run.app.store.suppressions.of(&addresses).await?;
-    let kind = run.campaign.kind;
-    let judge = |delivery: &Delivery, user: Option<User>, listed: bool, suppressed: Option<Suppression>| match user {
-        None => Err((DeliveryState::Skipped, PERSON_GONE)),
-        Some(_) if let Some(entry) = suppressed.as_ref().filter(|entry| entry.reason.stops(kind)) => Err((DeliveryState::Suppressed, entry.reason.words())),
-        Some(user) if !same_address(&user, delivery.email.as_ref()) => {
-            Err((DeliveryState::Skipped, "the person's address changed after the audience was frozen"))
-        }
-        Some(_) if !listed => Err((DeliveryState::Skipped, "the person is no longer among those on the event's list whom the campaign is for")),
-        Some(user) if !run.recipients.filter.matches(&user) => Err((DeliveryState::Skipped, "the person no longer matches the filter")),
-        Some(user) => Ok(user),
-    };
-    Ok(batch
-        .iter()
-        .zip(users)
-        .zip(listed.into_iter().zip(suppressed))
-        .map(|((delivery, user), (listed, suppressed))| judge(delivery, user, listed, suppressed))
-        .collect())
 }
 
 /// The ledger's step for an outcome, and what the run learns from it.

@@ -130,8 +130,8 @@ pub(super) struct Places {
 
 impl Places {
     /// Of mails that [`Domains::take`] let go.
-    pub(super) fn of(domains: &Arc<Domains>, mails: &[Delivery]) -> Self {
-        Self { domains: domains.clone(), taken: mails.iter().map(|mail| domain_of(mail.email.as_ref()).to_owned()).collect() }
+    pub(super) fn of<'a>(domains: &Arc<Domains>, mails: impl Iterator<Item = &'a Delivery>) -> Self {
+        Self { domains: domains.clone(), taken: mails.map(|mail| domain_of(mail.email.as_ref()).to_owned()).collect() }
     }
     /// Those behind the first `keep` are not in hand any more.
     pub(super) fn truncate(&mut self, keep: usize) {
@@ -182,7 +182,7 @@ mod tests {
         let mail = serde_json::json!({"email_id": "c", "user_id": "ann", "status": "pending", "createdAt": "", "email": "ann@a.example"});
         let mail: Delivery = serde_json::from_value(mail).unwrap();
         assert_eq!([(); 4].map(|()| domains.take("a.example", ms(0))), [May::Now, May::Now, May::Now, May::Soon]);
-        let mut places = Places::of(&domains, &[mail.clone(), mail.clone(), mail]);
+        let mut places = Places::of(&domains, [&mail; 3].into_iter());
         places.truncate(1);
         assert_eq!([(); 3].map(|()| domains.take("a.example", ms(0))), [May::Now, May::Now, May::Soon]);
         drop(places);

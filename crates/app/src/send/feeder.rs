@@ -6,7 +6,9 @@ use std::time::Duration;
 use emcrm_model::{CampaignId, Delivery, DeliveryState};
 use emcrm_store::{Campaigns, Key};
 
+use super::Run;
 use super::domains::{Domains, May, domain_of};
+use super::judge::{self, Row};
 use crate::{App, AppError};
 
 /// Rows that are known beforehand.
@@ -16,11 +18,15 @@ const LOOK_AHEAD: usize = 500;
 const PASSED_MAX: usize = 5_000;
 /// Ledger rows read at once.
 const READ: u32 = 1_000;
+/// People that are looked at together, at most.
+const JUDGED: usize = 100;
 
 pub(super) struct Feeder {
     campaign: CampaignId,
     token: String,
-    waiting: VecDeque<Delivery>,
+    waiting: VecDeque<Row>,
+    /// How many are looked at together now: fewer while people change all the time.
+    judged: usize,
     /// How many are to wait before the next choice.
     ahead: usize,
     after: Option<Key>,
@@ -30,13 +36,15 @@ pub(super) struct Feeder {
 
 impl Feeder {
     pub(super) fn new(campaign: CampaignId, token: String) -> Self {
-        Self { campaign, token, waiting: VecDeque::new(), ahead: LOOK_AHEAD, after: None, ended: false, earliest_retry: None }
+        Self { campaign, token, waiting: VecDeque::new(), judged: 0, ahead: LOOK_AHEAD, after: None, ended: false, earliest_retry: None }
     }
 
     /// Up to `n` rows to send; none at the end of the ledger, or when all that wait have to wait for their domains. Rows that a dead run left behind are settled on the way.
-    pub(super) async fn next(&mut self, app: &App, n: usize) -> Result<Vec<Delivery>, AppError> {
+    pub(super) async fn next(&mut self, run: &Run, n: usize) -> Result<Vec<Row>, AppError> {
+        let app = &run.app;
         loop {
             self.look(app, n.max(self.ahead)).await?;
+            self.judge(run, n).await?;
             let chosen = self.choose(&app.domains, app.clock.elapsed(), app.now_ms(), n);
             // All that wait for their domains, and a page more.
             self.ahead = if chosen.len() < n { (self.waiting.len() + 1).clamp(LOOK_AHEAD, PASSED_MAX) } else { LOOK_AHEAD };
@@ -58,7 +66,7 @@ impl Feeder {
                     DeliveryState::Pending => match delivery.retry_at {
                         // Further ahead than this row ever waits: it was written before the clock was put back.
                         Some(at) if at > now && at.saturating_sub(now) <= app.settings.retry_after_ms(delivery.attempts) => self.retry_at(at),
-                        _ => self.waiting.push_back(delivery),
+                        _ => self.waiting.push_back(Row::new(delivery)),
                     },
                     DeliveryState::Sending if delivery.worker.as_deref() != Some(self.token.as_str()) => orphans.push(delivery),
                     _ => {}
@@ -71,31 +79,42 @@ impl Feeder {
         Ok(())
     }
 
+    /// Looks at the people of the first rows, unless what was found about them holds.
+    async fn judge(&mut self, run: &Run, n: usize) -> Result<(), AppError> {
+        let mut first = self.waiting.iter().take(n);
+        let Some(stale) = first.find(|row| !row.holds(&run.app)) else { return Ok(()) };
+        self.judged = if stale.was_judged() { n } else { (self.judged * 2).clamp(n, n.max(JUDGED)) };
+        let many = self.judged.min(self.waiting.len());
+        judge::ahead(run, &mut self.waiting.iter_mut().take(many).collect::<Vec<_>>()).await
+    }
+
     /// Rows whose domains take mail now, in their order. Rows of a domain that asked to be left alone wait for a later run.
-    fn choose(&mut self, domains: &Domains, elapsed: Duration, now: i64, n: usize) -> Vec<Delivery> {
+    fn choose(&mut self, domains: &Domains, elapsed: Duration, now: i64, n: usize) -> Vec<Row> {
         let mut chosen = Vec::with_capacity(n.min(self.waiting.len()));
-        let mut passed = VecDeque::new();
+        let mut passed = Vec::new();
         while chosen.len() < n && passed.len() < PASSED_MAX {
-            let Some(delivery) = self.waiting.pop_front() else { break };
-            match domains.take(domain_of(delivery.email.as_ref()), elapsed) {
-                May::Now => chosen.push(delivery),
-                May::Soon => passed.push_back(delivery),
+            let Some(row) = self.waiting.pop_front() else { break };
+            match domains.take(domain_of(row.delivery.email.as_ref()), elapsed) {
+                May::Now => chosen.push(row),
+                May::Soon => passed.push(row),
                 May::Later(wait) => self.retry_at(now + wait.as_millis() as i64 + 1),
             }
         }
-        passed.append(&mut self.waiting);
-        self.waiting = passed;
+        // Only those: there may be many behind them.
+        while let Some(row) = passed.pop() {
+            self.waiting.push_front(row);
+        }
         chosen
     }
 
     /// The row goes out again in this run.
-    pub(super) fn put_back(&mut self, delivery: Delivery) {
-        self.waiting.push_front(delivery);
+    pub(super) fn put_back(&mut self, row: Row) {
+        self.waiting.push_front(row);
     }
 
     /// The same, after the others: nobody got it, and that may be its own fault.
     pub(super) fn put_last(&mut self, delivery: Delivery) {
-        self.waiting.push_back(delivery);
+        self.waiting.push_back(Row::new(delivery));
     }
 
     /// The row goes out again in a later run.

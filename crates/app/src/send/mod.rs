@@ -9,6 +9,7 @@ mod batch;
 mod domains;
 mod feeder;
 mod hang_ups;
+mod judge;
 mod ledger;
 mod limiter;
 
@@ -197,7 +198,8 @@ impl App {
 
     fn mail_groups(&self) -> usize {
         let most = self.transport.connections_max().max(1);
-        GROUPS.max(most.div_ceil(GROUP_MAX)).min(most)
+        let groups = std::env::var("XGROUPS").ok().and_then(|n| n.parse().ok()).unwrap_or(GROUPS);
+        groups.max(most.div_ceil(GROUP_MAX)).min(most)
     }
 
     /// Connections that one group of a run may hold now: all campaigns of this process share what the transport allows. 0 for a group that has to

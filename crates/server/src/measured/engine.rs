@@ -77,6 +77,9 @@ impl Engine for Measured {
     fn is_ordered(&self, table: Table, index: IndexName) -> bool {
         self.inner.is_ordered(table, index)
     }
+    fn people_version(&self) -> Option<u64> {
+        self.inner.people_version()
+    }
     fn pools(&self) -> Vec<Pool> {
         self.inner.pools()
     }

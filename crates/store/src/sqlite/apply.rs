@@ -1,9 +1,15 @@
 //! One transaction on one connection: all guards first, then the writes.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 use serde_json::{Number, Value};
 
-use super::{fault::fault, read};
+use super::{
+    fault::fault,
+    lately::{Lately, Stored},
+    read,
+};
 use crate::{
     engine::{Attrs, Change, EXPIRES, EngineError, ITEM_BYTES_MAX, Key, Op, Table, TransactError, Transaction, attrs_bytes},
     rules::Rule,
@@ -28,6 +34,7 @@ pub enum Write<'a> {
         table: Table,
         key: &'a Key,
         json: String,
+        attrs: Cow<'a, Attrs>,
     },
     UpdateAll {
         table: Table,
@@ -51,7 +58,10 @@ impl<'a> Write<'a> {
     }
 }
 
-/// Texts that are columns of their own, for the indexes.
+/// Attributes that are columns of their own, for the indexes.
+const COLUMNS: [&str; 4] = ["type", "email", "slug", EXPIRES];
+
+/// Their values.
 #[derive(PartialEq)]
 pub struct Columns {
     kind: Option<String>,
@@ -70,12 +80,12 @@ impl Columns {
 /// Evaluates all guards against what is stored now and computes the writes; changes nothing.
 ///
 /// Operations touch distinct items, so none of them can see another's write.
-pub fn plan<'a>(connection: &Connection, transaction: &'a Transaction) -> Result<Vec<Write<'a>>, TransactError> {
+pub fn plan<'a>(connection: &Connection, transaction: &'a Transaction, lately: &mut Lately) -> Result<Vec<Write<'a>>, TransactError> {
     let mut writes = Vec::with_capacity(transaction.ops.len());
     let mut reasons: Vec<Option<Rule>> = Vec::with_capacity(transaction.ops.len());
     let mut refused = false;
     for op in &transaction.ops {
-        let now = read::attrs(connection, op.table, &op.key)?;
+        let now = stored(connection, op, lately)?;
         let broken = op.guards.iter().find(|(guard, _)| !guard.holds(now.as_ref().map(|(attrs, _)| attrs))).map(|(_, rule)| *rule);
         refused |= broken.is_some();
         reasons.push(broken);
@@ -86,28 +96,43 @@ pub fn plan<'a>(connection: &Connection, transaction: &'a Transaction) -> Result
     if refused { Err(TransactError::Refused(reasons)) } else { Ok(writes) }
 }
 
-fn write_of(op: &Op, now: Option<(Attrs, usize)>) -> Result<Option<Write<'_>>, EngineError> {
+/// What is stored for the item of an operation. Whatever becomes of it, only [`perform`] keeps it again.
+fn stored(connection: &Connection, op: &Op, lately: &mut Lately) -> Result<Option<Stored>, EngineError> {
+    let kept = if op.table == Table::Email { lately.take(&op.key) } else { None };
+    kept.map_or_else(|| read::attrs(connection, op.table, &op.key), |kept| Ok(Some(kept)))
+}
+
+fn write_of(op: &Op, now: Option<Stored>) -> Result<Option<Write<'_>>, EngineError> {
     let (table, key) = (op.table, &op.key);
     let (now, room) = now.unzip();
-    let old = now.as_ref().map(Columns::of);
-    let new = match &op.change {
+    let there = now.is_some();
+    let same_columns = there && keeps_columns(&op.change);
+    let old = if same_columns { None } else { now.as_ref().map(Columns::of) };
+    let attrs = match &op.change {
         Change::Check => return Ok(None),
         Change::Delete => return Ok(old.map(|_| Write::Delete { table, key })),
-        Change::Put(attrs) => serialised(attrs, key)?,
-        Change::Update { set, remove, add } => serialised(&updated(now, set, remove, add)?, key)?,
+        Change::Put(attrs) => Cow::Borrowed(attrs),
+        Change::Update { set, remove, add } => Cow::Owned(updated(now, set, remove, add)?),
     };
-    let (mut json, columns) = new;
+    let mut json = serde_json::to_string(&attrs).map_err(|error| EngineError::Limit(format!("the item {}: {error}", key.pk)))?;
     fill(&mut json, table, room);
+    if same_columns {
+        return Ok(Some(Write::Update { table, key, json, attrs }));
+    }
+    let columns = Columns::of(&attrs);
     Ok(Some(match old {
         None => Write::Insert { table, key, json, columns },
-        Some(old) if old == columns => Write::Update { table, key, json },
+        Some(old) if old == columns => Write::Update { table, key, json, attrs },
         Some(_) => Write::UpdateAll { table, key, json, columns },
     }))
 }
 
-fn serialised(attrs: &Attrs, key: &Key) -> Result<(String, Columns), EngineError> {
-    let json = serde_json::to_string(attrs).map_err(|error| EngineError::Limit(format!("the item {}: {error}", key.pk)))?;
-    Ok((json, Columns::of(attrs)))
+/// Whether it changes nothing that is a column of its own.
+fn keeps_columns(change: &Change) -> bool {
+    match change {
+        Change::Update { set, remove, add } => !set.keys().chain(remove).chain(add.iter().map(|(name, _)| name)).any(|name| COLUMNS.contains(&name.as_str())),
+        Change::Put(_) | Change::Delete | Change::Check => false,
+    }
 }
 
 /// Fills an item up with blanks, which JSON does not mind. One that is as long as before is changed where it stands; one that grew would move its
@@ -153,8 +178,12 @@ fn sum(now: Option<&Value>, by: i64) -> Result<Value, &'static str> {
     }
 }
 
-pub fn perform(connection: &Connection, write: &Write<'_>) -> Result<(), EngineError> {
-    execute(connection, write).map(|_| ()).map_err(|error| fault(&error))
+pub fn perform(connection: &Connection, write: Write<'_>, lately: &mut Lately) -> Result<(), EngineError> {
+    execute(connection, &write).map_err(|error| fault(&error))?;
+    if let Write::Update { table: Table::Email, key, json, attrs: Cow::Owned(attrs) } = write {
+        lately.keep(key, (attrs, json.len()));
+    }
+    Ok(())
 }
 
 fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize> {
@@ -166,7 +195,7 @@ fn execute(connection: &Connection, write: &Write<'_>) -> rusqlite::Result<usize
             };
             connection.prepare_cached(sql)?.execute(params![key.pk, key.sk, json, columns.kind, columns.email, columns.slug, columns.expires])
         }
-        Write::Update { table, key, json } => {
+        Write::Update { table, key, json, .. } => {
             let sql = match table {
                 Table::Main => "UPDATE main_items SET item = ?3 WHERE pk = ?1 AND sk = ?2",
                 Table::Email => "UPDATE email_items SET item = ?3 WHERE pk = ?1 AND sk = ?2",

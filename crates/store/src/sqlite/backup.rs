@@ -5,6 +5,7 @@ use std::{fs::File, path::Path};
 use rusqlite::{Connection, OpenFlags};
 
 use super::{
+    lately::Lately,
     open::{DATABASE, OpenError, prepare_writer, reader, sqlite_error, version_of},
     writer::commit,
 };
@@ -52,7 +53,7 @@ pub fn write_beside(folder: &Path, transaction: &Transaction) -> Result<(), Open
     for op in &mut transaction.ops {
         op.guards.push((Guard::Absent, Rule::IdTaken));
     }
-    match commit(&mut connection, std::iter::once(&transaction), |_| ()) {
+    match commit(&mut connection, std::iter::once(&transaction), &mut Lately::default(), |_| ()) {
         Ok(outcomes) => outcomes.into_iter().try_for_each(|outcome| outcome.map_err(|error| failed(error.to_string()))),
         Err(EngineError::Full) => Err(OpenError::Full { path: path.clone() }),
         Err(error) => Err(failed(error.to_string())),

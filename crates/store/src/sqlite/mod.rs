@@ -10,6 +10,7 @@ mod apply;
 mod backup;
 mod cache;
 mod fault;
+mod lately;
 mod open;
 mod read;
 mod schema;
@@ -22,7 +23,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
@@ -62,6 +63,7 @@ pub struct SqliteEngine {
     writer: Option<JoinHandle<()>>,
     readers: Arc<Readers>,
     cache: Option<Arc<Cache>>,
+    people_version: Arc<AtomicU64>,
 }
 
 /// Connections that only read. In memory there is one connection for all, the writer's.
@@ -110,11 +112,12 @@ impl SqliteEngine {
     ) -> Result<Self, String> {
         let (jobs, queue) = mpsc::channel(QUEUE_MAX);
         let cache = (cache_bytes > 0).then(|| Arc::new(Cache::new(cache_bytes)));
-        let writer = Writer::new(connection, queue, cache.clone()).map_err(|error| error.to_string())?;
+        let people_version = Arc::new(AtomicU64::new(0));
+        let writer = Writer::new(connection, queue, cache.clone(), Arc::clone(&people_version)).map_err(|error| error.to_string())?;
         let writer = std::thread::Builder::new().name("sqlite-writer".to_owned()).spawn(move || writer.run()).map_err(|error| error.to_string())?;
         let long_places = Arc::new(Semaphore::new(long.len()));
         let readers = Readers { short, long, next: AtomicUsize::new(0), long_places, _lock: lock };
-        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers: Arc::new(readers), cache })
+        Ok(Self { jobs: Some(jobs), writer: Some(writer), readers: Arc::new(readers), cache, people_version })
     }
 
     /// Reads the whole file and compares the indexes with the items. Takes seconds for each gigabyte.
@@ -195,7 +198,7 @@ impl Engine for SqliteEngine {
 
     async fn get_many(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<Item>>, EngineError> {
         check_keys(keys)?;
-        self.short(|connection| keys.iter().map(|key| read::get(connection, table, key)).collect())
+        self.short(|connection| read::each(connection, keys, |key| read::get(connection, table, key)))
     }
 
     async fn get_many_json(&self, table: Table, keys: &[Key]) -> Result<Vec<Option<String>>, EngineError> {
@@ -204,7 +207,7 @@ impl Engine for SqliteEngine {
             let text = cache.get(key, || self.short(|connection| read::json(connection, table, key)))?;
             return Ok(vec![text.map(|text| String::from(&*text))]);
         }
-        self.short(|connection| keys.iter().map(|key| read::json(connection, table, key)).collect())
+        self.short(|connection| read::each(connection, keys, |key| read::json(connection, table, key)))
     }
 
     async fn query(&self, query: Query) -> Result<Rows, EngineError> {
@@ -238,6 +241,9 @@ impl Engine for SqliteEngine {
         tokio::time::timeout(HEALTH_WAIT, ping).await.unwrap_or_else(|_| Err(EngineError::Unavailable("the writer does not answer".to_owned())))
     }
 
+    fn people_version(&self) -> Option<u64> {
+        Some(self.people_version.load(Ordering::SeqCst))
+    }
     fn pools(&self) -> Vec<Pool> {
         let waiting = self.jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity());
         let readers = &self.readers;

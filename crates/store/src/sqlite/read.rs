@@ -27,6 +27,14 @@ fn stored<T>(connection: &Connection, table: Table, key: &Key, read: impl FnOnce
     statement.query_row([&key.pk, &key.sk], |row| Ok(read(row.get_ref(0)?.as_str()?))).optional().map_err(|error| fault(&error))?.transpose()
 }
 
+/// One value for each key, all as they stood at one moment. A reader looks for the end of the log, and forgets its pages, once for all of them.
+pub fn each<T>(connection: &Connection, keys: &[Key], read: impl Fn(&Key) -> Result<T, EngineError>) -> Result<Vec<T>, EngineError> {
+    let moment = if keys.len() > 1 { Some(connection.unchecked_transaction().map_err(|error| fault(&error))?) } else { None };
+    let found = keys.iter().map(read).collect::<Result<_, _>>()?;
+    moment.map_or(Ok(()), rusqlite::Transaction::finish).map_err(|error| fault(&error))?;
+    Ok(found)
+}
+
 pub fn get(connection: &Connection, table: Table, key: &Key) -> Result<Option<Item>, EngineError> {
     Ok(attrs(connection, table, key)?.map(|(attrs, _)| Item { key: key.clone(), attrs }))
 }

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI32, Ordering},
+        atomic::{AtomicI32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,10 +16,12 @@ use super::{
     apply,
     cache::{Cache, Changing},
     fault::{commit_fault, fault},
+    lately::Lately,
     open::BUSY_PATIENCE,
     schema::SCHEMA_VERSION,
 };
 use crate::engine::{Change, EngineError, Key, Table, TransactError, Transaction, attrs_bytes};
+use crate::keys;
 
 /// Most transactions that wait for the writer; callers beyond wait for a place.
 pub const QUEUE_MAX: usize = 1024;
@@ -53,6 +55,8 @@ pub struct Writer {
     jobs: mpsc::Receiver<Job>,
     connection: Arc<Mutex<Connection>>,
     cache: Option<Arc<Cache>>,
+    lately: Lately,
+    people_version: Arc<AtomicU64>,
     /// Pages in the log after the last commit.
     log_pages: Arc<AtomicI32>,
     checkpoint_at: i32,
@@ -63,14 +67,19 @@ pub struct Writer {
 type Waiting = (Transaction, Answer<TransactError>);
 
 impl Writer {
-    pub fn new(connection: Arc<Mutex<Connection>>, jobs: mpsc::Receiver<Job>, cache: Option<Arc<Cache>>) -> rusqlite::Result<Self> {
+    pub fn new(
+        connection: Arc<Mutex<Connection>>,
+        jobs: mpsc::Receiver<Job>,
+        cache: Option<Arc<Cache>>,
+        people_version: Arc<AtomicU64>,
+    ) -> rusqlite::Result<Self> {
         let log_pages = Arc::new(AtomicI32::new(0));
         let pages_seen = Arc::clone(&log_pages);
         connection.lock().wal_hook(Some(move |_: &mut rusqlite::hooks::Wal, pages| {
             pages_seen.store(pages, Ordering::Relaxed);
             Ok(())
         }))?;
-        Ok(Self { jobs, connection, cache, log_pages, checkpoint_at: CHECKPOINT_PAGES, healthy: Ok(()) })
+        Ok(Self { jobs, connection, cache, lately: Lately::default(), people_version, log_pages, checkpoint_at: CHECKPOINT_PAGES, healthy: Ok(()) })
     }
 
     /// Works until the engine is dropped and the queue is empty.
@@ -88,7 +97,10 @@ impl Writer {
                     }
                     Job::Ping(answer) => pings.push(answer),
                     #[cfg(test)]
-                    Job::Run(work) => work(&self.connection.lock()),
+                    Job::Run(work) => {
+                        work(&self.connection.lock());
+                        self.lately.forget();
+                    }
                     #[cfg(test)]
                     Job::Forget(most, answer) => {
                         let _ = answer.send(self.forget_expired(most));
@@ -113,7 +125,12 @@ impl Writer {
             return;
         }
         let transactions = batch.iter().map(|(transaction, _)| transaction);
-        let done = commit(&mut self.connection.lock(), transactions, |replaced| self.changing(replaced));
+        let cache = self.cache.as_deref();
+        let done = commit(&mut self.connection.lock(), transactions, &mut self.lately, |replaced| changing(cache, replaced));
+        // Before anybody hears of it, and also where it is not known whether it happened.
+        if batch.iter().any(|(transaction, _)| decides_who_is_mailed(transaction)) {
+            self.people_version.fetch_add(1, Ordering::SeqCst);
+        }
         match done {
             Ok(outcomes) => {
                 self.healthy = Ok(());
@@ -166,13 +183,14 @@ impl Writer {
     }
 
     /// As often as the log is copied: the more is written, the more may have expired. A fault here harms nothing; the items are forgotten later.
-    fn forget_expired(&self, most: u32) -> usize {
+    fn forget_expired(&mut self, most: u32) -> usize {
+        self.lately.forget();
         let mut connection = self.connection.lock();
         let forgotten = (|| {
             let open = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let forgotten = apply::forget_expired(&open, most)?;
             let main: Vec<&Key> = forgotten.iter().filter(|(table, _)| *table == Table::Main).map(|(_, key)| key).collect();
-            let _changing = self.changing(&main);
+            let _changing = changing(self.cache.as_deref(), &main);
             open.commit()?;
             Ok::<_, rusqlite::Error>(forgotten.len())
         })();
@@ -180,11 +198,6 @@ impl Writer {
             tracing::warn!(%error, "expired items could not be deleted");
             0
         })
-    }
-
-    /// From before a commit can be seen until everybody sees it, these items of the main table are neither read from memory nor kept there.
-    fn changing(&self, replaced: &[&Key]) -> Option<Changing<'_>> {
-        self.cache.as_deref().map(|cache| cache.changing(replaced))
     }
 
     /// A fault here harms nothing: the log is still there.
@@ -199,11 +212,30 @@ impl Writer {
     }
 }
 
+/// From before a commit can be seen until everybody sees it, these items of the main table are neither read from memory nor kept there.
+fn changing<'a>(cache: Option<&'a Cache>, replaced: &[&Key]) -> Option<Changing<'a>> {
+    cache.map(|cache| cache.changing(replaced))
+}
+
 /// All transactions in one commit. An error means that none of them happened. `committing` hears before the commit which items of the main table it replaces or
 /// removes; what it answers is dropped after the commit, or after it failed.
 pub fn commit<'a, W>(
     connection: &mut Connection,
     transactions: impl Iterator<Item = &'a Transaction>,
+    lately: &mut Lately,
+    committing: impl FnOnce(&[&Key]) -> W,
+) -> Result<Vec<Result<(), TransactError>>, EngineError> {
+    let done = try_commit(connection, transactions, lately, committing);
+    if done.is_err() {
+        lately.forget();
+    }
+    done
+}
+
+fn try_commit<'a, W>(
+    connection: &mut Connection,
+    transactions: impl Iterator<Item = &'a Transaction>,
+    lately: &mut Lately,
     committing: impl FnOnce(&[&Key]) -> W,
 ) -> Result<Vec<Result<(), TransactError>>, EngineError> {
     // Dropped on every way out without a commit, which rolls back.
@@ -211,13 +243,13 @@ pub fn commit<'a, W>(
     let mut outcomes = Vec::with_capacity(BATCH_MAX);
     let mut replaced = Vec::new();
     for transaction in transactions {
-        match apply::plan(&open, transaction) {
+        match apply::plan(&open, transaction, lately) {
             Ok(writes) => {
-                for write in &writes {
-                    apply::perform(&open, write)?;
+                for write in writes {
                     if let Some((Table::Main, key)) = write.replaced() {
                         replaced.push(key);
                     }
+                    apply::perform(&open, write, lately)?;
                 }
                 outcomes.push(Ok(()));
             }
@@ -228,6 +260,11 @@ pub fn commit<'a, W>(
     let _committing = committing(&replaced);
     open.commit().map_err(|error| commit_fault(&error))?;
     Ok(outcomes)
+}
+
+/// See [`crate::engine::Engine::people_version`].
+fn decides_who_is_mailed(transaction: &Transaction) -> bool {
+    transaction.ops.iter().any(|op| op.table == Table::Main || op.key.pk.starts_with(keys::SUPPRESSION_PREFIX))
 }
 
 fn transaction_bytes(transaction: &Transaction) -> usize {
