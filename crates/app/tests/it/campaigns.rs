@@ -227,6 +227,46 @@ async fn who_was_deleted_changed_or_suppressed_after_the_freeze_is_not_mailed() 
     assert_eq!((done.status, done.counts.sent_count, done.counts.total()), (CampaignState::Sent, 6, 10));
 }
 
+/// A run looks at people before their turn. What it saw does not count once they changed.
+#[tokio::test]
+async fn who_is_deleted_changed_or_suppressed_while_others_are_in_hand_is_not_mailed() {
+    let t = TestApp::new();
+    people(&t, 60).await;
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let campaign = t.campaign(json!({})).await;
+    gate.add_permits(12);
+    until("some are through", async || t.mail.taken().len() == 12).await;
+    until("others are in hand", async || t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.sending_count > 0).await;
+    let waiting = t.app.deliveries_of_campaign(&call(), &campaign.id, PageRequest::first(), &[DeliveryState::Pending]).await.unwrap().items;
+    assert!(waiting.len() >= 9, "{} rows wait", waiting.len());
+    for (i, row) in waiting.iter().enumerate() {
+        let address = row.email.clone().unwrap();
+        match i % 3 {
+            0 => t.app.user_delete(&call(), &row.user_id).await.unwrap(),
+            1 => {
+                let patch = UserPatch::parse(&json!({ "email": format!("new.{address}") })).unwrap();
+                t.app.user_patch(&call(), &row.user_id, patch).await.unwrap();
+            }
+            _ => {
+                let mut tx = Transaction::new();
+                let item = Item { key: keys::suppression(&address), attrs: emcrm_store::Attrs::default() };
+                tx.put(Table::Email, item).when(Guard::Absent).or(emcrm_store::Rule::Changed);
+                t.app.store.engine.transact(tx).await.unwrap();
+            }
+        }
+    }
+    gate.add_permits(1_000);
+    until("it is over", async || t.app.campaign_get(&call(), &campaign.id).await.unwrap().status == CampaignState::Sent).await;
+    worker.stop().await;
+    let taken = t.mail.taken();
+    let changed: Vec<String> = waiting.iter().map(|row| row.email.clone().unwrap().to_string()).collect();
+    assert!(changed.iter().all(|address| !taken.contains(address)), "{taken:?}");
+    let done = t.app.campaign_get(&call(), &campaign.id).await.unwrap();
+    let suppressed = waiting.len() as i64 / 3;
+    assert_eq!((done.counts.suppressed_count, done.counts.skipped_count, done.counts.total()), (suppressed, waiting.len() as i64 - suppressed, 60));
+}
+
 #[tokio::test]
 async fn a_cancelled_campaign_sends_no_more_and_its_states_add_up() {
     let t = TestApp::new();

@@ -27,7 +27,7 @@ fn pragma(connection: &Connection, name: &str) -> i64 {
 }
 
 /// As if the disk had room for so many more pages of 4 KB.
-async fn room(engine: &SqliteEngine, pages: i64) {
+pub(super) async fn room(engine: &SqliteEngine, pages: i64) {
     on_writer(engine, move |connection| {
         let most = pragma(connection, "page_count") + pages;
         assert_eq!(pragma(connection, &format!("max_page_count = {most}")), most);

@@ -4,6 +4,7 @@ mod cache;
 mod conforms;
 mod expiry;
 mod faults;
+mod lately;
 mod model;
 mod opening;
 mod plans;
