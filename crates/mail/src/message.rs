@@ -197,8 +197,11 @@ impl Part {
     }
 }
 
+/// Writes a part, or several as one.
+type Writer<'a> = dyn Fn(&mut Vec<u8>) + 'a;
+
 /// Several parts as one (RFC 2046 5.1).
-fn several(out: &mut Vec<u8>, kind: &str, boundary: &str, parts: &[&dyn Fn(&mut Vec<u8>)]) {
+fn several(out: &mut Vec<u8>, kind: &str, boundary: &str, parts: &[&Writer<'_>]) {
     out.extend_from_slice(format!("Content-Type: multipart/{kind};\r\n boundary=\"{boundary}\"\r\n\r\n").as_bytes());
     for part in parts {
         out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());

@@ -11,7 +11,7 @@ use crate::engine::{Attrs, Key};
 /// Items of one generation. There are two, so twice as many are kept at most.
 const GENERATION: usize = 512;
 /// Longer items are not kept.
-const TEXT_MAX: usize = 8 * 1024;
+const TEXT_MAX: usize = 2 * 1024;
 
 /// The attributes of an item, and how many bytes are kept for them.
 pub type Stored = (Attrs, usize);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{expiry::forget, faults::room};
 use crate::{
-    engine::{EXPIRES, Engine, Guard, Item, Key, OpBuilder, Table, TransactError, Transaction},
+    engine::{EXPIRES, Engine, EngineError, Guard, Item, Key, OpBuilder, Table, TransactError, Transaction},
     keys,
     rules::Rule,
     sqlite::SqliteEngine,
@@ -38,9 +38,11 @@ async fn what_a_commit_changed_that_failed_is_as_before() {
     counted(&engine).await;
     counted(&engine).await;
     room(&engine, 4).await;
-    let mut tx = put(Table::Email, "large", json!({ "text": "x".repeat(100_000) }));
+    // The row is written before it turns out that there is no room.
+    let mut tx = Transaction::new();
     change(&mut tx);
-    assert!(engine.transact(tx).await.is_err());
+    tx.ops.extend(put(Table::Email, "large", json!({ "text": "x".repeat(100_000) })).ops);
+    assert_eq!(engine.transact(tx).await, Err(EngineError::Full.into()));
     let mut tx = Transaction::new();
     change(&mut tx);
     engine.transact(tx).await.unwrap();
