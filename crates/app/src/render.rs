@@ -6,7 +6,7 @@ use emcrm_model::{BodyFormat, Campaign, CampaignDraft, CampaignId, CampaignKind,
 use crate::calendar::event_ics;
 use crate::links::Purpose;
 use crate::template::{Content, EventValues, Recipient, RenderError, Template, without_tags};
-use crate::tracking::with_tracking;
+use crate::tracking::{Click, with_tracking};
 use crate::{App, AppError, Call};
 
 /// What makes a mail, besides its recipient.
@@ -134,7 +134,7 @@ impl App {
                 out.push_str("/t/c/");
                 links.seal_into(out, Purpose::Click, target);
             };
-            with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &dyn Fn(&mut String, &str)), &format!("{base}/u/"));
+            with_tracking(html, pixel.as_deref(), prepared.tracking.clicks.then_some(&click as &Click<'_>), &format!("{base}/u/"));
         }
         Ok(Filled { content, unsubscribe_url })
     }

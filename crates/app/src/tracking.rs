@@ -105,9 +105,11 @@ pub struct Readers {
     pub exact: bool,
 }
 
+/// Writes the address that stands for one that somebody wrote.
+pub(crate) type Click<'a> = dyn Fn(&mut String, &str) + 'a;
+
 /// Links lead through this installation, and a picture of one pixel asks it. `spare`: addresses that begin so stay as they are, and so do those that are too long.
-/// `click` writes the address that stands for one that somebody wrote.
-pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&dyn Fn(&mut String, &str)>, spare: &str) {
+pub(crate) fn with_tracking(html: &mut String, pixel: Option<&str>, click: Option<&Click<'_>>, spare: &str) {
     if let Some(click) = click {
         *html = links_replaced(html, |out, target| {
             let ours = !target.starts_with(spare) && target.len() <= TARGET_MAX;
@@ -303,6 +305,8 @@ impl App {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     #[test]
@@ -310,7 +314,7 @@ mod tests {
         let html = "<a href=\"https://a.example/?x=1&amp;y=2\">A</a> <a class=\"b\" href=\"http://b.example\">B</a> <a href=\"mailto:x@y.example\">C</a> \
                     <a href=\"https://crm.example/u/tok\">D</a> <link href=\"https://c.example/s.css\"> <a href=\"#top\">E</a>";
         let mut tracked = html.to_owned();
-        let click = |out: &mut String, target: &str| *out += &format!("https://crm.example/t/c/[{target}]");
+        let click = |out: &mut String, target: &str| write!(out, "https://crm.example/t/c/[{target}]").unwrap();
         with_tracking(&mut tracked, Some("https://crm.example/t/o/1.gif"), Some(&click), "https://crm.example/u/");
         assert!(tracked.contains("href=\"https://crm.example/t/c/[https://a.example/?x=1&y=2]\""), "{tracked}");
         assert!(tracked.contains("href=\"https://crm.example/t/c/[http://b.example]\""));
@@ -322,7 +326,7 @@ mod tests {
 
     #[test]
     fn links_are_found_however_they_are_written_and_lead_where_they_say() {
-        let click = |out: &mut String, target: &str| *out += &format!("[{target}]");
+        let click = |out: &mut String, target: &str| write!(out, "[{target}]").unwrap();
         for (html, expected) in [
             ("<a href='https://a.example'>A</a>", "<a href='[https://a.example]'>A</a>"),
             ("<A CLASS=x HREF=\"HTTPS://a.example\">A</A>", "<A CLASS=x HREF=\"[HTTPS://a.example]\">A</A>"),

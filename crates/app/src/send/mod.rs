@@ -198,8 +198,7 @@ impl App {
 
     fn mail_groups(&self) -> usize {
         let most = self.transport.connections_max().max(1);
-        let groups = std::env::var("XGROUPS").ok().and_then(|n| n.parse().ok()).unwrap_or(GROUPS);
-        groups.max(most.div_ceil(GROUP_MAX)).min(most)
+        GROUPS.max(most.div_ceil(GROUP_MAX)).min(most)
     }
 
     /// Connections that one group of a run may hold now: all campaigns of this process share what the transport allows. 0 for a group that has to
