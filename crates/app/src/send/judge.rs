@@ -16,7 +16,8 @@ pub(super) type Verdict = Result<User, (DeliveryState, &'static str)>;
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) delivery: Delivery,
-    found: Option<(u64, Verdict)>,
+    /// With the version of then. Thousands of rows may wait, of which a hundred are judged.
+    found: Option<Box<(u64, Verdict)>>,
 }
 
 impl Row {
@@ -25,7 +26,7 @@ impl Row {
     }
     /// Whether what was found holds still.
     pub(super) fn holds(&self, app: &App) -> bool {
-        self.found.as_ref().is_some_and(|(version, _)| app.store.engine.people_version() == Some(*version))
+        self.found.as_ref().is_some_and(|found| app.store.engine.people_version() == Some(found.0))
     }
     pub(super) fn was_judged(&self) -> bool {
         self.found.is_some()
@@ -39,17 +40,19 @@ pub(super) async fn ahead(run: &Run, rows: &mut [&mut Row]) -> Result<(), AppErr
     let deliveries: Vec<&Delivery> = rows.iter().map(|row| &row.delivery).collect();
     let verdicts = judge(run, &deliveries).await?;
     for (row, verdict) in rows.iter_mut().zip(verdicts) {
-        row.found = Some((version, verdict));
+        row.found = Some(Box::new((version, verdict)));
     }
     Ok(())
 }
 
 /// The verdicts of now.
 pub(super) async fn now(run: &Run, rows: Vec<Row>) -> Result<Vec<(Delivery, Verdict)>, AppError> {
+    if rows.iter().all(|row| row.holds(&run.app)) {
+        return Ok(rows.into_iter().filter_map(|row| Some((row.delivery, row.found?.1))).collect());
+    }
     let deliveries: Vec<&Delivery> = rows.iter().map(|row| &row.delivery).collect();
-    let found: Vec<Verdict> = if rows.iter().all(|row| row.holds(&run.app)) { Vec::new() } else { judge(run, &deliveries).await? };
-    let mut found = found.into_iter();
-    Ok(rows.into_iter().filter_map(|row| Some((row.delivery, found.next().or(row.found.map(|(_, verdict)| verdict))?))).collect())
+    let verdicts = judge(run, &deliveries).await?;
+    Ok(rows.into_iter().map(|row| row.delivery).zip(verdicts).collect())
 }
 
 async fn judge(run: &Run, rows: &[&Delivery]) -> Result<Vec<Verdict>, AppError> {

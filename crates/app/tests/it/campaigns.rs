@@ -5,7 +5,8 @@ use emcrm_app::{AppError, Call, DomainLimits, Idempotency};
 use emcrm_model::{CampaignState, DeliveryState, EmailAddress, PageRequest, UserPatch};
 use emcrm_search::{Conditions, DocChange, Field, Index, Kind, Rebuild, SearchError, SearchPage, SearchRequest, tantivy_index::TantivyIndex};
 use emcrm_store::sqlite::SqliteEngine;
-use emcrm_store::{Guard, Item, Table, Transaction, keys};
+use emcrm_store::stale_index::{Lag, StaleIndexEngine};
+use emcrm_store::{Engine as _, Guard, Item, Table, Transaction, keys};
 use jiff::SignedDuration;
 use serde_json::json;
 
@@ -230,7 +231,16 @@ async fn who_was_deleted_changed_or_suppressed_after_the_freeze_is_not_mailed() 
 /// A run looks at people before their turn. What it saw does not count once they changed.
 #[tokio::test]
 async fn who_is_deleted_changed_or_suppressed_while_others_are_in_hand_is_not_mailed() {
-    let t = TestApp::new();
+    let engine = Arc::new(SqliteEngine::memory());
+    assert!(engine.people_version().is_some());
+    changed_while_others_are_in_hand(TestApp::on(engine)).await;
+    // As with DynamoDB: nothing tells that somebody changed.
+    let engine = Arc::new(StaleIndexEngine::new(Arc::new(SqliteEngine::memory()), Lag::Transactions(0)));
+    assert_eq!(engine.people_version(), None);
+    changed_while_others_are_in_hand(TestApp::on(engine)).await;
+}
+
+async fn changed_while_others_are_in_hand(t: TestApp) {
     people(&t, 60).await;
     let gate = t.mail.hold();
     let worker = t.worker();
