@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::message::{Mailbox, Message};
-use crate::transport::{Connection, Handover, MailError, Transport};
+use crate::transport::{Connection, Envelope, Handover, MailError, Transport};
 
 /// How a recipient is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +37,7 @@ macro_rules! transport_conformance {
             connections_work_side_by_side
             lines_with_dots_and_long_texts_arrive_unchanged
             a_refused_message_does_not_arrive_and_the_next_one_does
+            a_mail_that_was_announced_arrives_once_and_one_that_never_comes_does_not
             an_address_that_would_break_the_envelope_is_refused_for_good
             a_transport_that_cannot_be_reached_is_unavailable
             a_transport_that_works_is_healthy
@@ -112,6 +113,18 @@ pub async fn a_refused_message_does_not_arrive_and_the_next_one_does(subject: &m
     must(connection.send(&mail(3, "now")).await);
     connection.close().await;
     assert_eq!(subject.arrived().await, [mail(3, "now")]);
+}
+
+pub async fn a_mail_that_was_announced_arrives_once_and_one_that_never_comes_does_not(subject: &mut impl Subject) {
+    let mut connection = connect(subject).await;
+    let mails: Vec<_> = (0..6).map(|n| mail(n, "One of many")).collect();
+    let envelope = |n: usize| Envelope { from: "bounces@example.org".to_owned(), to: format!("to-{n}@example.org") };
+    // The third one comes instead of another, and after the last one comes none.
+    for (n, next) in [(0, Some(envelope(1))), (1, Some(envelope(99))), (2, Some(envelope(3))), (3, None), (4, Some(envelope(5))), (5, Some(envelope(98)))] {
+        must(connection.send_before(&mails[n], next.as_ref()).await);
+    }
+    connection.close().await;
+    assert_eq!(sorted(subject.arrived().await), sorted(mails));
 }
 
 pub async fn an_address_that_would_break_the_envelope_is_refused_for_good(subject: &mut impl Subject) {

@@ -25,4 +25,4 @@ pub use opened::Opened;
 pub use outbox::{Filed, FiledPage, Outbox};
 pub use report::{DELIVERY_HEADER, Notification, NotificationError, Notifications, Report, ReportKind};
 pub use smtp::{BadSmtpSettings, SmtpSettings, SmtpTransport, TlsMode, reply_codes};
-pub use transport::{Connection, Handover, Identity, MailError, Receipt, Transport};
+pub use transport::{Connection, Envelope, Handover, Identity, MailError, Receipt, Transport};

@@ -17,16 +17,38 @@ pub struct Handover {
 impl Handover {
     /// Refuses, for good, addresses that could end the line they are written in. Every transport asks this first.
     pub fn check(&self) -> Result<(), MailError> {
-        let bad = |address: &str| {
-            let quoted = address.starts_with('"');
-            address.contains(|c: char| c.is_control() || matches!(c, '<' | '>') || (c == ' ' && !quoted))
-        };
-        // The empty sender means: no bounces, please (RFC 5321 4.5.5).
-        if self.to.is_empty() || bad(&self.to) || bad(&self.from) {
-            return Err(MailError::Permanent { reply: "not sent: the address cannot be written on an envelope".to_owned() });
+        if can_be_written(&self.from, &self.to) {
+            return Ok(());
         }
-        Ok(())
+        Err(MailError::Permanent { reply: "not sent: the address cannot be written on an envelope".to_owned() })
     }
+}
+
+/// From whom and to whom, without the message: it may not be made yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    pub from: String,
+    pub to: String,
+}
+
+impl Envelope {
+    /// Whether the message goes in it.
+    pub fn is_of(&self, handover: &Handover) -> bool {
+        self.from == handover.from && self.to == handover.to
+    }
+    /// Of plain addresses, which any server takes.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.from.is_ascii() && self.to.is_ascii() && can_be_written(&self.from, &self.to)
+    }
+}
+
+fn can_be_written(from: &str, to: &str) -> bool {
+    let bad = |address: &str| {
+        let quoted = address.starts_with('"');
+        address.contains(|c: char| c.is_control() || matches!(c, '<' | '>') || (c == ' ' && !quoted))
+    };
+    // The empty sender means: no bounces, please (RFC 5321 4.5.5).
+    !to.is_empty() && !bad(to) && !bad(from)
 }
 
 /// The other side took responsibility for the message.
@@ -95,6 +117,11 @@ pub trait Connection: Send {
     /// Hands over one message. After `Unavailable` or `Unknown` the connection is broken: drop it. After `Temporary` and `Permanent` it is ready
     /// for the next message (the implementation resets, or reconnects inside, as needed).
     async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError>;
+    /// The same, where it is known whose mail comes next on this connection: a transport may tell the other side with this message, and save an exchange.
+    /// No message is handed over by it. Should another one come next, or none, then only the saving is lost.
+    async fn send_before(&mut self, handover: &Handover, _next: Option<&Envelope>) -> Result<Receipt, MailError> {
+        self.send(handover).await
+    }
     /// Says goodbye. Bounded in time, never fails.
     async fn close(self: Box<Self>);
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use emcrm_mail::{Connection, Handover, MailError};
+use emcrm_mail::{Connection, Envelope, Handover, MailError};
 use emcrm_model::{CampaignState, Delivery, DeliveryState, EmailAddress};
 use emcrm_store::{Guard, Rule, TransactError, Transaction};
 use emcrm_trace::{Instrument as _, Span};
@@ -61,9 +61,17 @@ struct Ended {
     too_late: bool,
 }
 
+/// The rows of a batch. Their places at the mail servers of their domains are free again when it ends.
+struct Chosen {
+    rows: Vec<Row>,
+    places: Places,
+}
+
 /// One connection and the right to have it. It is opened when it is needed first.
 struct Line {
     connection: Option<Box<dyn Connection>>,
+    /// Of the mail that the connection was told to expect next.
+    expects: Option<Envelope>,
     /// Times that the server hung up, without a mail taken between them.
     hang_ups: u32,
     _place: OwnedSemaphorePermit,
@@ -104,12 +112,18 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     // Of the batch that `ended` comes from: it lasts until its outcomes are recorded.
     let mut in_hand = Span::none();
     let mut denied = Denied::default();
+    // The batch after this one, so that connections can be told of its mails.
+    let mut ahead: Option<Result<Chosen, AppError>> = None;
     loop {
-        let mut batch = Vec::new();
-        let mut places = None;
+        let mut batch = None;
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied.now(Instant::now()));
-            batch = match if share == 0 { Ok(Vec::new()) } else { next(&run, share).await } {
+            let chosen = match ahead.take() {
+                Some(chosen) => chosen.map(Some),
+                None if share == 0 => Ok(None),
+                None => next(&run, share).await,
+            };
+            batch = match chosen {
                 Ok(batch) => batch,
                 Err(error) => {
                     // What became of the last mails is known, whatever cannot be read.
@@ -117,7 +131,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                     return Err(error);
                 }
             };
-            if batch.is_empty() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
+            if batch.is_none() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
                 if share == 0 {
                     close(&run, &mut lines, 0).await;
                 }
@@ -127,9 +141,8 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 tokio::time::sleep(if share == 0 { REST } else { domains::LOOK_AGAIN }).await;
                 continue;
             }
-            if !batch.is_empty() {
-                let places = places.insert(Places::of(&run.app.domains, batch.iter().map(|row| &row.delivery)));
-                let moment = moment(&run, batch.len());
+            if let Some(Chosen { rows, places }) = &mut batch {
+                let moment = moment(&run, rows.len());
                 if moment.is_some_and(|moment| moment > Instant::now()) {
                     // Nothing stays unrecorded while the group waits for its moment.
                     record_all(&run, &mut in_hand, &mut ended).await?;
@@ -139,29 +152,34 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 }
                 wait_for(&run, moment).await;
                 close(&run, &mut lines, share).await;
-                open(&run, &mut lines, batch.len().min(share)).await;
+                open(&run, &mut lines, rows.len().min(share)).await;
                 // What has no line is left to others.
-                let mut feeder = run.feeder.lock().await;
-                places.truncate(lines.len());
-                for row in batch.drain(lines.len().min(batch.len())..).rev() {
-                    feeder.put_back(row);
+                if rows.len() > lines.len() {
+                    let mut feeder = run.feeder.lock().await;
+                    places.truncate(lines.len());
+                    for row in rows.drain(lines.len()..).rev() {
+                        feeder.put_back(row);
+                    }
+                }
+                if run.app.may_look_ahead(&run) && !lines.is_empty() {
+                    // An error is told when the turn comes of those who are not known for it.
+                    ahead = next(&run, lines.len()).await.transpose();
                 }
             }
         }
-        if batch.is_empty() && ended.is_empty() {
-            break;
-        }
-        let claimed = if batch.is_empty() {
+        let Some(Chosen { rows, places }) = batch.filter(|batch| !batch.rows.is_empty()) else {
+            if ended.is_empty() {
+                break;
+            }
             record_all(&run, &mut in_hand, &mut ended).await?;
-            Vec::new()
-        } else {
-            let span = run.next_batch(batch.len());
-            let ledger = spans::ledger(if span.is_disabled() { &in_hand } else { &span }, batch.len(), ended.len());
-            let claimed = settle(&run, std::mem::take(&mut ended), batch).instrument(ledger).await?;
-            in_hand = span;
-            claimed
+            continue;
         };
-        ended = hand_over(&run, &mut lines, claimed, &mut denied, &in_hand).await;
+        let span = run.next_batch(rows.len());
+        let ledger = spans::ledger(if span.is_disabled() { &in_hand } else { &span }, rows.len(), ended.len());
+        let claimed = settle(&run, std::mem::take(&mut ended), rows).instrument(ledger).await?;
+        in_hand = span;
+        let next = ahead.iter().flatten().flat_map(|chosen: &Chosen| &chosen.rows).map(|row| envelope(&run, row)).collect();
+        ended = hand_over(&run, &mut lines, claimed, next, &mut denied, &in_hand).await;
         drop(places);
         if run.app.lines_are_short() {
             record_all(&run, &mut in_hand, &mut ended).await?;
@@ -195,7 +213,7 @@ async fn open(run: &Run, lines: &mut Vec<Line>, wanted: usize) {
             run.app.mail_lines.clone().try_acquire_owned().ok()
         };
         match place {
-            Some(place) => lines.push(Line { connection: None, hang_ups: 0, _place: place }),
+            Some(place) => lines.push(Line { connection: None, expects: None, hang_ups: 0, _place: place }),
             None => return,
         }
     }
@@ -212,9 +230,20 @@ async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
 }
 
 /// The next rows, no more than the rate allows at once.
-async fn next(run: &Run, most: usize) -> Result<Vec<Row>, AppError> {
+async fn next(run: &Run, most: usize) -> Result<Option<Chosen>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    run.feeder.lock().await.next(run, n).await
+    let rows = run.feeder.lock().await.next(run, n).await?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let places = Places::of(&run.app.domains, rows.iter().map(|row| &row.delivery));
+    Ok(Some(Chosen { rows, places }))
+}
+
+/// What the mail of a row goes in. The mail is made when the row is claimed.
+fn envelope(run: &Run, row: &Row) -> Envelope {
+    let to = row.delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default();
+    Envelope { from: run.app.settings.mail_from.address.clone(), to: to.trim().to_owned() }
 }
 
 /// When so many mails may go, by the rates of the campaign and of the transport.
@@ -385,8 +414,9 @@ fn nameless(reply: &str) -> String {
 
 /// Hands the claimed mails over, one on each connection, all at once. Connections that cannot be had are given up while others stand. One that the server ended
 /// at a mail is opened again for another mail: only where that goes on is it the connection, or the server.
-async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, denied: &mut Denied, batch: &Span) -> Vec<Ended> {
-    let one = async |line: &mut Line, claim: Claimed| {
+async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, next: Vec<Envelope>, denied: &mut Denied, batch: &Span) -> Vec<Ended> {
+    to_their_lines(lines, &claimed);
+    let one = async |line: &mut Line, claim: Claimed, next: Option<Envelope>| {
         let span = spans::mail(batch, run.app.transport.name(), &claim.delivery);
         let (result, connected) = match line_ready(run, line).await {
             // Whoever stood still for so long may have lost the row without knowing. If not, it waits again.
@@ -394,7 +424,7 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
                 let result = Err(MailError::Unavailable { cause: "the worker stood still before the mail was handed over".to_owned() });
                 return Ended { delivery: claim.delivery, result, hung_up: false, own_fault: false, too_late: true };
             }
-            Ok(connection) => (connection.send(&claim.mail).await, true),
+            Ok(connection) => (connection.send_before(&claim.mail, next.as_ref()).await, true),
             Err(error) => (Err(error), false),
         };
         spans::mail_ended(&span, &result);
@@ -402,11 +432,13 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
         if matches!(result, Err(MailError::Unknown { .. } | MailError::Unavailable { .. })) && line.connection.take().is_some() {
             run.open_lines.fetch_sub(1, Ordering::Relaxed);
         }
+        line.expects = next.filter(|_| line.connection.is_some());
         let hung_up = connected && matches!(result, Err(MailError::Unavailable { .. }));
         line.hang_ups = if hung_up { line.hang_ups + 1 } else { 0 };
         Ended { delivery: claim.delivery, result, hung_up, own_fault: false, too_late: false }
     };
-    let mut ended = join_all(lines.iter_mut().zip(claimed).map(|(line, claim)| one(line, claim))).await;
+    let next = next.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+    let mut ended = join_all(lines.iter_mut().zip(claimed).zip(next).map(|((line, claim), next)| one(line, claim, next))).await;
     let taken = run.sent.load(Ordering::Relaxed) + ended.iter().filter(|outcome| outcome.result.is_ok()).count();
     let some_taken = taken > 0 || run.campaign.counts.get(DeliveryState::Sent) > 0;
     for (i, outcome) in ended.iter_mut().enumerate().rev() {
@@ -435,6 +467,16 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, deni
         }
     }
     ended
+}
+
+/// Puts the lines into the order of the mails, where a line was told of one. Who was left out of the batch leaves one over that waits in vain.
+fn to_their_lines(lines: &mut [Line], claimed: &[Claimed]) {
+    for (n, claim) in claimed.iter().enumerate() {
+        let expects = |line: &Line| line.expects.as_ref().is_some_and(|expected| expected.is_of(&claim.mail));
+        if let Some(found) = lines.iter().skip(n).position(expects) {
+            lines.swap(n, n + found);
+        }
+    }
 }
 
 async fn line_ready<'a>(run: &Run, line: &'a mut Line) -> Result<&'a mut Box<dyn Connection>, MailError> {

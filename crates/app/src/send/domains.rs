@@ -62,12 +62,17 @@ impl Domains {
         Self { limits, pause, known: Mutex::default() }
     }
 
+    /// Whether each domain has limits.
+    pub(super) fn has_limits(&self) -> bool {
+        self.limits != DomainLimits::default()
+    }
+
     /// Takes a place for one mail, if there is one.
     pub(super) fn take(&self, domain: &str, now: Duration) -> May {
         let gap = self.gap();
         let mut known = self.known.lock();
         let Some(state) = known.get_mut(domain) else {
-            if self.limits != DomainLimits::default() {
+            if self.has_limits() {
                 forget(&mut known, now);
                 known.insert(domain.to_owned(), Domain { in_hand: 1, next: now + gap, ..Domain::default() });
             }

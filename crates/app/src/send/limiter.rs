@@ -17,6 +17,10 @@ impl Limiter {
         Self { interval, next: Mutex::new(None) }
     }
 
+    pub(crate) fn has_limits(&self) -> bool {
+        self.interval.is_some()
+    }
+
     /// How many messages may be taken at once: a quarter of a second's worth.
     pub(crate) fn batch(&self, most: usize) -> usize {
         match self.interval {

@@ -215,6 +215,11 @@ impl App {
         self.sending_now.lock().len() > self.transport.connections_max().max(1)
     }
 
+    /// Whether the batch after the next may be chosen already: nothing is to be kept to that the batches between could use up.
+    fn may_look_ahead(&self, run: &Run) -> bool {
+        !(run.limiter.has_limits() || self.transport_limiter.has_limits() || self.domains.has_limits() || self.lines_are_short())
+    }
+
     async fn run_ended(&self, run: &Run, task: &Task) -> Result<Outcome, AppError> {
         let id = &run.campaign.id;
         let fresh = json!({ "campaign": id.as_str() });

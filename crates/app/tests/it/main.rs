@@ -30,6 +30,7 @@ mod privacy;
 mod registrations;
 mod roster;
 mod search;
+mod send_announced;
 mod send_storm;
 mod support;
 mod users;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use emcrm_app::verify::verify;
 use emcrm_app::{AccessSettings, App, AppParts, AppSettings, Call, DomainLimits, Worker};
-use emcrm_mail::{Connection, Handover, Identity, MailError, Mailbox, Receipt, Transport};
+use emcrm_mail::{Connection, Envelope, Handover, Identity, MailError, Mailbox, Receipt, Transport};
 use emcrm_model::{
     AttendanceDraft, Campaign, CampaignDraft, DeliveryState, Event, EventDraft, Fields, FixedClock, Schedule, SeededIds, User, UserDraft, UserId,
 };
@@ -284,6 +284,15 @@ pub struct ScriptedTransport {
     pub sender: Arc<Mutex<Option<Identity>>>,
     /// What it says of the way that mail goes.
     pub encrypted: Arc<Mutex<Option<bool>>>,
+    pub announced: Arc<Mutex<Announced>>,
+}
+
+/// Mails that a connection was told to expect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Announced {
+    pub came: usize,
+    /// Another came instead, or none.
+    pub in_vain: usize,
 }
 
 impl ScriptedTransport {
@@ -328,6 +337,14 @@ struct ScriptedConnection {
     messages: Arc<Mutex<Vec<Vec<u8>>>>,
     script: Arc<Mutex<HashMap<String, Vec<Answer>>>>,
     gate: Option<Arc<tokio::sync::Semaphore>>,
+    announced: Arc<Mutex<Announced>>,
+    expects: Option<Envelope>,
+}
+
+impl Drop for ScriptedConnection {
+    fn drop(&mut self) {
+        self.announced.lock().in_vain += usize::from(self.expects.is_some());
+    }
 }
 
 #[async_trait]
@@ -342,7 +359,8 @@ impl Transport for ScriptedTransport {
         }
         let (taken, messages, script) = (self.taken.clone(), self.messages.clone(), self.script.clone());
         let (in_hand, refused) = (self.in_hand.clone(), self.refused.clone());
-        Ok(Box::new(ScriptedConnection { in_hand, refused, taken, messages, script, gate: self.gate.lock().clone() }))
+        let (announced, gate) = (self.announced.clone(), self.gate.lock().clone());
+        Ok(Box::new(ScriptedConnection { in_hand, refused, taken, messages, script, gate, announced, expects: None }))
     }
     fn connections_max(&self) -> usize {
         6
@@ -366,6 +384,15 @@ impl Transport for ScriptedTransport {
 
 #[async_trait]
 impl Connection for ScriptedConnection {
+    async fn send_before(&mut self, handover: &Handover, next: Option<&Envelope>) -> Result<Receipt, MailError> {
+        if let Some(expected) = self.expects.take() {
+            let mut announced = self.announced.lock();
+            *(if expected.is_of(handover) { &mut announced.came } else { &mut announced.in_vain }) += 1;
+        }
+        let result = self.send(handover).await;
+        self.expects = next.cloned();
+        result
+    }
     async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
         if let Some(gate) = &self.gate {
             let domain = handover.to.rsplit('@').next().unwrap_or_default().to_owned();

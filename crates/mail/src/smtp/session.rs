@@ -7,24 +7,31 @@
 //! | 421 or hang-up as the first answer on a kept connection | it had been idle too long or had enough: once more, on a new connection |
 //! | broken, silent or garbled before the last byte of the message was written | `Unavailable` |
 //! | the same after it | `Unknown` |
+//!
+//! Where the next mail is known and the server takes commands together, its envelope goes out behind the message: the message may be the first of a group of commands,
+//! and the MAIL of the next one may follow it (RFC 2920 3.1). The answers are read when that mail's turn comes. If it does not come, nothing can be taken back: the
+//! connection is dropped, and as no message followed, none is delivered.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::Shared;
 use super::data;
 use super::dial::{Offers, dial};
 use super::reply::Reply;
 use super::wire::{Broken, Cut, Io, Wire};
-use crate::transport::{Connection, Handover, MailError, Receipt};
+use crate::transport::{Connection, Envelope, Handover, MailError, Receipt};
 
 /// A farewell is polite, not worth waiting for.
 const QUIT_MAX: Duration = Duration::from_secs(2);
 /// How long to listen for a reason when a server stops reading in the middle of a message.
 const REASON_MAX: Duration = Duration::from_secs(2);
+/// How long a server may be kept waiting for a message whose envelope it has: far less than the minutes that it has to wait (RFC 5321 4.5.3.2).
+const ANNOUNCED_MAX: Duration = Duration::from_secs(5);
 /// Memory that a connection keeps for its messages, in bytes.
 const OUT_KEPT: usize = 256 * 1024;
 const UNASKED: &str = "it spoke without being asked";
@@ -46,6 +53,22 @@ struct Session {
     open: bool,
     /// Nothing more can be said on it.
     over: bool,
+    /// The server waits for this mail, or has refused it.
+    announced: Option<Announced>,
+}
+
+/// An envelope that was sent, whose answers are not read.
+struct Announced {
+    envelope: Envelope,
+    commands: Vec<String>,
+    at: Instant,
+}
+
+impl Announced {
+    fn serves(&self, handover: &Handover) -> bool {
+        // The server was not told of 8-bit text.
+        self.envelope.is_of(handover) && handover.message.is_ascii() && self.at.elapsed() < ANNOUNCED_MAX
+    }
 }
 
 /// How a transaction ended.
@@ -89,21 +112,25 @@ impl SmtpConnection {
 #[async_trait]
 impl Connection for SmtpConnection {
     async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        self.send_before(handover, None).await
+    }
+
+    async fn send_before(&mut self, handover: &Handover, next: Option<&Envelope>) -> Result<Receipt, MailError> {
         handover.check()?;
-        let mut kept = self.session.take();
+        let mut kept = self.session.take().filter(|session| session.announced.as_ref().is_none_or(|announced| announced.serves(handover)));
         if kept.as_ref().is_some_and(|session| session.mails >= self.shared.settings.mails_per_connection)
             && let Some(used_up) = kept.take()
         {
             used_up.quit().await;
         }
         if let Some(mut session) = kept {
-            match session.transaction(handover, &self.shared, &mut self.out).await {
+            match session.transaction(handover, next, &self.shared, &mut self.out).await {
                 End::Busy(_) | End::Gone(_) => {}
                 end => return self.settle(session, end),
             }
         }
         let mut session = Session::open(&self.shared).await?;
-        let end = session.transaction(handover, &self.shared, &mut self.out).await;
+        let end = session.transaction(handover, next, &self.shared, &mut self.out).await;
         self.settle(session, end)
     }
 
@@ -118,32 +145,51 @@ impl Session {
     async fn open(shared: &Shared) -> Result<Self, MailError> {
         let (wire, offers) = dial(shared).await.map_err(|cause| MailError::Unavailable { cause })?;
         tracing::debug!(server = %shared.settings, ?offers, "connected to the mail server");
-        Ok(Self { wire, offers, mails: 0, open: false, over: false })
+        Ok(Self { wire, offers, mails: 0, open: false, over: false, announced: None })
     }
 
-    async fn transaction(&mut self, handover: &Handover, shared: &Shared, out: &mut Vec<u8>) -> End {
+    async fn transaction(&mut self, handover: &Handover, next: Option<&Envelope>, shared: &Shared, out: &mut Vec<u8>) -> End {
         let within = shared.settings.timeout;
-        let commands = match self.commands(handover) {
-            Ok(commands) => commands,
-            Err(why) => return End::Unsendable(why),
+        let invited = match self.announced.take() {
+            Some(announced) => match self.answers(&announced.commands, true, within).await {
+                // It waited, and had enough.
+                Ok(()) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
+                invited => invited,
+            },
+            None => match self.commands(&handover.from, &handover.to, Some(&handover.message)) {
+                Err(why) => return End::Unsendable(why),
+                // It said something unasked: which answer belongs to what would be a guess.
+                Ok(_) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
+                Ok(commands) => match self.envelope(&commands, within).await {
+                    Ok(()) if self.wire.has_input() => return End::Broken(UNASKED.to_owned()),
+                    invited => invited,
+                },
+            },
         };
-        if self.wire.has_input() {
-            // It said something unasked: which answer belongs to what would be a guess.
-            return End::Gone(UNASKED.to_owned());
-        }
         self.mails += 1;
-        match self.envelope(&commands, within).await {
-            Ok(()) if self.wire.has_input() => return End::Broken(UNASKED.to_owned()),
-            Ok(()) => {}
-            Err(end) => return end,
+        if let Err(end) = invited {
+            return end;
         }
 
         out.clear();
         out.shrink_to(OUT_KEPT);
         data::encode(&handover.message, out);
-        match self.wire.write_all(out, within).await {
+        let end = out.len();
+        // With its message, the transaction is over, whatever becomes of it.
+        self.open = false;
+        if let Some(next) = next.filter(|next| self.offers.pipelining && next.is_plain() && self.mails < shared.settings.mails_per_connection) {
+            self.announced = self.announce(next, out);
+        }
+        match self.wire.write_all(out, end, within).await {
             Ok(()) => {}
-            Err(Cut::After(broken)) => return End::Unknown(broken.into_cause()),
+            Err(Cut::After(broken)) => {
+                self.over = true;
+                return match self.wire.reply(REASON_MAX).await {
+                    Ok(reply) if reply.is_positive() => End::Taken(reply),
+                    Ok(reply) if reply.is_refusal() => End::Refused(reply),
+                    _ => End::Unknown(broken.into_cause()),
+                };
+            }
             Err(Cut::Before(broken)) => {
                 self.over = true;
                 return match self.wire.reply(REASON_MAX).await {
@@ -152,7 +198,6 @@ impl Session {
                 };
             }
         }
-        self.open = false;
         match self.wire.reply(shared.settings.answer_timeout).await {
             Ok(reply) if reply.is_positive() => End::Taken(reply),
             Ok(reply) if reply.is_refusal() => {
@@ -168,14 +213,19 @@ impl Session {
     ///
     /// Pipelined, all commands are sent at once and all answers are read, whatever the first ones say (RFC 2920 3.1).
     async fn envelope(&mut self, commands: &[String], within: Duration) -> Result<(), End> {
-        let pipelined = self.offers.pipelining;
-        if pipelined {
+        let together = self.offers.pipelining;
+        if together {
             self.wire.write(commands.concat().as_bytes(), within).await.map_err(|broken| before_answer(broken, true))?;
         }
+        self.answers(commands, together, within).await
+    }
+
+    /// The answers to all of that; each command is said before its answer, where they are not written yet.
+    async fn answers(&mut self, commands: &[String], written: bool, within: Duration) -> Result<(), End> {
         let mut refusal: Option<(Reply, &str)> = None;
         for (n, command) in commands.iter().enumerate() {
-            let written = if pipelined { Ok(()) } else { self.wire.write(command.as_bytes(), within).await };
-            let answer = match written {
+            let said = if written { Ok(()) } else { self.wire.write(command.as_bytes(), within).await };
+            let answer = match said {
                 Ok(()) => self.wire.reply(within).await,
                 Err(broken) => Err(broken),
             };
@@ -207,7 +257,7 @@ impl Session {
                 ("DATA", 3) if reply.code == 354 => return self.invited(refusal, within).await,
                 ("MAIL" | "RCPT" | "DATA", 4 | 5) => {
                     refusal.get_or_insert((reply, verb));
-                    if !pipelined {
+                    if !written {
                         break;
                     }
                 }
@@ -228,16 +278,26 @@ impl Session {
         Err(End::Refused(reply))
     }
 
-    fn commands(&self, handover: &Handover) -> Result<Vec<String>, &'static str> {
-        let mut mail = format!("MAIL FROM:<{}>", handover.from);
-        if self.offers.size {
-            let _ = write!(mail, " SIZE={}", handover.message.len());
+    /// Adds the envelope of the next mail to what is to be written.
+    fn announce(&self, next: &Envelope, out: &mut Vec<u8>) -> Option<Announced> {
+        let commands = self.commands(&next.from, &next.to, None).ok()?;
+        for command in &commands {
+            out.extend_from_slice(command.as_bytes());
         }
-        let utf8 = !handover.from.is_ascii() || !handover.to.is_ascii();
+        Some(Announced { envelope: next.clone(), commands, at: Instant::now() })
+    }
+
+    /// Everything before a message; the message may not be known yet.
+    fn commands(&self, from: &str, to: &str, message: Option<&[u8]>) -> Result<Vec<String>, &'static str> {
+        let mut mail = format!("MAIL FROM:<{from}>");
+        if let Some(message) = message.filter(|_| self.offers.size) {
+            let _ = write!(mail, " SIZE={}", message.len());
+        }
+        let utf8 = !from.is_ascii() || !to.is_ascii();
         if utf8 && !self.offers.utf8 {
             return Err("the address has letters that this mail server does not take (it does not offer SMTPUTF8)");
         }
-        if utf8 || !handover.message.is_ascii() {
+        if utf8 || message.is_some_and(|message| !message.is_ascii()) {
             if !self.offers.eight_bit {
                 return Err("the message has 8-bit text that this mail server does not take (it does not offer 8BITMIME)");
             }
@@ -252,12 +312,16 @@ impl Session {
             commands.push("RSET\r\n".to_owned());
         }
         commands.push(mail);
-        commands.push(format!("RCPT TO:<{}>\r\n", handover.to));
+        commands.push(format!("RCPT TO:<{to}>\r\n"));
         commands.push("DATA\r\n".to_owned());
         Ok(commands)
     }
 
     async fn quit(mut self) {
+        // A farewell would be the message's first line.
+        if self.announced.is_some() {
+            return;
+        }
         let _ = tokio::time::timeout(QUIT_MAX, self.wire.ask("QUIT\r\n", QUIT_MAX)).await;
     }
 }
@@ -266,5 +330,25 @@ fn before_answer(broken: Broken, first: bool) -> End {
     match broken {
         Broken::Closed(cause) if first => End::Gone(cause),
         broken => End::Broken(broken.into_cause()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_announced_long_ago_or_for_another_mail_does_not_serve() {
+        let mail = Handover { from: "a@example.org".to_owned(), to: "b@example.org".to_owned(), message: b"x\r\n".to_vec() };
+        let now = Instant::now();
+        let announced = |ago: Duration| Announced {
+            envelope: Envelope { from: mail.from.clone(), to: mail.to.clone() },
+            commands: Vec::new(),
+            at: now.checked_sub(ago).unwrap(),
+        };
+        assert!(announced(Duration::ZERO).serves(&mail));
+        assert!(!announced(ANNOUNCED_MAX).serves(&mail));
+        assert!(!announced(Duration::ZERO).serves(&Handover { to: "c@example.org".to_owned(), ..mail.clone() }));
+        assert!(!announced(Duration::ZERO).serves(&Handover { message: "ü\r\n".into(), ..mail.clone() }));
     }
 }

@@ -41,7 +41,7 @@ impl From<io::Error> for Broken {
 
 /// How a write ended that did not succeed.
 pub(crate) enum Cut {
-    /// The last byte was never given to the operating system or the TLS layer.
+    /// The message's last byte was never given to the operating system or the TLS layer.
     Before(Broken),
     /// It was; it may have been sent.
     After(Broken),
@@ -73,11 +73,11 @@ impl<S: Io + 'static> Wire<S> {
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8], within: Duration) -> Result<(), Broken> {
-        self.write_all(bytes, within).await.map_err(|(Cut::Before(broken) | Cut::After(broken))| broken)
+        self.write_all(bytes, bytes.len(), within).await.map_err(|(Cut::Before(broken) | Cut::After(broken))| broken)
     }
 
-    /// Writes everything, telling on which side of the last byte a failure happened.
-    pub(crate) async fn write_all(&mut self, bytes: &[u8], within: Duration) -> Result<(), Cut> {
+    /// Writes everything, telling on which side of the end of the message a failure happened: `end` bytes are the message, what follows belongs to the next.
+    pub(crate) async fn write_all(&mut self, bytes: &[u8], end: usize, within: Duration) -> Result<(), Cut> {
         let mut rest = bytes;
         let all = async {
             while !rest.is_empty() {
@@ -95,7 +95,7 @@ impl<S: Io + 'static> Wire<S> {
             Ok(Err(error)) => error.into(),
             Err(_) => Broken::silent(within),
         };
-        Err(if rest.is_empty() { Cut::After(broken) } else { Cut::Before(broken) })
+        Err(if bytes.len() - rest.len() >= end { Cut::After(broken) } else { Cut::Before(broken) })
     }
 
     pub(crate) async fn reply(&mut self, within: Duration) -> Result<Reply, Broken> {

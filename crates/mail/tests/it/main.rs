@@ -5,6 +5,7 @@ mod message;
 mod outbox;
 mod server;
 mod sink;
+mod smtp_announced;
 mod smtp_failures;
 mod smtp_sessions;
 mod smtp_tls;

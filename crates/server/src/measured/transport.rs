@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use emcrm_mail::{Connection, Handover, Identity, MailError, Outbox, Receipt, Transport};
+use emcrm_mail::{Connection, Envelope, Handover, Identity, MailError, Outbox, Receipt, Transport};
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 use super::timed;
@@ -91,8 +91,11 @@ struct Line {
 #[async_trait]
 impl Connection for Line {
     async fn send(&mut self, handover: &Handover) -> Result<Receipt, MailError> {
+        self.send_before(handover, None).await
+    }
+    async fn send_before(&mut self, handover: &Handover, next: Option<&Envelope>) -> Result<Receipt, MailError> {
         let Some(inner) = &mut self.inner else { return Err(MailError::Unavailable { cause: "the connection is closed".to_owned() }) };
-        let answer = timed(&self.figures.duration, inner.send(handover)).await;
+        let answer = timed(&self.figures.duration, inner.send_before(handover, next)).await;
         match &answer {
             Ok(_) => self.figures.accepted.increment(1),
             Err(error) => self.figures.failed(error),
