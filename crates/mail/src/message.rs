@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lettre::message::Body;
-use lettre::message::header::{ContentTransferEncoding, HeaderName, HeaderValue, Headers};
+use lettre::message::header::ContentTransferEncoding;
 use sha2::{Digest, Sha256};
 
 use crate::header;
@@ -89,26 +89,25 @@ impl Message {
 
     /// With the addresses as [`header::address`] gives them. A test writes the subject in another way, to see what ours keeps out.
     fn written(&self, subject: fn(&str) -> String, from: &str, to: &str) -> Result<Vec<u8>, BuildError> {
-        let mut headers = Headers::with_capacity(12 + self.headers.len());
-        put(&mut headers, "Date", rfc2822(self.date)?);
-        put(&mut headers, "From", header::mailbox("From", self.from.name.as_deref(), from));
-        put(&mut headers, "To", header::mailbox("To", self.to.name.as_deref(), to));
+        let mut head = String::with_capacity(HEAD);
+        put(&mut head, "Date", &rfc2822(self.date)?);
+        put(&mut head, "From", &header::mailbox("From", self.from.name.as_deref(), from));
+        put(&mut head, "To", &header::mailbox("To", self.to.name.as_deref(), to));
         if let Some(reply_to) = &self.reply_to {
-            put(&mut headers, "Reply-To", header::mailbox("Reply-To", reply_to.name.as_deref(), &header::address(&reply_to.address)?));
+            put(&mut head, "Reply-To", &header::mailbox("Reply-To", reply_to.name.as_deref(), &header::address(&reply_to.address)?));
         }
-        put(&mut headers, "Subject", subject(&self.subject));
+        put(&mut head, "Subject", &subject(&self.subject));
         if !header::is_message_id(&self.message_id) {
             return Err(BuildError::MessageId);
         }
-        put(&mut headers, "Message-ID", format!("<{}>", self.message_id));
+        put(&mut head, "Message-ID", &format!("<{}>", self.message_id));
         if let Some(url) = &self.unsubscribe_url {
             if url.is_empty() || !url.bytes().all(|b| b.is_ascii_graphic() && b != b'<' && b != b'>') {
                 return Err(BuildError::UnsubscribeUrl);
             }
-            put(&mut headers, "List-Unsubscribe", format!("<{url}>"));
-            put(&mut headers, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click".to_owned());
+            put(&mut head, "List-Unsubscribe", &format!("<{url}>"));
+            put(&mut head, "List-Unsubscribe-Post", "List-Unsubscribe=One-Click");
         }
-        let mut head = headers.to_string();
         for (name, value) in &self.headers {
             let lower = name.to_ascii_lowercase();
             let taken = OWN_HEADERS.contains(&lower.as_str()) || lower.starts_with("content-");
@@ -118,10 +117,7 @@ impl Message {
             if value.chars().any(char::is_control) {
                 return Err(BuildError::HeaderValue(name.clone()));
             }
-            head.push_str(name);
-            head.push_str(": ");
-            head.push_str(&header::text(name, value));
-            head.push_str("\r\n");
+            put(&mut head, name, &header::text(name, value));
         }
         if !lines_fit(&head) {
             return Err(BuildError::HeaderTooLong);
@@ -171,6 +167,8 @@ const TEXT_PLAIN: &str = "Content-Type: text/plain; charset=utf-8\r\n";
 const TEXT_HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
 /// `method` says what a mail program shall do with it; the file's name is for those who save it.
 const CALENDAR: &str = "Content-Type: text/calendar; charset=utf-8; method=PUBLISH\r\nContent-Disposition: attachment; filename=\"event.ics\"\r\n";
+/// Bytes of the headers, mostly.
+const HEAD: usize = 1024;
 /// Bytes of what stands around the body of a part, at most.
 const PART_HEAD: usize = 512;
 
@@ -232,9 +230,12 @@ fn rfc2822(date: Timestamp) -> Result<String, BuildError> {
     jiff::fmt::rfc2822::DateTimePrinter::new().zoned_datetime_to_string(&date.to_zoned_datetime(TimeZone::UTC)).map_err(|_| BuildError::Date)
 }
 
-/// `value` is encoded and folded already.
-fn put(headers: &mut Headers, name: &'static str, value: String) {
-    headers.insert_raw(HeaderValue::dangerous_new_pre_encoded(HeaderName::new_from_ascii_str(name), String::new(), value));
+/// Adds a header. `value` is encoded and folded already.
+fn put(head: &mut String, name: &str, value: &str) {
+    head.push_str(name);
+    head.push_str(": ");
+    head.push_str(value);
+    head.push_str("\r\n");
 }
 
 /// Whether no line is too long. All of them end with CRLF.

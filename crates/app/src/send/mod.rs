@@ -2,8 +2,8 @@
 //!
 //! A run walks the ledger once. Its connections stand in groups; each group, in turn, commits one transaction that records the outcomes of its last mails
 //! and claims the next ones, then hands those over, one on each connection. So at most as many rows are `sending` as there are connections, and a row is
-//! claimed before any byte of it leaves. Whatever dies in between, a row found `sending` in the name of another run becomes `unknown` and is never sent
-//! again by itself.
+//! claimed before any byte of its message leaves; only its envelope may be told before, behind the message of another. Whatever dies in between, a row found
+//! `sending` in the name of another run becomes `unknown` and is never sent again by itself.
 
 mod batch;
 mod domains;

@@ -10,7 +10,7 @@
 //! | `data` | the body as DATA wants it: CRLF and dots |
 //!
 //! The protocol is spoken here, not by a library, because the ledger above needs to know on which side of the final dot a failure happened,
-//! and because a mail must cost two writes (with PIPELINING), each sent at once.
+//! and because a mail must cost two writes (with PIPELINING), each sent at once, or one where the next mail is known.
 
 mod data;
 mod dial;

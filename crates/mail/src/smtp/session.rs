@@ -12,7 +12,7 @@
 //! and the MAIL of the next one may follow it (RFC 2920 3.1). The answers are read when that mail's turn comes. If it does not come, nothing can be taken back: the
 //! connection is dropped, and as no message followed, none is delivered.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ const REASON_MAX: Duration = Duration::from_secs(2);
 const ANNOUNCED_MAX: Duration = Duration::from_secs(5);
 /// Memory that a connection keeps for its messages, in bytes.
 const OUT_KEPT: usize = 256 * 1024;
+/// Of an announced mail, as far as its answers need to know it.
+const ENVELOPE: &[u8] = b"MAIL\r\nRCPT\r\nDATA\r\n";
 const UNASKED: &str = "it spoke without being asked";
 
 pub(crate) struct SmtpConnection {
@@ -60,7 +62,6 @@ struct Session {
 /// An envelope that was sent, whose answers are not read.
 struct Announced {
     envelope: Envelope,
-    commands: Vec<String>,
     at: Instant,
 }
 
@@ -150,17 +151,19 @@ impl Session {
 
     async fn transaction(&mut self, handover: &Handover, next: Option<&Envelope>, shared: &Shared, out: &mut Vec<u8>) -> End {
         let within = shared.settings.timeout;
+        out.clear();
+        out.shrink_to(OUT_KEPT);
         let invited = match self.announced.take() {
-            Some(announced) => match self.answers(&announced.commands, true, within).await {
+            Some(_) => match self.answers(ENVELOPE, true, within).await {
                 // It waited, and had enough.
                 Ok(()) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
                 invited => invited,
             },
-            None => match self.commands(&handover.from, &handover.to, Some(&handover.message)) {
+            None => match self.commands(&handover.from, &handover.to, Some(&handover.message), out) {
                 Err(why) => return End::Unsendable(why),
                 // It said something unasked: which answer belongs to what would be a guess.
-                Ok(_) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
-                Ok(commands) => match self.envelope(&commands, within).await {
+                Ok(()) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
+                Ok(()) => match self.envelope(out, within).await {
                     Ok(()) if self.wire.has_input() => return End::Broken(UNASKED.to_owned()),
                     invited => invited,
                 },
@@ -172,7 +175,6 @@ impl Session {
         }
 
         out.clear();
-        out.shrink_to(OUT_KEPT);
         data::encode(&handover.message, out);
         let end = out.len();
         // With its message, the transaction is over, whatever becomes of it.
@@ -212,24 +214,24 @@ impl Session {
     /// Everything before the message. Ok: the server waits for the message.
     ///
     /// Pipelined, all commands are sent at once and all answers are read, whatever the first ones say (RFC 2920 3.1).
-    async fn envelope(&mut self, commands: &[String], within: Duration) -> Result<(), End> {
+    async fn envelope(&mut self, commands: &[u8], within: Duration) -> Result<(), End> {
         let together = self.offers.pipelining;
         if together {
-            self.wire.write(commands.concat().as_bytes(), within).await.map_err(|broken| before_answer(broken, true))?;
+            self.wire.write(commands, within).await.map_err(|broken| before_answer(broken, true))?;
         }
         self.answers(commands, together, within).await
     }
 
     /// The answers to all of that; each command is said before its answer, where they are not written yet.
-    async fn answers(&mut self, commands: &[String], written: bool, within: Duration) -> Result<(), End> {
+    async fn answers(&mut self, commands: &[u8], written: bool, within: Duration) -> Result<(), End> {
         let mut refusal: Option<(Reply, &str)> = None;
-        for (n, command) in commands.iter().enumerate() {
-            let said = if written { Ok(()) } else { self.wire.write(command.as_bytes(), within).await };
+        for (n, command) in commands.split_inclusive(|byte| *byte == b'\n').enumerate() {
+            let said = if written { Ok(()) } else { self.wire.write(command, within).await };
             let answer = match said {
                 Ok(()) => self.wire.reply(within).await,
                 Err(broken) => Err(broken),
             };
-            let verb = command.get(..4).unwrap_or_default();
+            let verb = command.get(..4).and_then(|verb| str::from_utf8(verb).ok()).unwrap_or_default();
             let reply = match (answer, refusal.take()) {
                 // What it said about the message stands, although the connection is lost.
                 (Err(_), Some((first, _))) => {
@@ -280,41 +282,30 @@ impl Session {
 
     /// Adds the envelope of the next mail to what is to be written.
     fn announce(&self, next: &Envelope, out: &mut Vec<u8>) -> Option<Announced> {
-        let commands = self.commands(&next.from, &next.to, None).ok()?;
-        for command in &commands {
-            out.extend_from_slice(command.as_bytes());
-        }
-        Some(Announced { envelope: next.clone(), commands, at: Instant::now() })
+        self.commands(&next.from, &next.to, None, out).ok()?;
+        Some(Announced { envelope: next.clone(), at: Instant::now() })
     }
 
-    /// Everything before a message; the message may not be known yet.
-    fn commands(&self, from: &str, to: &str, message: Option<&[u8]>) -> Result<Vec<String>, &'static str> {
-        let mut mail = format!("MAIL FROM:<{from}>");
-        if let Some(message) = message.filter(|_| self.offers.size) {
-            let _ = write!(mail, " SIZE={}", message.len());
-        }
+    /// Adds everything before a message; the message may not be known yet. Nothing is added where it cannot be sent.
+    fn commands(&self, from: &str, to: &str, message: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), &'static str> {
         let utf8 = !from.is_ascii() || !to.is_ascii();
         if utf8 && !self.offers.utf8 {
             return Err("the address has letters that this mail server does not take (it does not offer SMTPUTF8)");
         }
-        if utf8 || message.is_some_and(|message| !message.is_ascii()) {
-            if !self.offers.eight_bit {
-                return Err("the message has 8-bit text that this mail server does not take (it does not offer 8BITMIME)");
-            }
-            mail.push_str(" BODY=8BITMIME");
+        let eight_bit = utf8 || message.is_some_and(|message| !message.is_ascii());
+        if eight_bit && !self.offers.eight_bit {
+            return Err("the message has 8-bit text that this mail server does not take (it does not offer 8BITMIME)");
         }
-        if utf8 {
-            mail.push_str(" SMTPUTF8");
+        let reset = if self.open { "RSET\r\n" } else { "" };
+        let body = if eight_bit { " BODY=8BITMIME" } else { "" };
+        let letters = if utf8 { " SMTPUTF8" } else { "" };
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{reset}MAIL FROM:<{from}>");
+        if let Some(message) = message.filter(|_| self.offers.size) {
+            let _ = write!(out, " SIZE={}", message.len());
         }
-        mail.push_str("\r\n");
-        let mut commands = Vec::with_capacity(4);
-        if self.open {
-            commands.push("RSET\r\n".to_owned());
-        }
-        commands.push(mail);
-        commands.push(format!("RCPT TO:<{to}>\r\n"));
-        commands.push("DATA\r\n".to_owned());
-        Ok(commands)
+        let _ = write!(out, "{body}{letters}\r\nRCPT TO:<{to}>\r\nDATA\r\n");
+        Ok(())
     }
 
     async fn quit(mut self) {
@@ -341,11 +332,7 @@ mod tests {
     fn what_was_announced_long_ago_or_for_another_mail_does_not_serve() {
         let mail = Handover { from: "a@example.org".to_owned(), to: "b@example.org".to_owned(), message: b"x\r\n".to_vec() };
         let now = Instant::now();
-        let announced = |ago: Duration| Announced {
-            envelope: Envelope { from: mail.from.clone(), to: mail.to.clone() },
-            commands: Vec::new(),
-            at: now.checked_sub(ago).unwrap(),
-        };
+        let announced = |ago: Duration| Announced { envelope: Envelope { from: mail.from.clone(), to: mail.to.clone() }, at: now.checked_sub(ago).unwrap() };
         assert!(announced(Duration::ZERO).serves(&mail));
         assert!(!announced(ANNOUNCED_MAX).serves(&mail));
         assert!(!announced(Duration::ZERO).serves(&Handover { to: "c@example.org".to_owned(), ..mail.clone() }));

@@ -183,8 +183,9 @@ async fn a_server_that_gave_up_waiting_for_an_announced_message_is_asked_again()
 async fn a_send_that_was_given_up_leaves_nothing_announced() {
     let server = Server::start(|moment| if moment.verb == "END" && moment.connection == 1 { Act::Silence } else { Act::Behave }).await;
     let mut connection = server.transport().connect().await.unwrap();
+    let (first, next) = (mail("a@example.org"), envelope("b@example.org"));
     tokio::select! {
-        _ = connection.send_before(&mail("a@example.org"), Some(&envelope("b@example.org"))) => panic!("the server is silent"),
+        _ = connection.send_before(&first, Some(&next)) => panic!("the server is silent"),
         () = seen(&server, "DATA", 1) => {}
     }
     connection.send(&mail("b@example.org")).await.unwrap();
