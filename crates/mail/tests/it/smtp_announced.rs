@@ -92,7 +92,7 @@ async fn a_refusal_of_an_announced_mail_is_told_when_its_turn_comes() {
         let server = Server::start(move |moment| if moment.verb == verb && moment.mails == 1 { say(words) } else { Act::Behave }).await;
         let mut connection = announced(&server).await;
         let refused = connection.send_before(&mail("b@example.org"), Some(&envelope("c@example.org"))).await;
-        let (Err(MailError::Temporary { reply } | MailError::Permanent { reply })) = &refused else { panic!("{verb}: {refused:?}") };
+        let Err(MailError::Temporary { reply } | MailError::Permanent { reply }) = &refused else { panic!("{verb}: {refused:?}") };
         assert_eq!(reply, words);
         // Only now the server behaves: the refused mail did not count.
         assert_eq!((server.arrived(), server.connections()), (vec![mail("a@example.org")], 1), "{verb}");
