@@ -12,7 +12,8 @@ use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
-use super::domains::{self, Places, domain_of, means_the_domain};
+use super::domains::{self, Place, domain_of, means_the_domain};
+use super::feeder::Feeder;
 use super::hang_ups::{self, HANG_UPS_MAX};
 use super::judge::{self, Row};
 use super::ledger::{Counted, Step};
@@ -61,10 +62,10 @@ struct Ended {
     too_late: bool,
 }
 
-/// The rows of a batch. Their places at the mail servers of their domains are free again when it ends.
+/// A row that is to go, and its place at the mail server of its domain.
 struct Chosen {
-    rows: Vec<Row>,
-    places: Places,
+    row: Row,
+    place: Place,
 }
 
 /// One connection and the right to have it. It is opened when it is needed first.
@@ -113,14 +114,15 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     let mut in_hand = Span::none();
     let mut denied = Denied::default();
     // The batch after this one, so that connections can be told of its mails.
-    let mut ahead: Option<Result<Chosen, AppError>> = None;
+    let mut ahead: Option<Result<Vec<Chosen>, AppError>> = None;
     loop {
-        let mut batch = None;
+        let mut batch = Vec::new();
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied.now(Instant::now()));
             let chosen = match ahead.take() {
-                Some(chosen) => chosen.map(Some),
-                None if share == 0 => Ok(None),
+                Some(Ok(chosen)) => Ok(their_turn(&run, chosen, &lines, share).await),
+                Some(Err(error)) => Err(error),
+                None if share == 0 => Ok(Vec::new()),
                 None => next(&run, share).await,
             };
             batch = match chosen {
@@ -131,7 +133,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                     return Err(error);
                 }
             };
-            if batch.is_none() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
+            if batch.is_empty() && ended.is_empty() && (share == 0 || !run.feeder.lock().await.is_done()) {
                 if share == 0 {
                     close(&run, &mut lines, 0).await;
                 }
@@ -141,8 +143,8 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 tokio::time::sleep(if share == 0 { REST } else { domains::LOOK_AGAIN }).await;
                 continue;
             }
-            if let Some(Chosen { rows, places }) = &mut batch {
-                let moment = moment(&run, rows.len());
+            if !batch.is_empty() {
+                let moment = moment(&run, batch.len());
                 if moment.is_some_and(|moment| moment > Instant::now()) {
                     // Nothing stays unrecorded while the group waits for its moment.
                     record_all(&run, &mut in_hand, &mut ended).await?;
@@ -152,35 +154,30 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 }
                 wait_for(&run, moment).await;
                 close(&run, &mut lines, share).await;
-                open(&run, &mut lines, rows.len().min(share)).await;
+                open(&run, &mut lines, batch.len().min(share)).await;
                 // What has no line is left to others.
-                if rows.len() > lines.len() {
-                    let mut feeder = run.feeder.lock().await;
-                    places.truncate(lines.len());
-                    for row in rows.drain(lines.len()..).rev() {
-                        feeder.put_back(row);
-                    }
-                }
-                if run.app.may_look_ahead(&run) && !lines.is_empty() {
-                    // An error is told when the turn comes of those who are not known for it.
-                    ahead = next(&run, lines.len()).await.transpose();
-                }
+                let rest = batch.split_off(lines.len().min(batch.len()));
+                put_back(&run, rest).await;
+            }
+            if !batch.is_empty() && run.app.may_look_ahead(&run) {
+                ahead = after_next(&run, share).await;
             }
         }
-        let Some(Chosen { rows, places }) = batch.filter(|batch| !batch.rows.is_empty()) else {
-            if ended.is_empty() {
-                break;
-            }
+        if batch.is_empty() && ended.is_empty() {
+            break;
+        }
+        if batch.is_empty() {
             record_all(&run, &mut in_hand, &mut ended).await?;
-            continue;
-        };
-        let span = run.next_batch(rows.len());
-        let ledger = spans::ledger(if span.is_disabled() { &in_hand } else { &span }, rows.len(), ended.len());
-        let claimed = settle(&run, std::mem::take(&mut ended), rows).instrument(ledger).await?;
-        in_hand = span;
-        let next = ahead.iter().flatten().flat_map(|chosen: &Chosen| &chosen.rows).map(|row| envelope(&run, row)).collect();
-        ended = hand_over(&run, &mut lines, claimed, next, &mut denied, &in_hand).await;
-        drop(places);
+        } else {
+            let (rows, places): (Vec<Row>, Vec<Place>) = batch.into_iter().map(|chosen| (chosen.row, chosen.place)).unzip();
+            let span = run.next_batch(rows.len());
+            let ledger = spans::ledger(if span.is_disabled() { &in_hand } else { &span }, rows.len(), ended.len());
+            let claimed = settle(&run, std::mem::take(&mut ended), rows).instrument(ledger).await?;
+            in_hand = span;
+            let next = ahead.iter().flatten().flatten().map(|chosen| envelope(&run, &chosen.row)).collect();
+            ended = hand_over(&run, &mut lines, claimed, next, &mut denied, &in_hand).await;
+            drop(places);
+        }
         if run.app.lines_are_short() {
             record_all(&run, &mut in_hand, &mut ended).await?;
             close(&run, &mut lines, 0).await;
@@ -188,6 +185,35 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     }
     close(&run, &mut lines, 0).await;
     Ok(())
+}
+
+/// The turn of those who were chosen ahead has come: those first whom a line expects. Whose domain asked to be left alone since goes in a later run, and where the
+/// group has to rest now, all are left to others.
+async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, lines: &[Line], share: usize) -> Vec<Chosen> {
+    let mut feeder = run.feeder.lock().await;
+    feeder.let_go(chosen.len());
+    let (elapsed, now) = (run.app.clock.elapsed(), run.app.now_ms());
+    chosen.retain(|chosen| match chosen.place.rests(elapsed) {
+        None => true,
+        Some(wait) => {
+            feeder.retry_at(now + wait.as_millis() as i64 + 1);
+            false
+        }
+    });
+    if share == 0 {
+        chosen.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
+        return Vec::new();
+    }
+    chosen.sort_by_key(|chosen| !lines.iter().any(|line| line.expects.as_ref().is_some_and(|expected| expected.to == address(&chosen.row))));
+    chosen
+}
+
+/// These go out again in this run.
+async fn put_back(run: &Run, rows: Vec<Chosen>) {
+    if !rows.is_empty() {
+        let mut feeder = run.feeder.lock().await;
+        rows.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
+    }
 }
 
 /// Records the outcomes of a batch for which no other waits; with that it is over.
@@ -230,20 +256,31 @@ async fn close(run: &Run, lines: &mut Vec<Line>, keep: usize) {
 }
 
 /// The next rows, no more than the rate allows at once.
-async fn next(run: &Run, most: usize) -> Result<Option<Chosen>, AppError> {
+async fn next(run: &Run, most: usize) -> Result<Vec<Chosen>, AppError> {
+    choose(run, &mut *run.feeder.lock().await, most).await
+}
+
+/// Those after the next ones. None where there are none now; an error is told in its turn, the mails before it can go.
+async fn after_next(run: &Run, most: usize) -> Option<Result<Vec<Chosen>, AppError>> {
+    let mut feeder = run.feeder.lock().await;
+    let chosen = choose(run, &mut feeder, most).await;
+    feeder.hold(chosen.as_ref().map_or(0, Vec::len));
+    Some(chosen).filter(|chosen| !chosen.as_ref().is_ok_and(Vec::is_empty))
+}
+
+async fn choose(run: &Run, feeder: &mut Feeder, most: usize) -> Result<Vec<Chosen>, AppError> {
     let n = run.app.transport_limiter.batch(run.limiter.batch(most));
-    let rows = run.feeder.lock().await.next(run, n).await?;
-    if rows.is_empty() {
-        return Ok(None);
-    }
-    let places = Places::of(&run.app.domains, rows.iter().map(|row| &row.delivery));
-    Ok(Some(Chosen { rows, places }))
+    let rows = feeder.next(run, n).await?;
+    Ok(rows.into_iter().map(|row| Chosen { place: Place::of(&run.app.domains, &row.delivery), row }).collect())
 }
 
 /// What the mail of a row goes in. The mail is made when the row is claimed.
 fn envelope(run: &Run, row: &Row) -> Envelope {
-    let to = row.delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default();
-    Envelope { from: run.app.settings.mail_from.address.clone(), to: to.trim().to_owned() }
+    Envelope { from: run.app.settings.mail_from.address.clone(), to: address(row).to_owned() }
+}
+
+fn address(row: &Row) -> &str {
+    row.delivery.email.as_ref().map(EmailAddress::as_str).unwrap_or_default().trim()
 }
 
 /// When so many mails may go, by the rates of the campaign and of the transport.
@@ -469,11 +506,16 @@ async fn hand_over(run: &Run, lines: &mut Vec<Line>, claimed: Vec<Claimed>, next
     ended
 }
 
-/// Puts the lines into the order of the mails, where a line was told of one. Who was left out of the batch leaves one over that waits in vain.
+/// Puts the lines into the order of the mails: each to the line that was told of it, the others to lines that expect none of these.
 fn to_their_lines(lines: &mut [Line], claimed: &[Claimed]) {
+    let expects = |line: &Line, claim: &Claimed| line.expects.as_ref().is_some_and(|expected| expected.is_of(&claim.mail));
     for (n, claim) in claimed.iter().enumerate() {
-        let expects = |line: &Line| line.expects.as_ref().is_some_and(|expected| expected.is_of(&claim.mail));
-        if let Some(found) = lines.iter().skip(n).position(expects) {
+        let theirs = lines.iter().skip(n).position(|line| expects(line, claim));
+        let found = theirs.or_else(|| {
+            let rest = claimed.get(n + 1..).unwrap_or_default();
+            lines.iter().skip(n).position(|line| !rest.iter().any(|claim| expects(line, claim)))
+        });
+        if let Some(found) = found {
             lines.swap(n, n + found);
         }
     }

@@ -126,29 +126,28 @@ fn forget(known: &mut HashMap<String, Domain>, now: Duration) {
     }
 }
 
-/// Mails that are in hand. Whatever ends the run, their places are free again.
-pub(super) struct Places {
+/// The place of a mail that is in hand, or soon will be. Whatever ends the run, it is free again.
+#[derive(Debug)]
+pub(super) struct Place {
     domains: Arc<Domains>,
-    /// A domain for each mail.
-    taken: Vec<String>,
+    domain: String,
 }
 
-impl Places {
-    /// Of mails that [`Domains::take`] let go.
-    pub(super) fn of<'a>(domains: &Arc<Domains>, mails: impl Iterator<Item = &'a Delivery>) -> Self {
-        Self { domains: domains.clone(), taken: mails.map(|mail| domain_of(mail.email.as_ref()).to_owned()).collect() }
+impl Place {
+    /// Of a mail that [`Domains::take`] let go.
+    pub(super) fn of(domains: &Arc<Domains>, mail: &Delivery) -> Self {
+        Self { domains: domains.clone(), domain: domain_of(mail.email.as_ref()).to_owned() }
     }
-    /// Those behind the first `keep` are not in hand any more.
-    pub(super) fn truncate(&mut self, keep: usize) {
-        for domain in self.taken.drain(keep.min(self.taken.len())..) {
-            self.domains.give_back(&domain);
-        }
+    /// How long the domain asked to be left alone, since it was taken.
+    pub(super) fn rests(&self, now: Duration) -> Option<Duration> {
+        let known = self.domains.known.lock();
+        known.get(&self.domain).map(|state| state.not_before.saturating_sub(now)).filter(|wait| !wait.is_zero())
     }
 }
 
-impl Drop for Places {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.truncate(0);
+        self.domains.give_back(&self.domain);
     }
 }
 
@@ -187,10 +186,10 @@ mod tests {
         let mail = serde_json::json!({"email_id": "c", "user_id": "ann", "status": "pending", "createdAt": "", "email": "ann@a.example"});
         let mail: Delivery = serde_json::from_value(mail).unwrap();
         assert_eq!([(); 4].map(|()| domains.take("a.example", ms(0))), [May::Now, May::Now, May::Now, May::Soon]);
-        let mut places = Places::of(&domains, [&mail; 3].into_iter());
-        places.truncate(1);
+        let [one, two, three] = [(); 3].map(|()| Place::of(&domains, &mail));
+        drop((two, three));
         assert_eq!([(); 3].map(|()| domains.take("a.example", ms(0))), [May::Now, May::Now, May::Soon]);
-        drop(places);
+        drop(one);
         assert_eq!([(); 2].map(|()| domains.take("a.example", ms(0))), [May::Now, May::Soon]);
     }
 
@@ -204,6 +203,10 @@ mod tests {
         assert_eq!(domains.take("a.example", ms(1_000)), May::Now);
         domains.put_off("a.example", ms(1_000));
         assert_eq!(domains.take("a.example", ms(2_999)), May::Later(ms(1)));
+        let mail = serde_json::json!({"email_id": "c", "user_id": "ann", "status": "pending", "createdAt": "", "email": "ann@a.example"});
+        let domains = Arc::new(domains);
+        let place = Place::of(&domains, &serde_json::from_value(mail).unwrap());
+        assert_eq!([ms(2_999), ms(3_000)].map(|now| place.rests(now)), [Some(ms(1)), None], "also those who had a place before");
         domains.accepted("a.example");
         assert_eq!(domains.take("a.example", ms(2_999)), May::Now);
         for n in 0..100 {

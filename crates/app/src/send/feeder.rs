@@ -32,11 +32,13 @@ pub(super) struct Feeder {
     after: Option<Key>,
     ended: bool,
     earliest_retry: Option<i64>,
+    /// Given out before their turn, so that they may yet come back.
+    held: usize,
 }
 
 impl Feeder {
     pub(super) fn new(campaign: CampaignId, token: String) -> Self {
-        Self { campaign, token, waiting: VecDeque::new(), judged: 0, ahead: LOOK_AHEAD, after: None, ended: false, earliest_retry: None }
+        Self { campaign, token, waiting: VecDeque::new(), judged: 0, ahead: LOOK_AHEAD, after: None, ended: false, earliest_retry: None, held: 0 }
     }
 
     /// Up to `n` rows to send; none at the end of the ledger, or when all that wait have to wait for their domains. Rows that a dead run left behind are settled on the way.
@@ -122,9 +124,19 @@ impl Feeder {
         self.earliest_retry = Some(self.earliest_retry.map_or(at, |earliest| earliest.min(at)));
     }
 
+    /// So many rows were given out for a batch whose turn is not yet.
+    pub(super) fn hold(&mut self, rows: usize) {
+        self.held += rows;
+    }
+
+    /// Their turn has come.
+    pub(super) fn let_go(&mut self, rows: usize) {
+        self.held = self.held.saturating_sub(rows);
+    }
+
     /// Nothing is left to give out in this run.
     pub(super) fn is_done(&self) -> bool {
-        self.ended && self.waiting.is_empty()
+        self.ended && self.waiting.is_empty() && self.held == 0
     }
 
     pub(super) fn earliest_retry(&self) -> Option<i64> {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use emcrm_app::DomainLimits;
-use emcrm_model::{CampaignState, DeliveryState, EmailAddress, PageRequest, SuppressionReason};
+use emcrm_model::{Campaign, CampaignState, DeliveryState, EmailAddress, PageRequest, SuppressionReason};
 use serde_json::json;
 
 use crate::support::{Announced, Answer, TestApp, call, campaign_with, until};
@@ -113,4 +113,45 @@ async fn a_pause_leaves_announced_mails_to_the_next_run() {
     until("it is over", async || t.app.campaign_get(&call(), &campaign.id).await.unwrap().status == CampaignState::Sent).await;
     worker.stop().await;
     assert_mailed(&t, 0);
+}
+
+#[tokio::test]
+async fn a_domain_that_says_later_gets_none_of_those_who_were_chosen_before() {
+    let t = TestApp::new();
+    people(&t).await;
+    for n in 0..PEOPLE {
+        t.mail.answer(&format!("u{n:03}@example.org"), &[Answer::Greylisted]);
+    }
+    t.campaign(json!({})).await;
+    t.settle().await;
+    // Those in hand, and those whose turn came before the outcomes of these were known.
+    assert!((1..=2 * CONNECTIONS).contains(&t.mail.refused()), "{} were refused", t.mail.refused());
+}
+
+#[tokio::test]
+async fn a_campaign_takes_the_connections_that_another_leaves() {
+    let t = TestApp::new();
+    people(&t).await;
+    let gate = t.mail.hold();
+    let worker = t.worker();
+    let first = t.campaign(json!({})).await;
+    let in_hand = async |campaign: &Campaign| t.app.campaign_get(&call(), &campaign.id).await.unwrap().counts.sending_count;
+    until("the first has all connections", async || in_hand(&first).await == CONNECTIONS as i64).await;
+    let second = t.campaign(json!({})).await;
+    until("both have some", async || {
+        gate.add_permits(1);
+        in_hand(&second).await == CONNECTIONS as i64 / 2 && in_hand(&first).await == CONNECTIONS as i64 / 2
+    })
+    .await;
+    t.app.campaign_cancel(&call(), &first.id).await.unwrap();
+    until("the second has all connections", async || {
+        gate.add_permits(1);
+        in_hand(&second).await == CONNECTIONS as i64
+    })
+    .await;
+    gate.add_permits(2 * PEOPLE);
+    until("it is over", async || t.app.campaign_get(&call(), &second.id).await.unwrap().status == CampaignState::Sent).await;
+    worker.stop().await;
+    let done = t.app.campaign_get(&call(), &second.id).await.unwrap();
+    assert_eq!(done.counts.sent_count, PEOPLE as i64);
 }

@@ -5,6 +5,7 @@
 //! | `settings` | the URL and what it means |
 //! | `dial` | from a host name to a session: TCP, greeting, EHLO, TLS, sign-in |
 //! | `session` | one mail transaction, and what its failure means |
+//! | `announced` | envelopes that go out before their turn, and when they do not |
 //! | `wire` | bytes out, replies in, both bounded in time and size |
 //! | `reply` | the grammar of replies |
 //! | `data` | the body as DATA wants it: CRLF and dots |
@@ -12,6 +13,7 @@
 //! The protocol is spoken here, not by a library, because the ledger above needs to know on which side of the final dot a failure happened,
 //! and because a mail must cost two writes (with PIPELINING), each sent at once, or one where the next mail is known.
 
+mod announced;
 mod data;
 mod dial;
 mod reply;
@@ -38,13 +40,14 @@ pub struct SmtpTransport {
 pub(crate) struct Shared {
     settings: SmtpSettings,
     tls: TlsConnector,
+    announcing: announced::Announcing,
 }
 
 impl SmtpTransport {
     /// Opens nothing yet; reads the file of additional certificate authorities, if one is named.
     pub fn new(settings: SmtpSettings) -> Result<Self, BadSmtpSettings> {
         let tls = dial::tls(settings.ca_file.as_deref())?;
-        Ok(Self { shared: Arc::new(Shared { settings, tls }) })
+        Ok(Self { shared: Arc::new(Shared { settings, tls, announcing: announced::Announcing::new() }) })
     }
 
     pub fn settings(&self) -> &SmtpSettings {

@@ -7,6 +7,7 @@
 //! | 421 or hang-up as the first answer on a kept connection | it had been idle too long or had enough: once more, on a new connection |
 //! | broken, silent or garbled before the last byte of the message was written | `Unavailable` |
 //! | the same after it | `Unknown` |
+//! | 421, hang-up or silence where an announced mail (below) was to be answered or taken | once more, on a new connection; nothing is announced for a while |
 //!
 //! Where the next mail is known and the server takes commands together, its envelope goes out behind the message: the message may be the first of a group of commands,
 //! and the MAIL of the next one may follow it (RFC 2920 3.1). The answers are read when that mail's turn comes. If it does not come, nothing can be taken back: the
@@ -17,9 +18,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 
 use super::Shared;
+use super::announced::Announced;
 use super::data;
 use super::dial::{Offers, dial};
 use super::reply::Reply;
@@ -30,8 +31,6 @@ use crate::transport::{Connection, Envelope, Handover, MailError, Receipt};
 const QUIT_MAX: Duration = Duration::from_secs(2);
 /// How long to listen for a reason when a server stops reading in the middle of a message.
 const REASON_MAX: Duration = Duration::from_secs(2);
-/// How long a server may be kept waiting for a message whose envelope it has: far less than the minutes that it has to wait (RFC 5321 4.5.3.2).
-const ANNOUNCED_MAX: Duration = Duration::from_secs(5);
 /// Memory that a connection keeps for its messages, in bytes.
 const OUT_KEPT: usize = 256 * 1024;
 /// Of an announced mail, as far as its answers need to know it.
@@ -57,19 +56,6 @@ struct Session {
     over: bool,
     /// The server waits for this mail, or has refused it.
     announced: Option<Announced>,
-}
-
-/// An envelope that was sent, whose answers are not read.
-struct Announced {
-    envelope: Envelope,
-    at: Instant,
-}
-
-impl Announced {
-    fn serves(&self, handover: &Handover) -> bool {
-        // The server was not told of 8-bit text.
-        self.envelope.is_of(handover) && handover.message.is_ascii() && self.at.elapsed() < ANNOUNCED_MAX
-    }
 }
 
 /// How a transaction ended.
@@ -118,7 +104,7 @@ impl Connection for SmtpConnection {
 
     async fn send_before(&mut self, handover: &Handover, next: Option<&Envelope>) -> Result<Receipt, MailError> {
         handover.check()?;
-        let mut kept = self.session.take().filter(|session| session.announced.as_ref().is_none_or(|announced| announced.serves(handover)));
+        let mut kept = self.session.take().filter(|session| session.serves(handover, &self.shared));
         if kept.as_ref().is_some_and(|session| session.mails >= self.shared.settings.mails_per_connection)
             && let Some(used_up) = kept.take()
         {
@@ -149,28 +135,46 @@ impl Session {
         Ok(Self { wire, offers, mails: 0, open: false, over: false, announced: None })
     }
 
+    /// Not one where the server waits for another mail.
+    fn serves(&self, handover: &Handover, shared: &Shared) -> bool {
+        let Some(announced) = &self.announced else { return true };
+        if announced.is_old() {
+            shared.announcing.rest();
+        }
+        announced.serves(handover) && !announced.is_old()
+    }
+
     async fn transaction(&mut self, handover: &Handover, next: Option<&Envelope>, shared: &Shared, out: &mut Vec<u8>) -> End {
         let within = shared.settings.timeout;
         out.clear();
         out.shrink_to(OUT_KEPT);
-        let invited = match self.announced.take() {
-            Some(_) => match self.answers(ENVELOPE, true, within).await {
+        let announced = self.announced.take().is_some();
+        let invited = if announced {
+            match self.answers(ENVELOPE, true, within).await {
                 // It waited, and had enough.
-                Ok(()) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
-                invited => invited,
-            },
-            None => match self.commands(&handover.from, &handover.to, Some(&handover.message), out) {
+                Ok(()) if self.wire.has_news().await => Err(End::Gone(UNASKED.to_owned())),
+                Ok(()) => Ok(()),
+                // No message was said: there is no harm in another connection. Nor does it say anything about the mail, which could be told to any.
+                Err(End::Broken(cause)) => Err(End::Gone(cause)),
+                Err(End::Refused(reply)) if reply.ends_connection() => Err(End::Busy(reply)),
+                Err(end) => Err(end),
+            }
+        } else {
+            match self.commands(&handover.from, &handover.to, Some(&handover.message), out) {
                 Err(why) => return End::Unsendable(why),
                 // It said something unasked: which answer belongs to what would be a guess.
                 Ok(()) if self.wire.has_input() => return End::Gone(UNASKED.to_owned()),
                 Ok(()) => match self.envelope(out, within).await {
-                    Ok(()) if self.wire.has_input() => return End::Broken(UNASKED.to_owned()),
+                    Ok(()) if self.wire.has_input() => Err(End::Broken(UNASKED.to_owned())),
                     invited => invited,
                 },
-            },
+            }
         };
         self.mails += 1;
         if let Err(end) = invited {
+            if announced && matches!(end, End::Gone(_) | End::Busy(_)) {
+                shared.announcing.rest();
+            }
             return end;
         }
 
@@ -179,35 +183,38 @@ impl Session {
         let end = out.len();
         // With its message, the transaction is over, whatever becomes of it.
         self.open = false;
-        if let Some(next) = next.filter(|next| self.offers.pipelining && next.is_plain() && self.mails < shared.settings.mails_per_connection) {
+        if let Some(next) = next.filter(|next| self.may_announce(next, shared)) {
             self.announced = self.announce(next, out);
         }
+        let mut cut = None;
         match self.wire.write_all(out, end, within).await {
             Ok(()) => {}
             Err(Cut::After(broken)) => {
                 self.over = true;
-                return match self.wire.reply(REASON_MAX).await {
-                    Ok(reply) if reply.is_positive() => End::Taken(reply),
-                    Ok(reply) if reply.is_refusal() => End::Refused(reply),
-                    _ => End::Unknown(broken.into_cause()),
-                };
+                cut = Some(broken);
             }
             Err(Cut::Before(broken)) => {
                 self.over = true;
                 return match self.wire.reply(REASON_MAX).await {
+                    Ok(reply) if announced && reply.ends_connection() => End::Busy(reply),
                     Ok(reply) if reply.is_refusal() => End::Refused(reply),
+                    _ if announced => End::Gone(broken.into_cause()),
                     _ => End::Broken(broken.into_cause()),
                 };
             }
         }
-        match self.wire.reply(shared.settings.answer_timeout).await {
+        let answer = self.wire.reply(shared.settings.answer_timeout).await;
+        if let Some(announced) = &mut self.announced {
+            announced.waits_from_now();
+        }
+        match answer {
             Ok(reply) if reply.is_positive() => End::Taken(reply),
             Ok(reply) if reply.is_refusal() => {
-                self.over = reply.ends_connection();
+                self.over |= reply.ends_connection();
                 End::Refused(reply)
             }
             Ok(reply) => End::Unknown(format!("it answered the message with: {reply}")),
-            Err(broken) => End::Unknown(broken.into_cause()),
+            Err(broken) => End::Unknown(cut.unwrap_or(broken).into_cause()),
         }
     }
 
@@ -280,10 +287,14 @@ impl Session {
         Err(End::Refused(reply))
     }
 
+    fn may_announce(&self, next: &Envelope, shared: &Shared) -> bool {
+        self.offers.pipelining && next.is_plain() && self.mails < shared.settings.mails_per_connection && shared.announcing.may()
+    }
+
     /// Adds the envelope of the next mail to what is to be written.
     fn announce(&self, next: &Envelope, out: &mut Vec<u8>) -> Option<Announced> {
         self.commands(&next.from, &next.to, None, out).ok()?;
-        Some(Announced { envelope: next.clone(), at: Instant::now() })
+        Some(Announced::now(next.clone()))
     }
 
     /// Adds everything before a message; the message may not be known yet. Nothing is added where it cannot be sent.
@@ -321,21 +332,5 @@ fn before_answer(broken: Broken, first: bool) -> End {
     match broken {
         Broken::Closed(cause) if first => End::Gone(cause),
         broken => End::Broken(broken.into_cause()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_was_announced_long_ago_or_for_another_mail_does_not_serve() {
-        let mail = Handover { from: "a@example.org".to_owned(), to: "b@example.org".to_owned(), message: b"x\r\n".to_vec() };
-        let now = Instant::now();
-        let announced = |ago: Duration| Announced { envelope: Envelope { from: mail.from.clone(), to: mail.to.clone() }, at: now.checked_sub(ago).unwrap() };
-        assert!(announced(Duration::ZERO).serves(&mail));
-        assert!(!announced(ANNOUNCED_MAX).serves(&mail));
-        assert!(!announced(Duration::ZERO).serves(&Handover { to: "c@example.org".to_owned(), ..mail.clone() }));
-        assert!(!announced(Duration::ZERO).serves(&Handover { message: "ü\r\n".into(), ..mail.clone() }));
     }
 }

@@ -1,9 +1,13 @@
 //! Bytes out, replies in. Every wait has an end, every buffer a bound.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::task::unconstrained;
 use tokio::time::timeout;
 
 use super::reply::{Parsed, REPLY_MAX, Reply, parse};
@@ -70,6 +74,15 @@ impl<S: Io + 'static> Wire<S> {
     /// Whether the other side said more than it was asked for.
     pub(crate) fn has_input(&self) -> bool {
         self.start < self.input.len()
+    }
+
+    /// The same, with a look at what has come by now. A closed connection says more, too.
+    pub(crate) async fn has_news(&mut self) -> bool {
+        if self.has_input() {
+            return true;
+        }
+        let mut read = pin!(unconstrained(self.stream.read_buf(&mut self.input)));
+        poll_fn(|context| Poll::Ready(read.as_mut().poll(context).is_ready())).await
     }
 
     pub(crate) async fn write(&mut self, bytes: &[u8], within: Duration) -> Result<(), Broken> {

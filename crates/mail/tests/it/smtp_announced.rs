@@ -164,19 +164,37 @@ async fn a_lost_answer_is_unknown_whatever_was_announced_with_its_message() {
 
 #[tokio::test]
 async fn a_server_that_gave_up_waiting_for_an_announced_message_is_asked_again() {
-    // It says so behind its invitation, as one that waited too long does.
-    let server = Server::start(|moment| {
-        if moment.verb == "DATA" && moment.mails == 1 && moment.connection == 1 {
-            Act::SayAndHangUp("354 go on\r\n421 4.4.2 timeout\r\n".into())
-        } else {
-            Act::Behave
-        }
-    })
-    .await;
-    let mut connection = announced(&server).await;
-    tokio::time::sleep(Duration::from_millis(50)).await;
-    connection.send(&mail("b@example.org")).await.unwrap();
-    assert_eq!((server.arrived(), server.connections()), (vec![mail("a@example.org"), mail("b@example.org")], 2));
+    // With and without words behind its invitation, as one that waited too long does, or one that was stopped.
+    for words in ["354 go on\r\n421 4.4.2 timeout\r\n", "354 go on\r\n"] {
+        let server = Server::start(move |moment| {
+            let waited = moment.verb == "DATA" && moment.mails == 1 && moment.connection == 1;
+            if waited { Act::SayAndHangUp(words.into()) } else { Act::Behave }
+        })
+        .await;
+        let mut connection = announced(&server).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        connection.send(&mail("b@example.org")).await.unwrap();
+        assert_eq!((server.arrived(), server.connections()), (vec![mail("a@example.org"), mail("b@example.org")], 2));
+    }
+}
+
+#[tokio::test]
+async fn to_a_server_that_drops_what_comes_behind_a_message_nothing_more_is_announced() {
+    // It offers PIPELINING, and never answers.
+    let server = Server::start(|moment| if moment.verb == "MAIL" && moment.mails == 1 && moment.connection == 1 { Act::Silence } else { Act::Behave }).await;
+    let mut settings = server.settings();
+    settings.timeout = Duration::from_millis(200);
+    let transport = SmtpTransport::new(settings).unwrap();
+    let mut connection = transport.connect().await.unwrap();
+    connection.send_before(&mail("a@example.org"), Some(&envelope("b@example.org"))).await.unwrap();
+    connection.send_before(&mail("b@example.org"), Some(&envelope("c@example.org"))).await.unwrap();
+    connection.close().await;
+    // Nor on any other connection.
+    let mut connection = transport.connect().await.unwrap();
+    connection.send_before(&mail("d@example.org"), Some(&envelope("e@example.org"))).await.unwrap();
+    connection.close().await;
+    assert_eq!(server.arrived(), ["a", "b", "d"].map(|name| mail(&format!("{name}@example.org"))));
+    assert_eq!((server.connections(), server.count("MAIL"), server.count("QUIT")), (3, 4, 2), "{:?}", server.log());
 }
 
 #[tokio::test]
