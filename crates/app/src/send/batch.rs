@@ -120,7 +120,12 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
         if !run.is_halted() {
             let share = run.app.lines_share(group).saturating_sub(denied.now(Instant::now()));
             let chosen = match ahead.take() {
-                Some(Ok(chosen)) => Ok(their_turn(&run, chosen, &lines, share).await),
+                Some(Ok(chosen)) => {
+                    let mut chosen = their_turn(&run, chosen, share).await;
+                    // Lines may have been lost; whom one expects goes before whom none does.
+                    chosen.sort_by_key(|chosen| !lines.iter().any(|line| line.expects.as_ref().is_some_and(|expected| expected.to == address(&chosen.row))));
+                    Ok(chosen)
+                }
                 Some(Err(error)) => Err(error),
                 None if share == 0 => Ok(Vec::new()),
                 None => next(&run, share).await,
@@ -187,9 +192,9 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The turn of those who were chosen ahead has come: those first whom a line expects. Whose domain asked to be left alone since goes in a later run, and where the
-/// group has to rest now, all are left to others.
-async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, lines: &[Line], share: usize) -> Vec<Chosen> {
+/// The turn of those who were chosen ahead has come. Whose domain asked to be left alone since goes in a later run, and where the group has to rest now, all are left
+/// to others.
+async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, share: usize) -> Vec<Chosen> {
     let mut feeder = run.feeder.lock().await;
     feeder.let_go(chosen.len());
     let (elapsed, now) = (run.app.clock.elapsed(), run.app.now_ms());
@@ -204,7 +209,6 @@ async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, lines: &[Line], share: u
         chosen.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
         return Vec::new();
     }
-    chosen.sort_by_key(|chosen| !lines.iter().any(|line| line.expects.as_ref().is_some_and(|expected| expected.to == address(&chosen.row))));
     chosen
 }
 

@@ -127,7 +127,6 @@ fn forget(known: &mut HashMap<String, Domain>, now: Duration) {
 }
 
 /// The place of a mail that is in hand, or soon will be. Whatever ends the run, it is free again.
-#[derive(Debug)]
 pub(super) struct Place {
     domains: Arc<Domains>,
     domain: String,
