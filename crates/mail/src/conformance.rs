@@ -120,8 +120,9 @@ pub async fn a_mail_that_was_announced_arrives_once_and_one_that_never_comes_doe
     let mails: Vec<_> = (0..6).map(|n| mail(n, "One of many")).collect();
     let envelope = |n: usize| Envelope { from: "bounces@example.org".to_owned(), to: format!("to-{n}@example.org") };
     // The third one comes instead of another, and after the last one comes none.
-    for (n, next) in [(0, Some(envelope(1))), (1, Some(envelope(99))), (2, Some(envelope(3))), (3, None), (4, Some(envelope(5))), (5, Some(envelope(98)))] {
-        must(connection.send_before(&mails[n], next.as_ref()).await);
+    let next = [Some(envelope(1)), Some(envelope(99)), Some(envelope(3)), None, Some(envelope(5)), Some(envelope(98))];
+    for (mail, next) in mails.iter().zip(&next) {
+        must(connection.send_before(mail, next.as_ref()).await);
     }
     connection.close().await;
     assert_eq!(sorted(subject.arrived().await), sorted(mails));

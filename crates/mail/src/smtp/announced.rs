@@ -1,7 +1,10 @@
 //! Envelopes that go out behind the message before, and when they do not.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
+
+use emcrm_model::{Clock as _, SystemClock};
+use jiff::Timestamp;
 
 use crate::transport::{Envelope, Handover};
 
@@ -15,17 +18,17 @@ const REST: Duration = Duration::from_mins(10);
 pub(crate) struct Announced {
     envelope: Envelope,
     /// When the server could begin to wait, by both clocks: one does not count the time in which the machine was suspended, the other one may be set.
-    since: (Instant, SystemTime),
+    since: (Instant, Timestamp),
 }
 
 impl Announced {
     pub(crate) fn now(envelope: Envelope) -> Self {
-        Self { envelope, since: (Instant::now(), SystemTime::now()) }
+        Self { envelope, since: (Instant::now(), SystemClock.now()) }
     }
 
     /// The message before it is answered only now: until then the server had other things to do than to wait.
     pub(crate) fn waits_from_now(&mut self) {
-        self.since = (Instant::now(), SystemTime::now());
+        self.since = (Instant::now(), SystemClock.now());
     }
 
     /// Whether the mail goes in it. The server was not told of 8-bit text.
@@ -35,7 +38,8 @@ impl Announced {
 
     /// Whether the server may have had enough of waiting.
     pub(crate) fn is_old(&self) -> bool {
-        self.since.0.elapsed().max(self.since.1.elapsed().unwrap_or_default()) >= WAIT_MAX
+        let by_clock = SystemClock.now().duration_since(self.since.1);
+        self.since.0.elapsed().max(by_clock.unsigned_abs()) >= WAIT_MAX
     }
 }
 
@@ -86,7 +90,7 @@ mod tests {
         announced.since.0 = Instant::now().checked_sub(WAIT_MAX).unwrap();
         assert!(announced.is_old());
         announced.waits_from_now();
-        announced.since.1 = SystemTime::now() - WAIT_MAX;
+        announced.since.1 = SystemClock.now() - WAIT_MAX;
         assert!(announced.is_old(), "the machine was suspended");
         announced.waits_from_now();
         assert!(!announced.is_old());
