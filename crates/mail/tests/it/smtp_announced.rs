@@ -14,7 +14,7 @@ fn envelope(to: &str) -> Envelope {
 async fn seen(server: &Server, command: &str, times: usize) {
     let wait = async {
         while server.count(command) < times {
-            tokio::time::sleep(Duration::from_millis(1)).await
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
     tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{command} came {} times: {:?}", server.count(command), server.log()));
