@@ -49,16 +49,16 @@ pub enum Content {
     Text,
     /// Two variables, and an unsubscribe link of its own in each mail.
     Personal,
-    /// HTML with a variable, an unsubscribe link, a picture for opens and twenty tracked links.
-    Tracked,
+    /// HTML with a variable, an unsubscribe link, a picture for opens and so many tracked links.
+    Tracked(u32),
 }
 
 impl Content {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::Text => "3 KB of text",
-            Self::Personal => "3 KB of text with two variables and an unsubscribe link",
-            Self::Tracked => "HTML with a variable, unsubscribe link, opens and 20 clicks tracked",
+            Self::Text => "3 KB of text".to_owned(),
+            Self::Personal => "3 KB of text with two variables and an unsubscribe link".to_owned(),
+            Self::Tracked(links) => format!("HTML with a variable, unsubscribe link, opens and {links} clicks tracked"),
         }
     }
 
@@ -71,9 +71,9 @@ impl Content {
                 let body = format!("Dear {{{{ user.firstName }}}} {{{{ user.lastName }}}},\n\n{text}");
                 json!({ "filter": {}, "subject": people::SUBJECT, "body": body })
             }
-            Self::Tracked => {
+            Self::Tracked(links) => {
                 let link = |n: u32| format!("<p><a href=\"https://example.org/talks/{n}\">Talk number {n} of our programme</a></p>\n");
-                let links = (0..20).map(link).collect::<Vec<_>>().concat();
+                let links = (0..links).map(link).collect::<Vec<_>>().concat();
                 let body = format!("<html><body><p>Dear {{{{ user.firstName }}}},</p>\n{links}<p>See you soon</p></body></html>");
                 json!({ "filter": {}, "subject": people::SUBJECT, "body": body, "bodyFormat": "html", "trackOpens": true, "trackClicks": true })
             }
@@ -93,7 +93,15 @@ pub fn run(bench: &Bench, report: &mut Report) -> Result<()> {
     if bench.smtp_sink.is_none() {
         tell("  smtp-sink is not there (Debian: postfix), so only the own sink is used");
     }
-    for (content, connections) in [(Content::Text, 20), (Content::Text, 50), (Content::Personal, 50), (Content::Tracked, 50)] {
+    for (content, connections) in [
+        (Content::Text, 20),
+        (Content::Text, 50),
+        (Content::Personal, 50),
+        // An invitation, and a newsletter with a long programme.
+        (Content::Tracked(5), 20),
+        (Content::Tracked(5), 50),
+        (Content::Tracked(20), 50),
+    ] {
         let run = Compared { bench, folder: &folder, content, connections, people };
         // The own sink first: it shows the bytes that the bare sender sends to both.
         let mail = run.to_own_sink(report)?;
