@@ -162,7 +162,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
                 open(&run, &mut lines, batch.len().min(share)).await;
                 // What has no line is left to others.
                 let rest = batch.split_off(lines.len().min(batch.len()));
-                put_back(&run, rest).await;
+                put_back(&mut *run.feeder.lock().await, rest);
             }
             if !batch.is_empty() && run.app.may_look_ahead(&run) {
                 ahead = after_next(&run, share).await;
@@ -193,7 +193,7 @@ pub(super) async fn group(run: Arc<Run>, group: usize) -> Result<(), AppError> {
 }
 
 /// The turn of those who were chosen ahead has come. Whose domain asked to be left alone since goes in a later run, and where the group has to rest now, all are left
-/// to others.
+/// to others: in one step, so that none of these thinks that there is nothing left.
 async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, share: usize) -> Vec<Chosen> {
     let mut feeder = run.feeder.lock().await;
     feeder.let_go(chosen.len());
@@ -206,18 +206,15 @@ async fn their_turn(run: &Run, mut chosen: Vec<Chosen>, share: usize) -> Vec<Cho
         }
     });
     if share == 0 {
-        chosen.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
+        put_back(&mut feeder, chosen);
         return Vec::new();
     }
     chosen
 }
 
-/// These go out again in this run.
-async fn put_back(run: &Run, rows: Vec<Chosen>) {
-    if !rows.is_empty() {
-        let mut feeder = run.feeder.lock().await;
-        rows.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
-    }
+/// These go out again in this run, before those that wait.
+fn put_back(feeder: &mut Feeder, rows: Vec<Chosen>) {
+    rows.into_iter().rev().for_each(|chosen| feeder.put_back(chosen.row));
 }
 
 /// Records the outcomes of a batch for which no other waits; with that it is over.
