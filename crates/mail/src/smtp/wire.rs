@@ -159,3 +159,46 @@ impl<S: Io + 'static> Wire<S> {
         self.reply(within).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::Context;
+
+    use tokio::io::ReadBuf;
+
+    use super::*;
+
+    /// Takes so many bytes, and is closed then.
+    struct Takes(usize);
+
+    impl AsyncWrite for Takes {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            Poll::Ready(if taken == 0 { Err(io::ErrorKind::BrokenPipe.into()) } else { Ok(taken) })
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncRead for Takes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_message_is_out_with_its_own_last_byte_whatever_is_to_follow_it() {
+        let (message, with_next) = (b"x\r\n.\r\n", b"x\r\n.\r\nMAIL FROM:<>\r\n");
+        for (takes, out) in [(1, false), (message.len() - 1, false), (message.len(), true), (with_next.len() - 1, true)] {
+            let written = Wire::new(Takes(takes)).write_all(with_next, message.len(), Duration::from_secs(20)).await;
+            assert!(matches!((&written, out), (Err(Cut::Before(_)), false) | (Err(Cut::After(_)), true)), "{takes} bytes");
+        }
+        assert!(Wire::new(Takes(with_next.len())).write_all(with_next, message.len(), Duration::from_secs(20)).await.is_ok());
+    }
+}

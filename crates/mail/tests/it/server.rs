@@ -46,6 +46,7 @@ struct State {
     log: Mutex<Vec<String>>,
     connections: AtomicUsize,
     ahead: AtomicUsize,
+    hang_ups: AtomicUsize,
 }
 
 pub struct Server {
@@ -72,6 +73,7 @@ impl Server {
             log: Mutex::default(),
             connections: AtomicUsize::new(0),
             ahead: AtomicUsize::new(0),
+            hang_ups: AtomicUsize::new(0),
         });
         let accepting = Arc::clone(&state);
         let listener = tokio::spawn(async move {
@@ -116,6 +118,11 @@ impl Server {
     /// How often a command came before the one before it was answered.
     pub fn ahead(&self) -> usize {
         self.state.ahead.load(Ordering::SeqCst)
+    }
+
+    /// Connections that it ended after some words.
+    pub fn hang_ups(&self) -> usize {
+        self.state.hang_ups.load(Ordering::SeqCst)
     }
 
     /// Closes the port and all connections.
@@ -207,6 +214,7 @@ async fn talk<S: Io>(state: &State, number: usize, stream: S, greet: bool) -> st
                 stream.flush().await?;
                 // Read what was under way, so that the words are not lost in a reset.
                 stream.get_mut().shutdown().await?;
+                state.hang_ups.fetch_add(1, Ordering::SeqCst);
                 let mut rest = [0; 4096];
                 while matches!(stream.read(&mut rest).await, Ok(n) if n > 0) {}
                 return Ok(None);

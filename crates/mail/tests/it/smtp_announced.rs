@@ -10,14 +10,20 @@ fn envelope(to: &str) -> Envelope {
     Envelope { from: "from@example.org".into(), to: to.into() }
 }
 
-/// Until the server has seen so many of these commands.
-async fn seen(server: &Server, command: &str, times: usize) {
+/// Until it holds at this server. Then the runtime has heard of all that was sent before, too.
+async fn until(server: &Server, holds: impl Fn(&Server) -> bool) {
     let wait = async {
-        while server.count(command) < times {
+        while !holds(server) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        tokio::time::sleep(Duration::from_millis(1)).await;
     };
-    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{command} came {} times: {:?}", server.count(command), server.log()));
+    tokio::time::timeout(Duration::from_secs(20), wait).await.unwrap_or_else(|_| panic!("{:?}", server.log()));
+}
+
+/// Until the server has seen so many of these commands.
+async fn seen(server: &Server, command: &str, times: usize) {
+    until(server, |server| server.count(command) >= times).await;
 }
 
 /// Sends `a`, with `b` announced; the server knows of it.
@@ -172,7 +178,7 @@ async fn a_server_that_gave_up_waiting_for_an_announced_message_is_asked_again()
         })
         .await;
         let mut connection = announced(&server).await;
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        until(&server, |server| server.hang_ups() == 1).await;
         connection.send(&mail("b@example.org")).await.unwrap();
         assert_eq!((server.arrived(), server.connections()), (vec![mail("a@example.org"), mail("b@example.org")], 2));
     }
