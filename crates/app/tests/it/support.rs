@@ -285,6 +285,8 @@ pub struct ScriptedTransport {
     /// What it says of the way that mail goes.
     pub encrypted: Arc<Mutex<Option<bool>>>,
     pub announced: Arc<Mutex<Announced>>,
+    /// Connections that it does not give, the next ones.
+    pub denies: Arc<Mutex<usize>>,
 }
 
 /// Mails that a connection was told to expect.
@@ -356,6 +358,15 @@ impl Transport for ScriptedTransport {
         }
         if *self.down.lock() {
             return Err(MailError::Unavailable { cause: "down".to_owned() });
+        }
+        let denied = {
+            let mut denies = self.denies.lock();
+            let denied = *denies > 0;
+            *denies -= usize::from(denied);
+            denied
+        };
+        if denied {
+            return Err(MailError::Unavailable { cause: "too many connections".to_owned() });
         }
         let (taken, messages, script) = (self.taken.clone(), self.messages.clone(), self.script.clone());
         let (in_hand, refused) = (self.in_hand.clone(), self.refused.clone());
